@@ -1,0 +1,82 @@
+import type { Duration, Time } from "../event/event.ts";
+import type { Schema } from "./schema.ts";
+
+/** How a source runs. Plain data, so that the command line and a deployment can override it. */
+export interface RunOptions {
+  /** How many actors share the stage's work: 1 to 1024, or a range that follows the lag. Default 1. `millrace scale` changes it live. */
+  parallelism?: number | { min: number; max: number; targetLag: Duration };
+  place?: Placement;
+  supervision?: Supervision;
+  /** "worker": in worker threads, so that a handler that hangs can be ended. Default: in the node's own thread. */
+  isolate?: "worker";
+}
+
+/** How a processor or a sink runs. */
+export interface StageOptions extends RunOptions {
+  /** So many frames may wait; more is back-pressure for those who send. Default 4096. */
+  mailbox?: { maxFrames?: number };
+  /** "time": events are held until the watermark has passed them and handled in event-time order. Default "arrival". */
+  order?: "arrival" | "time";
+  poison?: Poison;
+}
+
+/** Where the actors of a stage may run. */
+export interface Placement {
+  /** Only on nodes that offer this label, such as "gpu" or "zone=eu". */
+  label?: string | readonly string[];
+  /** Keep the actors of this stage on different nodes. Default false. */
+  spread?: boolean;
+  /** Warm copies of each actor on other nodes. Default 0. */
+  standby?: 0 | 1 | 2;
+}
+
+/** As in Erlang/OTP. */
+export interface Supervision {
+  /** Which actors a failure restarts with the failed one. Default "one_for_one". */
+  strategy?: "one_for_one" | "one_for_all" | "rest_for_one";
+  /** Default "permanent". */
+  restart?: "permanent" | "transient" | "temporary";
+  /** So many restarts of one child within `period`, then escalate. Default 5. */
+  intensity?: number;
+  /** Default "1m". */
+  period?: Duration;
+  /** Default from "100ms" to "30s", factor 2, jitter 0.2. */
+  backoff?: { min?: Duration; max?: Duration; factor?: number; jitter?: number };
+  /** Time to stop in order, then it is ended. Default "30s". */
+  shutdown?: Duration;
+}
+
+/** An event that crashes its actor again and again. */
+export interface Poison {
+  /** Tries before the event becomes a dead letter. Default 3. */
+  after?: number;
+  /** A handler that takes longer on one event has failed. Default "1m". */
+  deadline?: Duration;
+  /** "key" lets later events of the key wait for a person; "event" goes on without it. Default "event". */
+  park?: "event" | "key";
+}
+
+/** Event time: where it is read, and how far events may be out of order. */
+export interface EventTime<T> {
+  of?: (data: T) => Time;
+  /** How long to wait for stragglers. "any" waits for the end of the source. Default "any" for a source that ends, "0s" for one that does not. */
+  outOfOrder?: Duration | "any";
+  /** A silent source stops holding time back after so long. Default "1m"; "never" to wait for it. */
+  idleAfter?: Duration | "never";
+}
+
+export interface SourceOptions<T> extends RunOptions {
+  /** Where event time is read from. Default: what the source says, else the time of arrival. */
+  time?: ((data: T) => Time) | EventTime<T>;
+  /** Any Standard Schema (zod, valibot, arktype …). What does not fit is a dead letter that says why. */
+  schema?: Schema<T>;
+  /** The events' `type`. Default `<flow>.<stage>`. */
+  type?: string;
+}
+
+export interface FlowOptions {
+  /** One sentence, shown by `tree` and in the dashboard. */
+  description?: string;
+  /** Of the flow's stages among each other; `rest_for_one` takes them in the order of the events' way. */
+  supervision?: Supervision;
+}

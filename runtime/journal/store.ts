@@ -1,0 +1,32 @@
+// The port to local storage: an ordered map of bytes, one for each actor. The journal (journal.ts) is written on this.
+
+export type StoreOperation =
+  | { readonly type: "put"; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly type: "del"; readonly key: Uint8Array };
+
+export interface Store {
+  /** Synchronous: the folded state is read where a handler needs it. */
+  get(key: Uint8Array): Uint8Array | undefined;
+  /**
+   * All or nothing. Survives a kill of the process once it resolves. Calls are carried out in their order, one at a time.
+   * After a failure every later call fails (JOURNAL_FAILED): close, open again, recover.
+   */
+  write(operations: readonly StoreOperation[]): Promise<void>;
+  /** Entries with gte <= key < lt in the order of their bytes, as of the call. */
+  range(gte: Uint8Array, lt: Uint8Array, options?: { readonly reverse?: boolean; readonly limit?: number }): AsyncIterable<readonly [key: Uint8Array, value: Uint8Array]>;
+  /** The same at once, for few entries. */
+  rangeSync(gte: Uint8Array, lt: Uint8Array): readonly (readonly [key: Uint8Array, value: Uint8Array])[];
+  close(): Promise<void>;
+}
+
+/** Opens the stores of one data folder. Names are relative paths of safe segments. */
+export interface Stores {
+  /** Rejects with JOURNAL_LOCKED while another process has it, JOURNAL_FAILED otherwise. A new one is empty. */
+  open(name: string): Promise<Store>;
+  /** Whether there is one. */
+  exists(name: string): Promise<boolean>;
+  /** Deletes a closed one. */
+  remove(name: string): Promise<void>;
+  /** Puts a closed one aside, out of the way, for a person to look at; says where. */
+  setAside(name: string): Promise<string>;
+}
