@@ -1,10 +1,13 @@
 // The public face of the runtime: what `import … from "millrace"` gives.
 export { MillraceError, RetryableError, TerminalError, UnavailableError, type Problem } from "./event/errors.ts";
 export { bytes, instant, isKey, millis, type Bytes, type Duration, type EventInfo, type FlowEvent, type Key, type Time } from "./event/event.ts";
-export type { Context, EmitOptions, Emits, Logger, StatefulContext, Timer } from "./flow/context.ts";
+export type { Awaitable, Context, EmitOptions, Emits, Logger, StatefulContext, Timer } from "./flow/context.ts";
 export { defineOperator, stepsOf, type OperatorSpec, type Scope, type StateEntry, type Step, type StepEnvironment } from "./flow/operator.ts";
-export type { EventTime, FlowOptions, Placement, Poison, RunOptions, SourceOptions, StageOptions, Supervision } from "./flow/options.ts";
-export type { Schema } from "./flow/schema.ts";
+export { isPromise, sortOf } from "./flow/display.ts";
+export { checkOptions, type Report, type Table } from "./flow/option-table.ts";
+export type { EventTime, FlowOptions, Poison, RunOptions, SourceOptions, StageOptions, Supervision } from "./flow/options.ts";
+export { defineFlow, type Flow, type FlowBuilder, type Handles } from "./flow/flow.ts";
+export { isSchema, type Schema } from "./flow/schema.ts";
 export { defineSink, type Batch, type RepeatingSink, type SinkActor, type SinkContext, type TransactionalContext, type TransactionalSink, type Written } from "./flow/sink.ts";
 export { defineSource, type Accept, type PullSource, type PushSource, type Reading, type SourceActor, type SourceContext } from "./flow/source.ts";
-export type { Inbox, Keyed, Loop, Operator, Outputs, Queries, Sink, Source, Stage, State, Stream } from "./flow/stream.ts";
+export type { DataOf, Input, Keyed, Operator, Outputs, Queries, Sink, Source, Stage, State, Stream } from "./flow/stream.ts";

@@ -41,8 +41,6 @@ export interface StepEnvironment {
   /** State of this operator, by key. Changes are committed with the turn. */
   readonly entry: (key: Key, part?: number) => StateEntry;
   readonly set: (entry: StateEntry, value: unknown) => void;
-  /** All parts of a key, by `part`, that have a value. */
-  readonly parts: (key: Key) => readonly StateEntry[];
   /** A timer of this operator; the same key and name: moved. Wall-clock time where `clock` is "wall". */
   readonly setTimer: (key: Key, name: string, time: number, clock?: "event" | "wall") => void;
   readonly cancelTimer: (key: Key, name: string) => void;

@@ -3,12 +3,9 @@ import type { Schema } from "./schema.ts";
 
 /** How a source runs. Plain data, so that the command line and a deployment can override it. */
 export interface RunOptions {
-  /** How many actors share the stage's work: 1 to 1024, or a range that follows the lag. Default 1. `millrace scale` changes it live. */
-  parallelism?: number | { min: number; max: number; targetLag: Duration };
-  place?: Placement;
+  /** How many actors share the stage's work: 1 to 1024. Default 1. */
+  parallelism?: number;
   supervision?: Supervision;
-  /** "worker": in worker threads, so that a handler that hangs can be ended. Default: in the node's own thread. */
-  isolate?: "worker";
 }
 
 /** How a processor or a sink runs. */
@@ -18,16 +15,6 @@ export interface StageOptions extends RunOptions {
   /** "time": events are held until the watermark has passed them and handled in event-time order. Default "arrival". */
   order?: "arrival" | "time";
   poison?: Poison;
-}
-
-/** Where the actors of a stage may run. */
-export interface Placement {
-  /** Only on nodes that offer this label, such as "gpu" or "zone=eu". */
-  label?: string | readonly string[];
-  /** Keep the actors of this stage on different nodes. Default false. */
-  spread?: boolean;
-  /** Warm copies of each actor on other nodes. Default 0. */
-  standby?: 0 | 1 | 2;
 }
 
 /** As in Erlang/OTP. */

@@ -1,3 +1,4 @@
+// The types of a flow's handles and operators. What is behind the handles at run time is in handle.ts.
 import type { Key } from "../event/event.ts";
 
 declare const data: unique symbol;
@@ -76,12 +77,6 @@ export interface Inbox<out T> extends Source<T> {
 /** A sink's handle. */
 export interface Sink<out T> {
   readonly [sunk]: T;
-}
-
-/** A stream that is fed later, by a stage that comes after it. */
-export interface Loop<in out T> extends Stream<T> {
-  /** Closes the cycle. May be called more than once; never called is refused (LOOP_UNFED). */
-  feed(from: Stream<T>): void;
 }
 
 export type SourceHandle<T, Fed> = Fed extends "by-clients" ? Inbox<T> : Source<T>;

@@ -14,8 +14,6 @@ export interface Store {
   write(operations: readonly StoreOperation[]): Promise<void>;
   /** Entries with gte <= key < lt in the order of their bytes, as of the call. */
   range(gte: Uint8Array, lt: Uint8Array, options?: { readonly reverse?: boolean; readonly limit?: number }): AsyncIterable<readonly [key: Uint8Array, value: Uint8Array]>;
-  /** The same at once, for few entries. */
-  rangeSync(gte: Uint8Array, lt: Uint8Array): readonly (readonly [key: Uint8Array, value: Uint8Array])[];
   close(): Promise<void>;
 }
 

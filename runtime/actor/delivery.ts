@@ -1,0 +1,203 @@
+// Sends what is committed, in order, until it is known to be stored. Two ways: into a mailbox, pipelined and going back to
+// the first frame that is not settled (P10 to P13); onto a chain, one at a time by compare-and-set (P29).
+import type { BrokerStream } from "../broker/broker.ts";
+import type { Clock, Random } from "../event/clock.ts";
+import { decodeMessage, message } from "../event/frame.ts";
+
+/** A frame that a record holds and that is accepted. */
+export interface Outgoing {
+  readonly seq: number;
+  readonly frame: Uint8Array;
+  /** Sequence under which it is known to be stored; 0: not known. */
+  storedAt: number;
+}
+
+export interface DeliveryOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Called when more is settled, or back-pressure begins or ends. */
+  readonly onChange: () => void;
+}
+
+/** At most so many frames, or bytes, ahead of the acks (P10). */
+const windowFrames = 64;
+const windowBytes = 8 * 1024 * 1024;
+const fullDelay = { min: 5, max: 1_000 } as const;
+const lostDelay = { min: 20, max: 1_000 } as const;
+
+export abstract class Delivery {
+  readonly stream: BrokerStream;
+  protected readonly options: DeliveryOptions;
+  protected readonly queue: Outgoing[] = [];
+  /** All frames up to this number are known to be stored; and where the newest of them is. */
+  settled = 0;
+  settledAt = 0;
+  /** Whether that is more than the newest record says. */
+  moved = false;
+  /** Whether the mailbox is full: back-pressure. */
+  full = false;
+  /** Bytes that are committed and not settled. */
+  bytes = 0;
+  protected closed = false;
+  protected waiting: (() => void) | undefined;
+  protected delay = 0;
+
+  constructor(stream: BrokerStream, options: DeliveryOptions) {
+    this.stream = stream;
+    this.options = options;
+  }
+
+  /** Frames that are committed and not settled. */
+  get unsettled(): number {
+    return this.queue.length;
+  }
+
+  /** Frame bytes are kept until they are settled. */
+  add(seq: number, frame: Uint8Array): void {
+    if (seq <= this.settled) return;
+    this.queue.push({ seq, frame, storedAt: 0 });
+    this.bytes += frame.length;
+  }
+
+  /** After replay: what a later record says to be settled is not sent again. */
+  dropSettled(): void {
+    while (this.queue.length > 0 && (this.queue[0] as Outgoing).seq <= this.settled) this.bytes -= (this.queue.shift() as Outgoing).frame.length;
+  }
+
+  /** Sends what may be sent now. */
+  abstract send(): void;
+  /** Ends the round†: acks under way no longer count, and what is not settled is sent again. */
+  abstract reconnected(): void;
+
+  close(): void {
+    this.closed = true;
+    this.waiting?.();
+  }
+
+  protected settle(): void {
+    let settled = 0;
+    while (settled < this.queue.length && (this.queue[settled] as Outgoing).storedAt > 0) {
+      const frame = this.queue[settled++] as Outgoing;
+      this.settled = frame.seq;
+      this.settledAt = frame.storedAt;
+      this.bytes -= frame.frame.length;
+    }
+    if (settled === 0) return;
+    this.queue.splice(0, settled);
+    this.moved = true;
+    this.options.onChange();
+  }
+
+  /** Waits a little longer each time, then sends again. */
+  protected later(delays: { readonly min: number; readonly max: number }): void {
+    this.delay = Math.min(delays.max, Math.max(delays.min, this.delay * 2));
+    this.waiting?.();
+    const cancel = this.options.clock.after(this.delay, () => { this.waiting = undefined; this.send(); });
+    this.waiting = () => { cancel(); this.waiting = undefined; };
+  }
+}
+
+interface Round {
+  readonly mark: Uint8Array;
+  readonly begun: number;
+}
+
+export class MailboxDelivery extends Delivery {
+  #round: Round | undefined;
+  // Place in the queue, counted from its first frame ever, of the next one to send in this round.
+  #next = 0;
+  #inFlight = 0;
+  #inFlightBytes = 0;
+  #window = windowFrames;
+
+  send(): void {
+    if (this.closed || this.waiting !== undefined) return;
+    while (this.#next < this.queue.length && this.#inFlight < this.#window && (this.#inFlight === 0 || this.#inFlightBytes < windowBytes)) {
+      this.#round ??= { mark: this.options.random.bytes(8), begun: this.options.clock.monotonic() };
+      this.#dispatch(this.queue[this.#next++] as Outgoing, this.#round);
+    }
+  }
+
+  #dispatch(frame: Outgoing, round: Round): void {
+    this.#inFlight++;
+    this.#inFlightBytes += frame.frame.length;
+    void this.stream.append(message(round.mark, frame.frame)).then((outcome) => {
+      // †An ack of an ended round does not count: what it stored may stand after frames of the new round.
+      if (round !== this.#round || this.closed) return;
+      this.#inFlight--;
+      this.#inFlightBytes -= frame.frame.length;
+      if (typeof outcome === "number") this.#stored(frame, outcome);
+      else this.#goBack(outcome);
+    });
+  }
+
+  #stored(frame: Outgoing, at: number): void {
+    frame.storedAt = at;
+    this.delay = 0;
+    if (this.#window < windowFrames) this.#window = Math.min(windowFrames, this.#window * 2);
+    const before = this.queue.length;
+    if (this.full) { this.full = false; this.options.onChange(); }
+    this.settle();
+    this.#next -= before - this.queue.length;
+    this.send();
+  }
+
+  #goBack(outcome: "refused" | "full" | "missing" | "unknown"): void {
+    this.#endRound();
+    if (outcome === "full") {
+      this.#window = 1;
+      if (!this.full) { this.full = true; this.options.onChange(); }
+    }
+    this.later(outcome === "full" ? fullDelay : lostDelay);
+  }
+
+  #endRound(): void {
+    this.#round = undefined;
+    this.#next = 0;
+    this.#inFlight = this.#inFlightBytes = 0;
+    for (const frame of this.queue) frame.storedAt = 0;
+  }
+
+  reconnected(): void {
+    this.#endRound();
+    this.waiting?.();
+    this.send();
+  }
+}
+
+/** Each writer has a subject of its own in the stream; readers keep each writer's last number. */
+export class ChainDelivery extends Delivery {
+  #busy = false;
+
+  send(): void {
+    if (this.closed || this.#busy || this.waiting !== undefined) return;
+    const frame = this.queue[0];
+    if (frame === undefined) return;
+    this.#busy = true;
+    void this.#append(frame).then((stored) => {
+      this.#busy = false;
+      if (this.closed) return;
+      if (!stored) { this.later(lostDelay); return; }
+      this.delay = 0;
+      this.settle();
+      this.send();
+    });
+  }
+
+  async #append(frame: Outgoing): Promise<boolean> {
+    const outcome = await this.stream.append(message(this.options.random.bytes(8), frame.frame), this.settledAt);
+    if (typeof outcome === "number") { frame.storedAt = outcome; return true; }
+    if (outcome === "missing" || outcome === "full") return false;
+    try {
+      const last = await this.stream.last();
+      if (last !== undefined && decodeMessage(last.data).seq >= frame.seq) { frame.storedAt = last.seq; return true; }
+      this.settledAt = last?.seq ?? 0;
+    } catch { /* not reachable: asked again with the next try */ }
+    return false;
+  }
+
+  reconnected(): void {
+    this.waiting?.();
+    this.send();
+  }
+}

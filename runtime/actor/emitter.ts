@@ -1,0 +1,183 @@
+// What a turn sends: events by edge, key and partition into the frames of its outlets; dead letters onto the actor's chain.
+import { asError, MillraceError } from "../event/errors.ts";
+import { type EventInfo, isKey, type Key } from "../event/event.ts";
+import { type Note, type Row, rowData } from "../event/frame.ts";
+import { partitionOf } from "../event/partition.ts";
+import type { EdgePlan } from "../flow/plan.ts";
+import type { Body, Target } from "../journal/record.ts";
+import type { FrameHead, Outlet } from "./outlet.ts";
+
+interface Route {
+  readonly edge: EdgePlan;
+  /** One for each partition of the reader. */
+  readonly outlets: readonly Outlet[];
+  /** Where keyless events of this turn go; the next partition with each turn. */
+  deal: number;
+  dealt: boolean;
+}
+
+/** What a dead letter holds. */
+export interface DeadLetter {
+  readonly code: string;
+  readonly message: string;
+  readonly error: { readonly name: string; readonly message: string; readonly stack: string };
+  readonly actor: string;
+  readonly attempts: number;
+  /** Hash of the flow's code. */
+  readonly flow: string;
+  readonly event: { readonly id: string; readonly type: string; readonly time: number; readonly key: Key | null; readonly source: string; readonly data: unknown };
+}
+
+export interface ClosedFrame {
+  readonly outlet: Outlet;
+  readonly seq: number;
+  readonly bytes: Uint8Array;
+}
+
+export class Emitter {
+  readonly outlets: readonly Outlet[];
+  readonly #routes = new Map<string, readonly Route[]>();
+  readonly #main: readonly Route[];
+  readonly #dead: Outlet;
+  readonly #actor: string;
+  readonly #code: string;
+  readonly #defaultType: string;
+  /** Ordinal of the next event that the record emits. */
+  k = 0;
+  readonly #saved = { k: 0, out: 0, late: 0, deadLetters: 0 };
+  counts = { out: 0, late: 0, deadLetters: 0 };
+
+  constructor(of: { readonly actor: string; readonly code: string; readonly type: string; readonly edges: readonly EdgePlan[]; readonly outlet: (edge: EdgePlan, partition: number) => Outlet; readonly partitions: (stage: string) => number; readonly dead: Outlet }) {
+    this.#actor = of.actor;
+    this.#code = of.code;
+    this.#defaultType = of.type;
+    this.#dead = of.dead;
+    const outlets = new Set<Outlet>();
+    for (const edge of of.edges) {
+      const route: Route = { edge, outlets: Array.from({ length: of.partitions(edge.to) }, (_, p) => of.outlet(edge, p)), deal: 0, dealt: false };
+      for (const outlet of route.outlets) outlets.add(outlet);
+      this.#routes.set(edge.output, [...(this.#routes.get(edge.output) ?? []), route]);
+    }
+    this.#main = this.#routes.get("") ?? [];
+    this.outlets = [...outlets];
+  }
+
+  isRead(output: string): boolean {
+    return this.#routes.has(output);
+  }
+
+  /**
+   * Sends one event by an output ("" is the stage's own stream) to all who read it.
+   * @throws MillraceError KEY_INVALID, UNSERIALIZABLE, or what the key function throws
+   */
+  emit(output: string, data: unknown, time: number, key: Key | undefined, type: string | undefined, id: string | null = null): void {
+    const routes = output === "" ? this.#main : (this.#routes.get(output) ?? []);
+    const named = type === undefined || type === this.#defaultType ? null : type, k = this.k;
+    for (const route of routes) {
+      const { edge, outlets } = route;
+      const itsKey = edge.key === undefined ? key : this.#keyOf(edge, data);
+      let partition = 0;
+      if (itsKey !== undefined) partition = partitionOf(itsKey, outlets.length);
+      else { partition = route.deal; route.dealt = true; }
+      (outlets[partition] as Outlet).add(edge.index, k, time, itsKey ?? null, data, id, named);
+    }
+    this.k = k + 1;
+    this.counts.out++;
+  }
+
+  #keyOf(edge: EdgePlan, data: unknown): Key {
+    const key = (edge.key as (data: unknown) => Key)(data);
+    if (!isKey(key)) throw new MillraceError("KEY_INVALID", this.#actor, `The key of an event on its way to "${edge.to}" is ${String(key).slice(0, 80)}`, "A key is a text of at most 512 bytes or a safe integer.");
+    return key;
+  }
+
+  /** Gives an event up, with its reason. */
+  deadLetter(code: string, thrown: unknown, attempts: number, event: EventInfo, data: unknown): void {
+    const { name, message, stack = "" } = asError(thrown);
+    const letter = (shown: unknown): DeadLetter => ({
+      code, message, error: { name, message, stack: stack.split("\n").slice(0, 8).join("\n") }, actor: this.#actor, attempts, flow: this.#code,
+      event: { id: event.id, type: event.type, time: event.time, key: event.key ?? null, source: event.source, data: shown },
+    });
+    try {
+      this.#dead.add(0, this.k, event.time, event.key ?? null, letter(data), null, null);
+    } catch {
+      this.#dead.add(0, this.k, event.time, event.key ?? null, letter(textOf(data)), null, null);
+    }
+    this.k++;
+    this.counts.deadLetters++;
+  }
+
+  /** An event begins: what it emits can be taken back from here. */
+  save(): void {
+    const saved = this.#saved, { out, late, deadLetters } = this.counts;
+    saved.k = this.k;
+    saved.out = out;
+    saved.late = late;
+    saved.deadLetters = deadLetters;
+  }
+
+  /** Whether anything was emitted since `save`. */
+  get hasPartial(): boolean {
+    return this.k !== this.#saved.k;
+  }
+
+  /** Takes back what was emitted since `save`. */
+  revert(): void {
+    const { k, ...counts } = this.#saved;
+    for (const outlet of this.outlets) outlet.undo(k);
+    this.#dead.undo(k);
+    this.k = k;
+    this.counts = counts;
+  }
+
+  /** About how many bytes are gathered. */
+  get gathered(): number {
+    let bytes = 0;
+    for (const outlet of this.outlets) bytes += outlet.gathered;
+    return bytes;
+  }
+
+  /** Ends the turn: frames for all outlets. Watermarks and notes go where they are asked for also without events. */
+  close(head: FrameHead, options: { readonly watermark: number; readonly watermarkAlone: boolean; readonly note: Note | null; readonly limit: number; readonly info: (row: Row) => EventInfo }): readonly ClosedFrame[] {
+    const frames: ClosedFrame[] = [];
+    for (const outlet of this.outlets) {
+      const goes = outlet.gathered > 0 || options.note !== null || (options.watermarkAlone && outlet.eventTime);
+      if (!goes) continue;
+      const tooLarge = (row: Row, shapes: readonly (readonly string[])[]) => {
+        const error = new MillraceError("TOO_LARGE", this.#actor, `An event is larger than a message may be (${options.limit} bytes)`, "Send less in one event, or raise max_payload on the server.");
+        this.deadLetter("TOO_LARGE", error, 1, options.info(row), textOf(rowData(row, shapes)));
+      };
+      for (const frame of outlet.close(head, options.watermark, options.note, options.limit, tooLarge)) frames.push({ outlet, ...frame });
+    }
+    for (const frame of this.#dead.close(head, -Infinity, null, options.limit, () => {})) frames.push({ outlet: this.#dead, ...frame });
+    this.k = this.#saved.k = 0;
+    for (const routes of this.#routes.values()) for (const route of routes) {
+      if (route.dealt) { route.deal = (route.deal + 1) % route.outlets.length; route.dealt = false; }
+    }
+    return frames;
+  }
+
+  get all(): readonly Outlet[] {
+    return [...this.outlets, this.#dead];
+  }
+
+  /** What a record says of what is settled, or all of it with the newest numbers and terms. */
+  write(body: Body, whole: boolean): void {
+    const settled: (readonly [Target, number, number])[] = [];
+    for (const { target, delivery } of this.all) {
+      if (delivery.settled > 0 && (whole || delivery.moved)) settled.push([target, delivery.settled, delivery.settledAt]);
+      if (!whole) delivery.moved = false;
+    }
+    if (settled.length > 0) body.settled = settled;
+    if (whole) body.sent = this.all.flatMap(({ target, seq, term }) => (term === null ? [] : [[target, seq, term] as const]));
+  }
+}
+
+/** Something of any data that can be kept: for a person to look at. */
+function textOf(data: unknown): string {
+  try {
+    return (JSON.stringify(data) ?? String(data)).slice(0, 16_384);
+  } catch {
+    return String(data).slice(0, 16_384);
+  }
+}

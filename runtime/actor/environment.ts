@@ -1,0 +1,81 @@
+// What a node gives each of its actors.
+import type { Broker } from "../broker/broker.ts";
+import type { Clock, Random } from "../event/clock.ts";
+import type { Logger } from "../flow/context.ts";
+import type { FlowPlan, StagePlan } from "../flow/plan.ts";
+import type { Stores } from "../journal/store.ts";
+import type { Exit } from "./exit.ts";
+import type { StateName } from "./lifecycle.ts";
+
+/** How a stage is divided now. */
+export interface Division {
+  /** Such as "k3v9x2ab-1". */
+  readonly generation: string;
+  readonly count: number;
+}
+
+export interface ActorEnvironment {
+  readonly flow: FlowPlan;
+  readonly division: (stage: string) => Division;
+  /** Hash of the flow's code. */
+  readonly code: string;
+  /** Name of the node. */
+  readonly node: string;
+  readonly broker: Broker;
+  readonly stores: Stores;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Calls once in a later task, after what came in meanwhile. */
+  readonly soon: (call: () => void) => void;
+  /** How long what is superseded is kept before it is trimmed, in ms (P32): 0 where the broker syncs before each ack. */
+  readonly retainMs: number;
+  readonly replicas: 1 | 3;
+  /** One event at a time on this node, for actors that look for the one that kills (PROTOCOL 9, poison). */
+  readonly oneByOne: Turnstile;
+  /** Number up to which a reader has committed what `from` sent to it; `undefined` where it cannot be said now. */
+  readonly readerCursor: (reader: string, input: number, from: string, generation: string) => number | undefined;
+}
+
+/** Lets one through at a time. */
+export class Turnstile {
+  #tail: Promise<void> = Promise.resolve();
+
+  /** Resolves when it is the caller's turn; what it gives ends the turn. */
+  async enter(): Promise<() => void> {
+    const before = this.#tail;
+    let leave = () => {};
+    this.#tail = new Promise((done) => { leave = done; });
+    await before;
+    return leave;
+  }
+}
+
+/** What an actor tells who runs it. */
+export interface ActorEvents {
+  /** Once: it is over, and everything of it is closed. */
+  readonly onExit: (exit: Exit) => void;
+  readonly onState: (state: StateName) => void;
+  /** A decision of its own: a dead letter by poison. */
+  readonly onPoison: (event: string, error: Error) => void;
+}
+
+/** Address of an actor. */
+export function addressOf(flow: FlowPlan, stage: StagePlan, partition: number): string {
+  return `${flow.name}/${stage.name}/${partition}`;
+}
+
+/** Subjects of an actor; the name of a stream is its subject with `_` for `.`. */
+export function subjectsOf(flow: string, stage: string, generation: string, partition: number): { readonly log: string; readonly chunks: string; readonly dead: string; readonly mailbox: (input: number) => string } {
+  const actor = `mr.actor.${flow}.${stage}.${generation}.${partition}`;
+  return { log: `${actor}.log`, chunks: `${actor}.snap`, dead: `mr.dead.${flow}.${stage}.${generation}.${partition}`, mailbox: (input) => `${actor}.in.${input}` };
+}
+
+export function streamName(subject: string): string {
+  return subject.replaceAll(".", "_");
+}
+
+/** The one stream of a flow's dead letters. */
+export function deadStream(flow: string): string {
+  return `mr_dead_${flow}`;
+}

@@ -1,0 +1,51 @@
+// How a run of an actor came to its end, as its supervisor needs to know it. Errors of all kinds become one of these here
+// and nowhere else.
+import { asError, MillraceError, UnavailableError } from "../event/errors.ts";
+import { millis } from "../event/event.ts";
+
+/**
+ * - `normal`: it has ended: all its inputs ended, and all that it sent is settled. Final for the run.
+ * - `shutdown`: it stopped in order, asked or not.
+ * - `crash`: it threw. With `event` where it was handling one.
+ * - `process`: the worker or process that it ran in died.
+ * - `poison`: the event in `event` has now crashed it as often as it may. Spends no restart.
+ * - `unavailable`: something that it needs is down. Spends no restart.
+ * - `fenced`: another owner has claimed its log (P4).
+ * - `parked`: it must not go on before a person has looked (P17, P25, P28, P30).
+ * - `escalated`: a supervisor gave up on one of its children.
+ */
+export type ExitClass = "normal" | "shutdown" | "crash" | "process" | "poison" | "unavailable" | "fenced" | "parked" | "escalated";
+
+export interface Exit {
+  readonly class: ExitClass;
+  readonly error?: Error;
+  /** The event (or timer) that was at hand, in words that are the same at each try: channel, number and index. */
+  readonly event?: string;
+  /** Of `unavailable`: when the author wants it tried again. */
+  readonly retryAfterMs?: number;
+}
+
+/** What an error of the runtime means for the actor that it ends. Every other code is a crash. */
+const classes: Readonly<Record<string, ExitClass>> = {
+  UNREACHABLE: "unavailable",
+  STREAM_MISSING: "unavailable",
+  FENCED: "fenced",
+  FRAME_NEWER: "parked",
+  RECORD_NEWER: "parked",
+  STATE_NEWER: "parked",
+  HISTORY_FORKED: "parked",
+  BROKER_WENT_BACK: "parked",
+  SINK_DIVERGED: "parked",
+  SINK_LOST: "parked",
+  TOPIC_TRIMMED: "parked",
+};
+
+/** The exit that a thrown value comes to. `event`: what was at hand. */
+export function exitOf(thrown: unknown, event?: string): Exit {
+  const error = asError(thrown), at = event === undefined ? {} : { event };
+  if (error instanceof UnavailableError) {
+    const retryAfterMs = millis(error.retryAfter);
+    return { class: "unavailable", error, ...at, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  }
+  return { class: (error instanceof MillraceError && classes[error.code]) || "crash", error, ...at };
+}

@@ -1,0 +1,184 @@
+// The receiving side of an actor: which frame is the next of its channel, how far each mailbox is read, what time it is.
+// PROTOCOL 6 and 9; exactly the next, never a bare maximum† (I5).
+import type { Frame } from "../event/frame.ts";
+import { sameTerm, type Term } from "../event/term.ts";
+import type { Body } from "../journal/record.ts";
+
+/** How many beginnings of terms are remembered for each channel (P17). */
+const keptStarts = 16;
+
+/** From one sender, its generation included, to one mailbox. */
+export class Channel {
+  readonly input: number;
+  readonly from: string;
+  readonly generation: string;
+  /** Number accepted last, and its term. */
+  seq = 0;
+  term: Term | null = null;
+  /** Events already handled of the frame after it, and that frame's term†. */
+  done = 0;
+  begun: Term | null = null;
+  /** The same of the frame taken last: ahead of what is accepted while its events are under way. */
+  takenSeq = 0;
+  takenTerm: Term | null = null;
+  starts: (readonly [seq: number, term: Term])[] = [];
+  /** -Infinity: none yet. */
+  watermark = -Infinity;
+  caught = false;
+  ended = false;
+  moved = false;
+  changed = false;
+
+  constructor(input: number, from: string, generation: string) {
+    this.input = input;
+    this.from = from;
+    this.generation = generation;
+  }
+}
+
+/** How far a mailbox is read: the last message wholly done, and its anchor† (round, sender, number). */
+export interface Position {
+  at: number;
+  round: Uint8Array | null;
+  from: string | null;
+  seq: number;
+}
+
+/** "next": to be handled. "seen", "early": dropped; what came early comes again in order. "forked": the sender's history was written anew. */
+export type Verdict = "next" | "seen" | "early" | "forked";
+
+export class Inbound {
+  readonly positions: (Position & { moved: boolean })[] = [];
+  readonly #channels = new Map<string, Channel>();
+  #watermark = -Infinity;
+
+  static id(input: number, from: string, generation: string): string {
+    return `${input} ${from}@${generation}`;
+  }
+
+  /** Declares a sender: until it has ended the actor waits for it†. */
+  declare(input: number, from: string, generation: string): void {
+    const id = Inbound.id(input, from, generation);
+    if (!this.#channels.has(id)) this.#channels.set(id, new Channel(input, from, generation));
+    this.positions[input] ??= { at: 0, round: null, from: null, seq: 0, moved: false };
+  }
+
+  channel(input: number, from: string, generation: string): Channel | undefined {
+    return this.#channels.get(Inbound.id(input, from, generation));
+  }
+
+  get channels(): Iterable<Channel> {
+    return this.#channels.values();
+  }
+
+  /** P16, P17. */
+  judge(channel: Channel, frame: Frame): Verdict {
+    if (frame.seq === channel.takenSeq + 1) {
+      if (!sameTerm(frame.before, channel.takenTerm)) return "forked";
+      return channel.seq === channel.takenSeq && channel.done > 0 && !sameTerm(frame.term, channel.begun) ? "forked" : "next";
+    }
+    if (frame.seq > channel.takenSeq) return "early";
+    if (frame.seq > channel.seq) return "seen";
+    for (let i = channel.starts.length - 1; i >= 0; i--) {
+      const [seq, term] = channel.starts[i] as readonly [number, Term];
+      if (seq <= frame.seq) return sameTerm(term, frame.term) ? "seen" : "forked";
+    }
+    return "seen";
+  }
+
+  /** The next frame is taken: its events are begun. */
+  take(channel: Channel, frame: Frame): void {
+    channel.takenSeq = frame.seq;
+    channel.takenTerm = frame.term;
+  }
+
+  /** Some events of the next frame are done. */
+  advance(channel: Channel, frame: Frame, done: number): void {
+    channel.done = done;
+    channel.begun = frame.term;
+    channel.moved = true;
+  }
+
+  /** The next frame is wholly done. */
+  accept(channel: Channel, frame: Frame): void {
+    if (!sameTerm(frame.term, channel.term)) {
+      channel.starts.push([frame.seq, frame.term]);
+      if (channel.starts.length > keptStarts) channel.starts.shift();
+    }
+    channel.seq = frame.seq;
+    channel.term = frame.term;
+    channel.done = 0;
+    channel.begun = null;
+    channel.moved = true;
+    if (frame.watermark !== null && frame.watermark > channel.watermark) {
+      channel.watermark = frame.watermark;
+      channel.changed = true;
+      this.#lift();
+    }
+    if (frame.note?.[0] === "caught") channel.caught = channel.changed = true;
+    if (frame.note?.[0] === "end") {
+      channel.ended = channel.changed = true;
+      this.#lift();
+    }
+  }
+
+  /** A message of the mailbox is wholly done, or dropped. */
+  moveTo(input: number, at: number, round: Uint8Array | null, from: string | null, seq: number): void {
+    const position = this.positions[input] as Position & { moved: boolean };
+    position.at = at;
+    position.round = round;
+    position.from = from;
+    position.seq = seq;
+    position.moved = true;
+  }
+
+  /** Nothing with time <= this comes any more: the least over the declared channels†, ended ones excepted. It only rises. */
+  get watermark(): number {
+    return this.#watermark;
+  }
+
+  get ended(): boolean {
+    for (const channel of this.#channels.values()) if (!channel.ended) return false;
+    return true;
+  }
+
+  #lift(): void {
+    let least = Infinity;
+    for (const channel of this.#channels.values()) if (!channel.ended && channel.watermark < least) least = channel.watermark;
+    if (least > this.#watermark) this.#watermark = least;
+  }
+
+  /** Whether anything moved since the last record. */
+  get moved(): boolean {
+    return this.positions.some((position) => position.moved);
+  }
+
+  /** What a record says: what moved, or all of it. */
+  write(body: Body, whole: boolean): void {
+    const inputs = this.positions.flatMap((p, input) => (whole || p.moved ? [[input, p.at, p.round, p.from, p.seq] as const] : []));
+    const cursors: NonNullable<Body["cursors"]> = [], states: NonNullable<Body["channels"]> = [];
+    for (const c of this.#channels.values()) {
+      if (whole || c.moved) cursors.push([c.input, c.from, c.generation, c.seq, c.term, c.done, c.begun, c.starts.slice()]);
+      if (whole || c.changed) states.push([c.input, c.from, c.generation, c.watermark === -Infinity ? null : c.watermark, c.caught, c.ended]);
+      if (!whole) c.moved = c.changed = false;
+    }
+    if (!whole) for (const position of this.positions) position.moved = false;
+    if (inputs.length > 0) body.inputs = inputs;
+    if (cursors.length > 0) body.cursors = cursors;
+    if (states.length > 0) body.channels = states;
+  }
+
+  /** Replay. */
+  apply(body: Body): void {
+    for (const [input, at, round, from, seq] of body.inputs ?? []) this.positions[input] = { at, round, from, seq, moved: false };
+    for (const [input, from, generation, seq, term, done, begun, starts] of body.cursors ?? []) {
+      this.declare(input, from, generation);
+      Object.assign(this.channel(input, from, generation) as Channel, { seq, term, done, begun, starts: [...starts], takenSeq: seq, takenTerm: term });
+    }
+    for (const [input, from, generation, watermark, caught, ended] of body.channels ?? []) {
+      this.declare(input, from, generation);
+      Object.assign(this.channel(input, from, generation) as Channel, { watermark: watermark ?? -Infinity, caught, ended });
+    }
+    if (body.channels !== undefined) this.#lift();
+  }
+}

@@ -1,0 +1,141 @@
+// Snapshots: from time to time what changed is folded into the store and, as a base or a delta, into chunks beside the log; a
+// record names them, and what they replace is purged (P22, P23). Runs beside the actor, in steps.
+import { crc32 } from "node:zlib";
+import type { BrokerStream } from "../broker/broker.ts";
+import { encode } from "../event/codec.ts";
+import { MillraceError } from "../event/errors.ts";
+import type { Journal } from "../journal/journal.ts";
+import { rangeOf } from "../journal/keys.ts";
+import type { Body } from "../journal/record.ts";
+import type { StoreOperation } from "../journal/store.ts";
+import { type Changes, type FoldedEntry, seal } from "./change.ts";
+
+/** A snapshot is due after so many records, or bytes of them. */
+export const snapshotEvery = { records: 1_024, bytes: 16 * 1024 * 1024 } as const;
+/** State up to so many bytes stands in the snapshot record itself. */
+const inlineBytes = 256 * 1024;
+const chunkBytes = 512 * 1024;
+const step = 1_000;
+
+type Chunk = readonly [seq: number, crc: number, entries: number];
+
+/** What a snapshot is of, caught when the turn with number `n` was closed. */
+export interface Captured {
+  readonly n: number;
+  readonly body: Body;
+  readonly entries: ReturnType<Changes["capture"]>;
+}
+
+export class Snapshots {
+  readonly #journal: Journal;
+  readonly #stream: BrokerStream;
+  readonly #create: () => Promise<void>;
+  #chunks: readonly Chunk[] = [];
+  #baseBytes = 0;
+  #deltaBytes = 0;
+  // Sizes of all chunks named; unknown after a recovery, so the next one is a base.
+  #known = false;
+
+  constructor(journal: Journal, stream: BrokerStream, create: () => Promise<void>) {
+    this.#journal = journal;
+    this.#stream = stream;
+    this.#create = create;
+  }
+
+  /** Folds and writes chunks; gives the body of the snapshot record. Rejects where the store or the broker fails. */
+  async write(captured: Captured): Promise<Body> {
+    const known = this.#known;
+    // Until this one is done nothing is known†: what a failed delta held is in no other, so the next snapshot is a base.
+    this.#known = false;
+    return this.#write(captured, known);
+  }
+
+  async #write(captured: Captured, known: boolean): Promise<Body> {
+    const { n, body } = captured, entries = await this.#fold(captured);
+    await this.#journal.store.write([this.#journal.foldedMark(n, { ...body, snapshot: { n, chunks: [] } })]);
+    if (known && this.#chunks.length > 0 && this.#deltaBytes <= this.#baseBytes / 2) {
+      this.#chunks = [...this.#chunks, ...(await this.#append(entries, (bytes) => { this.#deltaBytes += bytes; }))];
+      this.#known = true;
+      return { ...body, snapshot: { n, chunks: [...this.#chunks] } };
+    }
+    const inline = await this.#small();
+    if (inline !== undefined) {
+      this.#chunks = [];
+      return { ...body, snapshot: { n, entries: inline, chunks: [] } };
+    }
+    this.#baseBytes = this.#deltaBytes = 0;
+    this.#chunks = await this.#append(this.#all(), (bytes) => { this.#baseBytes += bytes; });
+    this.#known = true;
+    return { ...body, snapshot: { n, chunks: [...this.#chunks] } };
+  }
+
+  /** First chunk that the newest snapshot names; `undefined`: it names none. */
+  get firstChunk(): number | undefined {
+    return this.#chunks[0]?.[0];
+  }
+
+  /** Removes chunks before the first one that is named. */
+  purge(before: number): Promise<void> {
+    return this.#stream.purge(before);
+  }
+
+  async #fold({ entries }: Captured): Promise<FoldedEntry[]> {
+    const folded: FoldedEntry[] = [];
+    for (let i = 0; i < entries.length; i += step) {
+      const operations: StoreOperation[] = [];
+      for (const [keyOf, value] of entries.slice(i, i + step)) {
+        const key = keyOf(), sealed = value === undefined ? null : seal(value);
+        operations.push(sealed === null ? { type: "del", key } : { type: "put", key, value: sealed });
+        folded.push([key, sealed]);
+      }
+      await this.#journal.store.write(operations);
+    }
+    return folded;
+  }
+
+  // The folded space as of n: nothing folds into it before this snapshot is done.
+  async *#all(): AsyncGenerator<FoldedEntry> {
+    for (const letter of ["s", "t", "w", "o", "i"]) for await (const [key, value] of this.#journal.store.range(...rangeOf(letter))) yield [key, value];
+  }
+
+  async #small(): Promise<FoldedEntry[] | undefined> {
+    const entries: FoldedEntry[] = [];
+    let bytes = 0;
+    for await (const entry of this.#all()) {
+      bytes += entry[0].length + (entry[1]?.length ?? 0) + 8;
+      if (bytes > inlineBytes) return undefined;
+      entries.push(entry);
+    }
+    return entries;
+  }
+
+  async #append(entries: AsyncIterable<FoldedEntry> | Iterable<FoldedEntry>, wrote: (bytes: number) => void): Promise<Chunk[]> {
+    const chunks: Chunk[] = [];
+    let open: FoldedEntry[] = [], size = 0;
+    const flush = async () => {
+      if (open.length === 0) return;
+      const bytes = encode(open);
+      chunks.push([await this.#store(bytes), crc32(bytes), open.length]);
+      wrote(bytes.length);
+      open = [];
+      size = 0;
+    };
+    for await (const entry of entries) {
+      open.push(entry);
+      size += entry[0].length + (entry[1]?.length ?? 0) + 8;
+      if (size >= chunkBytes) await flush();
+    }
+    await flush();
+    return chunks;
+  }
+
+  async #store(bytes: Uint8Array): Promise<number> {
+    let outcome = await this.#stream.append(bytes);
+    if (outcome === "missing") {
+      await this.#create();
+      outcome = await this.#stream.append(bytes);
+    }
+    if (typeof outcome === "number") return outcome;
+    throw new MillraceError("UNREACHABLE", this.#stream.subject, `A chunk of a snapshot was not stored (${outcome})`, "It is tried again with the next snapshot.");
+  }
+}

@@ -1,0 +1,170 @@
+// State by key of one actor's operators. In memory is what changed since the last fold, and what was used lately; the rest is
+// in the store and read when a handler asks for it: a restart loads none of it.
+import { plain } from "../event/codec.ts";
+import { MillraceError } from "../event/errors.ts";
+import type { Key } from "../event/event.ts";
+import type { OperatorSpec, StateEntry } from "../flow/operator.ts";
+import { readStateKey, stateKey } from "../journal/keys.ts";
+import type { Body } from "../journal/record.ts";
+import type { Store } from "../journal/store.ts";
+import { type Changes, type Foldable, unseal } from "./change.ts";
+
+/** Values that are kept in memory although they are folded. */
+const cached = 200_000;
+
+class StateValue implements StateEntry, Foldable {
+  touched = 0;
+  unfolded = false;
+  readonly operator: number;
+  readonly version: number;
+  readonly key: Key;
+  readonly part: number | undefined;
+  value: unknown;
+  /** The value as it is sent: what `plain` made of it. */
+  sent: unknown;
+
+  constructor(operator: number, version: number, key: Key, part: number | undefined, value: unknown, sent: unknown) {
+    this.operator = operator;
+    this.version = version;
+    this.key = key;
+    this.part = part;
+    this.value = value;
+    this.sent = sent;
+  }
+
+  storeKey(): Buffer {
+    return stateKey(this.operator, this.key, this.part);
+  }
+
+  stored(): unknown {
+    return this.value === undefined ? undefined : [this.version, this.sent];
+  }
+
+  restore(value: unknown, sent: unknown): void {
+    this.value = value;
+    this.sent = sent;
+  }
+}
+
+type Parts = Map<number, StateValue>;
+
+export class State {
+  readonly #changes: Changes;
+  readonly #specs: readonly OperatorSpec[];
+  readonly #where: string;
+  readonly #values: Map<Key, StateValue>[];
+  readonly #parts: Map<Key, Parts>[];
+  #size = 0;
+  #store: Store | undefined;
+
+  constructor(specs: readonly OperatorSpec[], changes: Changes, where: string) {
+    this.#specs = specs;
+    this.#changes = changes;
+    this.#where = where;
+    this.#values = specs.map(() => new Map());
+    this.#parts = specs.map(() => new Map());
+  }
+
+  /** From now on what is not in memory is looked for there. */
+  readFrom(store: Store): void {
+    this.#store = store;
+  }
+
+  entry(operator: number, key: Key, part?: number): StateEntry {
+    return this.#find(operator, key, part) ?? this.#load(operator, key, part);
+  }
+
+  #find(operator: number, key: Key, part: number | undefined): StateValue | undefined {
+    return part === undefined ? (this.#values[operator] as Map<Key, StateValue>).get(key) : (this.#parts[operator] as Map<Key, Parts>).get(key)?.get(part);
+  }
+
+  #load(operator: number, key: Key, part: number | undefined): StateValue {
+    const stored = this.#store?.get(stateKey(operator, key, part));
+    return this.#put(stored === undefined ? new StateValue(operator, this.#version(operator), key, part, undefined, undefined) : this.#read(operator, key, part, stored));
+  }
+
+  #read(operator: number, key: Key, part: number | undefined, stored: Uint8Array): StateValue {
+    const [version, value] = unseal(stored, this.#where) as [number, unknown];
+    return this.#upgraded(operator, version, key, part, value);
+  }
+
+  #upgraded(operator: number, version: number, key: Key, part: number | undefined, value: unknown): StateValue {
+    const wanted = this.#version(operator), spec = this.#specs[operator] as OperatorSpec;
+    if (version === wanted) return new StateValue(operator, wanted, key, part, value, plain(value));
+    if (version > wanted) throw new MillraceError("STATE_OLDER", this.#where, `State of ${this.#where} was written by version ${version}, this code has version ${wanted}`, "Run the newer code, or start the flow anew with --fresh.");
+    if (spec.migrate === undefined) throw new MillraceError("MIGRATE_MISSING", this.#where, `State of ${this.#where} has version ${version}, this code ${wanted} and no migrate`, "Give the operator migrate(state, from).");
+    const migrated = spec.migrate(value, version);
+    return new StateValue(operator, wanted, key, part, migrated, plain(migrated));
+  }
+
+  #version(operator: number): number {
+    return this.#specs[operator]?.version ?? 1;
+  }
+
+  #put(value: StateValue): StateValue {
+    this.#size++;
+    if (value.part === undefined) (this.#values[value.operator] as Map<Key, StateValue>).set(value.key, value);
+    else {
+      const byKey = this.#parts[value.operator] as Map<Key, Parts>;
+      let parts = byKey.get(value.key);
+      if (parts === undefined) byKey.set(value.key, (parts = new Map()));
+      parts.set(value.part, value);
+    }
+    return value;
+  }
+
+  /** @throws MillraceError UNSERIALIZABLE */
+  set(entry: StateEntry, value: unknown): void {
+    const kept = entry as StateValue, sent = value === undefined ? undefined : plain(value);
+    this.#changes.touch(kept, kept.value, kept.sent);
+    kept.value = value;
+    kept.sent = sent;
+  }
+
+  /** All parts of a key that have a value, by part; of an operator without parts its one value. */
+  async ofKey(operator: number, key: Key): Promise<readonly StateEntry[]> {
+    const gte = stateKey(operator, key, undefined), lt = Buffer.concat([gte, Buffer.alloc(9, 255)]);
+    if (this.#store !== undefined) for await (const [bytes] of this.#store.range(gte, lt)) this.entry(operator, key, readStateKey(bytes).part);
+    const single = (this.#values[operator] as Map<Key, StateValue>).get(key), parts = (this.#parts[operator] as Map<Key, Parts>).get(key);
+    const all = [...(single === undefined ? [] : [single]), ...(parts?.values() ?? [])].filter((value) => value.value !== undefined);
+    return all.sort((a, b) => (a.part ?? 0) - (b.part ?? 0));
+  }
+
+  /** What a record says of these entries. */
+  rows(changed: readonly Foldable[]): NonNullable<Body["state"]> {
+    const rows: (readonly [number, number, Key, number | null, unknown?])[] = [];
+    for (const value of changed) {
+      if (!(value instanceof StateValue)) continue;
+      if (value.value === undefined) rows.push([value.operator, value.version, value.key, value.part ?? null]);
+      else rows.push([value.operator, value.version, value.key, value.part ?? null, value.sent]);
+    }
+    return rows;
+  }
+
+  /** Replay: applies what a record says (I7). */
+  apply(rows: NonNullable<Body["state"]>): void {
+    for (const row of rows) {
+      const [operator, version, key, part] = row, place = part ?? undefined;
+      let kept = this.#find(operator, key, place);
+      if (row.length === 5) {
+        const read = this.#upgraded(operator, version, key, place, row[4]);
+        if (kept === undefined) kept = this.#put(read);
+        else { kept.value = read.value; kept.sent = read.sent; }
+      } else {
+        kept ??= this.#put(new StateValue(operator, this.#version(operator), key, place, undefined, undefined));
+        kept.value = kept.sent = undefined;
+      }
+      this.#changes.mark(kept);
+    }
+  }
+
+  /** Lets go of what is folded, when there is a lot: it is in the store. */
+  release(): void {
+    if (this.#size < cached) return;
+    for (const values of this.#values) for (const [key, value] of values) if (!value.unfolded) { values.delete(key); this.#size--; }
+    for (const byKey of this.#parts) for (const [key, parts] of byKey) {
+      for (const [part, value] of parts) if (!value.unfolded) { parts.delete(part); this.#size--; }
+      if (parts.size === 0) byKey.delete(key);
+    }
+  }
+}

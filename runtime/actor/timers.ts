@@ -1,0 +1,180 @@
+// Timers of one actor: fired in order of (time, key, name), event time by the watermark, wall-clock ones by absolute deadline
+// (PROTOCOL 9). All of them are in memory. Stored by name, not by time, so that half a fold over a timer that
+// moved leaves no second one behind.
+import type { Key } from "../event/event.ts";
+import { rangeOf } from "../journal/keys.ts";
+import type { Body } from "../journal/record.ts";
+import type { Store } from "../journal/store.ts";
+import { type Changes, type Foldable, unseal } from "./change.ts";
+import { Heap, type HeapItem } from "./heap.ts";
+
+export interface DueTimer {
+  readonly operator: number;
+  readonly key: Key;
+  readonly name: string;
+  readonly time: number;
+}
+
+class TimerEntry implements Foldable, HeapItem, DueTimer {
+  touched = 0;
+  unfolded = false;
+  heapIndex = -1;
+  readonly operator: number;
+  readonly key: Key;
+  readonly name: string;
+  readonly wall: boolean;
+  readonly time: number;
+  stays: boolean;
+  /** Whether it is set; a timer that moves is removed and another one is set. */
+  set = true;
+
+  constructor(operator: number, key: Key, name: string, time: number, wall: boolean, stays: boolean) {
+    this.operator = operator;
+    this.key = key;
+    this.name = name;
+    this.time = time;
+    this.wall = wall;
+    this.stays = stays;
+  }
+
+  get id(): string {
+    return idOf(this.operator, this.key, this.name);
+  }
+
+  storeKey(): Buffer {
+    return Buffer.from(`t${this.id}`);
+  }
+
+  stored(): unknown {
+    return this.set ? [this.operator, this.key, this.name, this.time, this.wall, this.stays] : undefined;
+  }
+
+  restore(undo: unknown): void {
+    (undo as () => void)();
+  }
+}
+
+function idOf(operator: number, key: Key, name: string): string {
+  return `${operator}${typeof key === "number" ? "#" : "$"}${key}\0${name}`;
+}
+
+/** Numbers come before texts. */
+function compareKeys(a: Key, b: Key): number {
+  if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function before(a: TimerEntry, b: TimerEntry): boolean {
+  if (a.time !== b.time) return a.time < b.time;
+  const keys = compareKeys(a.key, b.key);
+  if (keys !== 0) return keys < 0;
+  return a.name !== b.name ? a.name < b.name : a.operator < b.operator;
+}
+
+export class Timers {
+  readonly #changes: Changes;
+  readonly #byId = new Map<string, TimerEntry>();
+  readonly #event = new Heap<TimerEntry>(before);
+  readonly #wall = new Heap<TimerEntry>(before);
+  // Timers that stay after the end of all inputs: they never fire, the summary counts them.
+  #staying = 0;
+
+  constructor(changes: Changes) {
+    this.#changes = changes;
+  }
+
+  /** `stays`: all inputs had ended before it was set. */
+  set(operator: number, key: Key, name: string, time: number, wall: boolean, stays: boolean): void {
+    const old = this.#byId.get(idOf(operator, key, name));
+    if (old !== undefined && old.time === time && old.wall === wall) return;
+    if (old !== undefined) this.#remove(old);
+    const timer = new TimerEntry(operator, key, name, time, wall, stays);
+    this.#add(timer);
+    this.#changes.touch(timer, () => { timer.set = false; this.#drop(timer); }, undefined);
+  }
+
+  cancel(operator: number, key: Key, name: string): void {
+    const timer = this.#byId.get(idOf(operator, key, name));
+    if (timer !== undefined) this.#remove(timer);
+  }
+
+  #remove(timer: TimerEntry): void {
+    timer.set = false;
+    this.#drop(timer);
+    this.#changes.touch(timer, () => { timer.set = true; this.#add(timer); }, undefined);
+  }
+
+  #add(timer: TimerEntry): void {
+    this.#byId.set(timer.id, timer);
+    if (timer.stays) this.#staying++;
+    else (timer.wall ? this.#wall : this.#event).push(timer);
+  }
+
+  #drop(timer: TimerEntry): void {
+    if (this.#byId.get(timer.id) === timer) this.#byId.delete(timer.id);
+    if (timer.stays) this.#staying--;
+    else if (timer.heapIndex >= 0) (timer.wall ? this.#wall : this.#event).remove(timer);
+  }
+
+  /** Time of the first event-time timer. */
+  get nextEvent(): number {
+    return this.#event.peek()?.time ?? Infinity;
+  }
+
+  /** Deadline of the first wall-clock timer. */
+  get nextWall(): number {
+    return this.#wall.peek()?.time ?? Infinity;
+  }
+
+  /** Timers that are set and did not fire: after the end of all inputs what the summary counts. */
+  get pending(): number {
+    return this.#byId.size;
+  }
+
+  /** The first timer that is due; it is taken away when `fired` is called. */
+  due(watermark: number, now: number): DueTimer | undefined {
+    const event = this.#event.peek();
+    if (event !== undefined && event.time <= watermark) return event;
+    const wall = this.#wall.peek();
+    return wall !== undefined && wall.time <= now ? wall : undefined;
+  }
+
+  /** Takes a due timer away, before its handler runs: that may set it again. */
+  fired(timer: DueTimer): void {
+    this.#remove(timer as TimerEntry);
+  }
+
+  rows(changed: readonly Foldable[]): NonNullable<Body["timers"]> {
+    const rows: (readonly [number, Key, string, number?, boolean?, boolean?])[] = [];
+    for (const timer of changed) {
+      if (!(timer instanceof TimerEntry)) continue;
+      // A timer that was set again under the same name stands for the one that was removed.
+      if (timer.set) rows.push([timer.operator, timer.key, timer.name, timer.time, timer.wall, timer.stays]);
+      else if (!this.#byId.has(timer.id)) rows.push([timer.operator, timer.key, timer.name]);
+    }
+    return rows;
+  }
+
+  apply(rows: NonNullable<Body["timers"]>): void {
+    for (const [operator, key, name, time, wall, stays] of rows) {
+      const old = this.#byId.get(idOf(operator, key, name));
+      if (old !== undefined) {
+        old.set = false;
+        this.#drop(old);
+        this.#changes.mark(old);
+      }
+      if (time === undefined) continue;
+      const timer = new TimerEntry(operator, key, name, time, wall === true, stays === true);
+      this.#add(timer);
+      this.#changes.mark(timer);
+    }
+  }
+
+  /** Loads the folded ones. */
+  async load(store: Store, where: string): Promise<void> {
+    for await (const [, value] of store.range(...rangeOf("t"))) {
+      const [operator, key, name, time, wall, stays] = unseal(value, where) as [number, Key, string, number, boolean, boolean];
+      this.#add(new TimerEntry(operator, key, name, time, wall, stays));
+    }
+  }
+}

@@ -1,0 +1,28 @@
+// What a broker rejects with, the same words for NATS and for the twin in memory.
+import { MillraceError } from "../event/errors.ts";
+
+const because = (cause: unknown) => (cause === undefined ? {} : { cause });
+
+export function unreachable(where: string, why: string, cause?: unknown): MillraceError {
+  return new MillraceError("UNREACHABLE", where, `NATS cannot be asked: ${why}`, "It is tried again by itself where that is safe; check that the server runs and has a quorum.", because(cause));
+}
+
+export function streamMissing(name: string): MillraceError {
+  return new MillraceError("STREAM_MISSING", name, `There is no stream "${name}"`, "It was deleted, or its flow belongs to another NATS account: look with `millrace doctor`.");
+}
+
+export function streamConflict(name: string, detail: string, cause?: unknown): MillraceError {
+  return new MillraceError("STREAM_CONFLICT", name, `The stream "${name}" is there but made otherwise: ${detail}`, "Another program or an older run made it: delete it, or give this flow another name.", because(cause));
+}
+
+export function nobodyListens(subject: string): MillraceError {
+  return new MillraceError("NOT_FOUND", subject, `Nobody answers on "${subject}"`, "Check the name, and that the node it belongs to runs.");
+}
+
+export function requestFailed(subject: string, message: string, cause?: unknown): MillraceError {
+  return new MillraceError("REQUEST_FAILED", subject, `Who answers on "${subject}" failed: ${message}`, "The log of the node that answered says why.", because(cause));
+}
+
+export function tooLarge(subject: string, bytes: number, limit: number): MillraceError {
+  return new MillraceError("TOO_LARGE", subject, `A message of ${bytes} bytes is above the limit of ${limit}`, "Split it before it is appended, or raise max_payload on the server.");
+}

@@ -1,0 +1,136 @@
+// Appends: core publishes whose acks come to one shared subscription. The client's own js.publish costs a timer and a request each and
+// has no way to say "unknown".
+import type { Appended } from "../broker.ts";
+import type { Api } from "./api.ts";
+import type { Client, Message } from "./client.ts";
+import { MillraceError } from "../../event/errors.ts";
+
+export const APPEND_TIMEOUT_MS = 700;
+const SWEEP_MS = 25;
+
+/** JetStream's numbers for what became of a publish. Whatever is not here is "unknown" (PROTOCOL 1: 10158, 10163, 10164 are). */
+const WRONG_LAST_SEQUENCE = 10071;
+const WRONG_STREAM = 10060;
+const STORE_FAILED = 10077;
+
+interface Pending {
+  readonly stream: string;
+  readonly deadline: number;
+  readonly settle: (outcome: Appended) => void;
+}
+
+export class Appender {
+  readonly #client: Client;
+  readonly #api: Api;
+  readonly #inbox: string;
+  readonly #pending = new Map<number, Pending>();
+  readonly #asked = new Map<string, Promise<"missing" | "unknown">>();
+  #id = 0;
+  #sweep: NodeJS.Timeout | undefined;
+  #due = 0;
+
+  constructor(client: Client, api: Api) {
+    this.#client = client;
+    this.#api = api;
+    this.#inbox = `${client.newInbox()}.`;
+    client.subscribe(`${this.#inbox}*`, (message) => this.#answer(message));
+  }
+
+  /** Publishes and waits for the ack. `headers` is a finished header block. Never rejects. */
+  append(stream: string, subject: string, data: Uint8Array, headers: Uint8Array | undefined, timeoutMs: number): Promise<Appended> {
+    if (!this.#client.connected) return Promise.resolve("unknown");
+    const id = ++this.#id;
+    return new Promise((settle) => {
+      this.#pending.set(id, { stream, deadline: performance.now() + timeoutMs, settle });
+      try {
+        this.#client.publish(subject, data, this.#inbox + id, headers);
+      } catch {
+        // It was closed in this moment, or the server came back with a lower limit.
+        this.#settle(id, "unknown");
+        return;
+      }
+      if (this.#sweep === undefined) this.#arm();
+    });
+  }
+
+  /** The connection was lost: the acks are lost with it, whatever became of the messages. */
+  lost(): void {
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { settle } of pending) settle("unknown");
+  }
+
+  #answer(message: Message): void {
+    const id = Number(message.subject.slice(this.#inbox.length));
+    const pending = this.#pending.get(id);
+    if (!pending) return;
+    const outcome = parseAck(message, pending.stream);
+    if (outcome === "nobody") void this.#whyNobody(pending.stream).then((why) => this.#settle(id, why));
+    else this.#settle(id, outcome);
+  }
+
+  #settle(id: number, outcome: Appended): void {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    pending?.settle(outcome);
+  }
+
+  // Nobody took the message: there is no such stream, or JetStream is not ready. One question for all who wait for the same answer.
+  #whyNobody(stream: string): Promise<"missing" | "unknown"> {
+    let asked = this.#asked.get(stream);
+    if (!asked) {
+      asked = this.#api.about(stream, `STREAM.INFO.${stream}`)
+        .then(() => "unknown" as const, (thrown) => (thrown instanceof MillraceError && thrown.code === "STREAM_MISSING" ? ("missing" as const) : ("unknown" as const)))
+        .finally(() => this.#asked.delete(stream));
+      this.#asked.set(stream, asked);
+    }
+    return asked;
+  }
+
+  #arm(): void {
+    this.#due = performance.now() + SWEEP_MS;
+    this.#sweep = setTimeout(() => {
+      // Where the event loop was held up, acks may wait in the socket: they are read first, in the poll phase between timers and
+      // immediates.
+      if (performance.now() > this.#due + SWEEP_MS) setImmediate(() => this.#expire());
+      else this.#expire();
+    }, SWEEP_MS);
+    this.#sweep.unref();
+  }
+
+  #expire(): void {
+    const now = performance.now() + SWEEP_MS;
+    for (const [id, pending] of this.#pending) if (pending.deadline <= now) this.#settle(id, "unknown");
+    if (this.#pending.size > 0) this.#arm();
+    else this.#sweep = undefined;
+  }
+}
+
+/** What an ack says. Acks look like {"stream":"<name>","seq":7}, with a space after the comma up to 2.10. */
+function parseAck(message: Message, stream: string): Appended | "nobody" {
+  const { data } = message;
+  if (data.length === 0) return message.headers?.code === 503 ? "nobody" : "unknown";
+  const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("latin1");
+  // The usual one is read by position, without a parse: '{"stream":"' has 11 characters.
+  if (text.startsWith(stream, 11) && text.startsWith('{"stream":"')) {
+    let at = text.indexOf(':', 11 + stream.length) + 1;
+    let seq = 0;
+    for (let code = text.charCodeAt(at); code >= 48 && code <= 57; code = text.charCodeAt(++at)) seq = seq * 10 + code - 48;
+    if (seq > 0 && text.charCodeAt(11 + stream.length) === 34 && text.charCodeAt(at) === 125) return seq;
+  }
+  let ack: { stream?: string; seq?: number; duplicate?: boolean; error?: { err_code?: number; description?: string } };
+  try {
+    ack = JSON.parse(text);
+  } catch {
+    return "unknown";
+  }
+  if (ack.error) {
+    if (ack.error.err_code === WRONG_LAST_SEQUENCE) return "refused";
+    if (ack.error.err_code === WRONG_STREAM) return "missing";
+    if (ack.error.err_code === STORE_FAILED && /maximum messages/.test(ack.error.description ?? "")) return "full";
+    return "unknown";
+  }
+  // Another stream has the subject.
+  if (ack.stream !== stream) return "missing";
+  return ack.seq && !ack.duplicate ? ack.seq : "unknown";
+}

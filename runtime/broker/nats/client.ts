@@ -1,0 +1,168 @@
+// The connection to NATS, in as few words as the rest of the adapter needs. The only file that imports "nats": another client
+// library is another client.ts.
+import { connect, credsAuthenticator, type ConnectionOptions, type MsgHdrs, type NatsConnection, NatsError, type TlsOptions } from "nats";
+import { asError, MillraceError } from "../../event/errors.ts";
+import { nobodyListens, unreachable } from "../failures.ts";
+
+export interface ConnectOptions {
+  /** Such as "nats://10.0.0.1:4222", one or more. IPs spare a look-up. */
+  readonly servers: string | readonly string[];
+  readonly user?: string;
+  readonly pass?: string;
+  /** Content of a `.creds` file. */
+  readonly credentials?: Uint8Array;
+  /** Where it is set, a server without TLS is refused. */
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+  /** Name of the connection, as the server shows it. Default "millrace". */
+  readonly name?: string;
+  /** First token of the subjects on which answers come. Default "_INBOX"; give each node its own where permissions bind it. */
+  readonly inbox?: string;
+}
+
+/** A message as it came. `data` is a view of the socket's buffer: copy what is kept. */
+export interface Message {
+  readonly reply?: string;
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly headers?: { readonly code: number; readonly description: string; get(name: string): string };
+  /** Bytes as the server counts them for a pull. */
+  size(): number;
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+
+export class Client {
+  readonly #connection: NatsConnection;
+  readonly #requests = new Set<(why: Error) => void>();
+  readonly #inbox: string;
+  #connected = true;
+  #closed = false;
+  #inboxes = 0;
+  /** Called on each change of `connected`. */
+  onChange: (connected: boolean) => void = () => {};
+
+  /** @throws UNREACHABLE, NATS_AUTH */
+  static async connect(options: ConnectOptions): Promise<Client> {
+    const servers = typeof options.servers === "string" ? [options.servers] : [...options.servers];
+    const settings: ConnectionOptions = {
+      servers,
+      name: options.name ?? "millrace",
+      inboxPrefix: options.inbox ?? "_INBOX",
+      timeout: CONNECT_TIMEOUT_MS,
+      // The client gives up for good after ten attempts otherwise, and after two refusals of the credentials.
+      maxReconnectAttempts: -1,
+      ignoreAuthErrorAbort: true,
+      reconnectTimeWait: 250,
+      reconnectJitter: 250,
+      // A half-open connection is noticed in 20 to 30 s, not in minutes. Appends have time-outs of their own.
+      pingInterval: 10_000,
+      maxPingOut: 2,
+      // Without it each request captures two stacks.
+      noAsyncTraces: true,
+      // The client asks DNS without the hosts file; only TLS needs the name that it keeps by this.
+      resolve: options.tls !== undefined,
+    };
+    if (options.user !== undefined) settings.user = options.user;
+    if (options.pass !== undefined) settings.pass = options.pass;
+    if (options.credentials !== undefined) settings.authenticator = credsAuthenticator(options.credentials);
+    if (options.tls !== undefined) settings.tls = options.tls as TlsOptions;
+    try {
+      return new Client(await connect(settings), settings.inboxPrefix as string);
+    } catch (thrown) {
+      const where = servers.join(", ");
+      if (thrown instanceof NatsError && thrown.isAuthError()) {
+        throw new MillraceError("NATS_AUTH", where, "The server refuses these credentials", "Give --nats-user and --nats-password, or --nats-creds, of an account with JetStream.", { cause: thrown });
+      }
+      throw unreachable(where, asError(thrown).message, thrown);
+    }
+  }
+
+  private constructor(connection: NatsConnection, inbox: string) {
+    this.#connection = connection;
+    this.#inbox = `${inbox}.${crypto.randomUUID().replaceAll("-", "").slice(0, 20)}`;
+    void this.#watch();
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  get server(): { readonly version: string; readonly maxPayload: number; readonly jetstream: boolean } {
+    const info = this.#connection.info;
+    return { version: info?.version ?? "0.0.0", maxPayload: info?.max_payload ?? 1024 * 1024, jetstream: info?.jetstream === true };
+  }
+
+  get address(): string {
+    return this.#connection.getServer();
+  }
+
+  /** A subject of one's own, for answers. */
+  newInbox(): string {
+    return `${this.#inbox}.${++this.#inboxes}`;
+  }
+
+  /**
+   * Puts a message on the wire. `headers` is the finished header block. `data` must not be changed before it is sent. Nothing is
+   * published while disconnected: the client would keep it without bound, and drop it or send it much later.
+   */
+  publish(subject: string, data: Uint8Array, reply: string, headers?: Uint8Array): void {
+    if (!this.#connected) throw unreachable(subject, "not connected");
+    // Of a header object the client only calls encode(); its own class rebuilds the block on each call.
+    this.#connection.publish(subject, data, headers === undefined ? { reply } : { reply, headers: { encode: () => headers } as unknown as MsgHdrs });
+  }
+
+  /** Calls for each message; returns what ends it. Goes on after a reconnect. */
+  subscribe(subject: string, call: (message: Message) => void): () => void {
+    const subscription = this.#connection.subscribe(subject, {
+      callback: (refused, message) => {
+        if (!refused) call(message as unknown as Message);
+      },
+    });
+    return () => {
+      if (!this.#closed) subscription.unsubscribe();
+    };
+  }
+
+  /** One request and its answer. Rejects with UNREACHABLE or NOT_FOUND, at once when the connection is lost. */
+  request(subject: string, data: Uint8Array, timeoutMs: number): Promise<Message> {
+    if (!this.#connected) return Promise.reject(unreachable(subject, "not connected"));
+    return new Promise((resolve, reject) => {
+      this.#requests.add(reject);
+      this.#connection.request(subject, data, { timeout: timeoutMs })
+        .then((message) => resolve(message as unknown as Message), (thrown) => reject(requestError(subject, timeoutMs, asError(thrown))))
+        .finally(() => this.#requests.delete(reject));
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#connection.close();
+    this.#change(false);
+  }
+
+  async #watch(): Promise<void> {
+    for await (const status of this.#connection.status()) {
+      if (status.type === "disconnect") this.#change(false);
+      else if (status.type === "reconnect") this.#change(true);
+    }
+    this.#change(false);
+  }
+
+  #change(connected: boolean): void {
+    if (connected === this.#connected) return;
+    this.#connected = connected;
+    if (!connected) {
+      const lost = [...this.#requests];
+      this.#requests.clear();
+      for (const reject of lost) reject(unreachable("nats", "the connection was lost"));
+    }
+    this.onChange(connected);
+  }
+}
+
+function requestError(subject: string, timeoutMs: number, error: Error): Error {
+  const code = error instanceof NatsError ? error.code : "";
+  if (code === "503") return nobodyListens(subject);
+  if (code === "TIMEOUT") return unreachable(subject, `no answer within ${timeoutMs} ms`, error);
+  return unreachable(subject, error.message, error);
+}

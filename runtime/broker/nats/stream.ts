@@ -1,0 +1,140 @@
+// One subject of one stream: appends with compare-and-set, and reads from the leader.
+import type { Appended, BrokerStream, Stored } from "../broker.ts";
+import { tooLarge, unreachable } from "../failures.ts";
+import { matches } from "../subject.ts";
+import { type Api, ApiError } from "./api.ts";
+import { APPEND_TIMEOUT_MS, type Appender } from "./appender.ts";
+import { Follower, type FollowerParts } from "./follower.ts";
+
+const NO_MESSAGE = 10037;
+/** A range of so many sequences is read one by one: cheaper than a consumer. */
+const FEW = 16;
+/** A read that gets nothing for so long is given up. */
+const READ_PATIENCE_MS = 5_000;
+
+/** A message as the API gives it. */
+export interface ApiMessage {
+  readonly subject: string;
+  readonly seq: number;
+  readonly data?: string;
+  readonly hdrs?: string;
+}
+
+export interface StreamParts extends FollowerParts {
+  readonly appender: Appender;
+  readonly maxPayload: number;
+  readonly followed: (follower: Follower) => void;
+}
+
+/** A header block that makes the server check the stream, and the sequence of the last message of the subject (P1). */
+export function expectation(stream: string, expected: number, more = ""): Uint8Array {
+  return Buffer.from(`NATS/1.0\r\nNats-Expected-Stream: ${stream}\r\nNats-Expected-Last-Subject-Sequence: ${expected}\r\n${more}\r\n`, "latin1");
+}
+
+/** One message of a stream, from the leader; rejects with STREAM_MISSING or UNREACHABLE. */
+export async function getMessage(api: Api, stream: string, which: { seq: number } | { last_by_subj: string }): Promise<ApiMessage | undefined> {
+  try {
+    return (await api.about<{ message: ApiMessage }>(stream, `STREAM.MSG.GET.${stream}`, which, undefined, [NO_MESSAGE])).message;
+  } catch (thrown) {
+    if (thrown instanceof ApiError) return undefined;
+    throw thrown;
+  }
+}
+
+export const messageData = (message: ApiMessage) => new Uint8Array(Buffer.from(message.data ?? "", "base64"));
+
+export class NatsStream implements BrokerStream {
+  readonly subject: string;
+  readonly #name: string;
+  readonly #parts: StreamParts;
+
+  constructor(parts: StreamParts, name: string, subject: string) {
+    this.#parts = parts;
+    this.#name = name;
+    this.subject = subject;
+  }
+
+  append(data: Uint8Array, expected?: number, timeoutMs = APPEND_TIMEOUT_MS): Promise<Appended> {
+    if (data.length > this.#parts.maxPayload) throw tooLarge(this.subject, data.length, this.#parts.maxPayload);
+    // Without an expectation the ack tells the stream; a header would be stored with each frame.
+    const headers = expected === undefined ? undefined : expectation(this.#name, expected);
+    return this.#parts.appender.append(this.#name, this.subject, data, headers, timeoutMs);
+  }
+
+  async last(): Promise<Stored | undefined> {
+    const message = await getMessage(this.#parts.api, this.#name, { last_by_subj: this.subject });
+    return message && { seq: message.seq, data: messageData(message) };
+  }
+
+  async get(seq: number): Promise<Stored | undefined> {
+    if (seq < 1) return undefined;
+    const message = await getMessage(this.#parts.api, this.#name, { seq });
+    return message && { seq, data: messageData(message) };
+  }
+
+  async bounds(): Promise<{ readonly first: number; readonly last: number }> {
+    const { state } = await this.#parts.api.about<{ state: { messages: number; first_seq: number; last_seq: number } }>(this.#name, `STREAM.INFO.${this.#name}`);
+    return { first: state.messages === 0 ? state.last_seq + 1 : state.first_seq, last: state.last_seq };
+  }
+
+  async purge(before: number): Promise<void> {
+    // The server takes a sequence beyond the end for an order to go on numbering from there.
+    const seq = Math.min(before, (await this.bounds()).last + 1);
+    if (seq > 1) await this.#parts.api.about(this.#name, `STREAM.PURGE.${this.#name}`, { seq });
+  }
+
+  follow(from: number): Follower {
+    const follower = new Follower(this.#parts, this.#name, this.subject, from);
+    this.#parts.followed(follower);
+    return follower;
+  }
+
+  async *read(from: number, to: number): AsyncGenerator<Stored> {
+    if (to < from) return;
+    const { first, last } = await this.bounds();
+    const start = Math.max(from, first);
+    const end = Math.min(to, last);
+    if (end - start < FEW) yield* this.#readFew(start, end);
+    else yield* this.#readMany(start, end);
+  }
+
+  async *#readFew(from: number, to: number): AsyncGenerator<Stored> {
+    const asked: Promise<ApiMessage | undefined>[] = [];
+    for (let seq = from; seq <= to; seq++) asked.push(getMessage(this.#parts.api, this.#name, { seq }));
+    for (const message of await Promise.all(asked)) {
+      if (message && matches(this.subject, message.subject)) yield { seq: message.seq, data: messageData(message) };
+    }
+  }
+
+  async *#readMany(from: number, to: number): AsyncGenerator<Stored> {
+    const follower = this.follow(from);
+    try {
+      for (;;) {
+        for (let message = follower.take(); message; message = follower.take()) {
+          if (message.seq > to) return;
+          yield message;
+          if (message.seq === to) return;
+        }
+        // All up to `to` was there when this began, so nothing of it is left when the server has nothing left.
+        if (follower.isDrained) return;
+        if (follower.failure) throw follower.failure;
+        await this.#change(follower);
+      }
+    } finally {
+      void follower.close();
+    }
+  }
+
+  #change(follower: Follower): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(unreachable(this.#name, `a read got nothing for ${READ_PATIENCE_MS} ms`)), READ_PATIENCE_MS);
+      const change = () => {
+        clearTimeout(timer);
+        follower.onChange = undefined;
+        resolve();
+      };
+      follower.onChange = change;
+      follower.onReady(change);
+    });
+  }
+}

@@ -1,0 +1,120 @@
+// Which options there are and what they may be, as tables, and the one walk that holds given options to them.
+import { millis } from "../event/event.ts";
+import { shown } from "./display.ts";
+import { nearest } from "./name.ts";
+
+/** Takes one problem. Where it is, the caller knows. */
+export type Report = (code: string, message: string, remedy: string) => void;
+
+interface Field {
+  /** What it may be, after "give". */
+  readonly give: string;
+  readonly is?: (value: unknown) => boolean;
+  /** The options within it, where it may be an object. */
+  readonly fields?: Table;
+}
+
+export type Table = Readonly<Record<string, Field>>;
+
+/** Longer than a timer of Node can wait; one set to more fires at once. */
+const longest = 24 * 86_400_000;
+
+const within = (least: number, most: number) => (value: unknown) => typeof value === "number" && value >= least && value <= most;
+const whole = (least: number, most: number): Field => ({
+  give: `a whole number from ${least.toLocaleString("en")} to ${most.toLocaleString("en")}`,
+  is: (value) => Number.isInteger(value) && within(least, most)(value),
+});
+const oneOf = (...values: readonly string[]): Field => ({
+  give: values.map((value) => JSON.stringify(value)).join(" or ").replace(/ or (?=.* or )/g, ", "),
+  is: (value) => values.includes(value as string),
+});
+const duration = (least: number, most = Infinity, or?: string): Field => ({
+  give: `a duration such as "10s"${least > 0 ? ", 1ms or more" : ""}${most < Infinity ? ", at most 24d" : ""}${or ? `, or "${or}"` : ""}`,
+  is: (value) => (or !== undefined && value === or) || within(least, most)(millis(value)),
+});
+const text: Field = { give: "a text", is: (value) => typeof value === "string" && value !== "" };
+export const isFunction = (value: unknown): boolean => typeof value === "function";
+
+const supervision: Table = {
+  strategy: oneOf("one_for_one", "one_for_all", "rest_for_one"),
+  restart: oneOf("permanent", "transient", "temporary"),
+  intensity: whole(0, 1_000_000),
+  period: duration(1),
+  backoff: {
+    give: "an object, such as { min: \"100ms\", max: \"30s\" }",
+    fields: {
+      min: duration(0, longest),
+      max: duration(0, longest),
+      factor: { give: "a number from 1 to 1,000", is: within(1, 1_000) },
+      jitter: { give: "a number from 0 to 1", is: within(0, 1) },
+    },
+  },
+  shutdown: duration(0, longest),
+};
+
+const run: Table = {
+  parallelism: whole(1, 1_024),
+  supervision: { give: "an object, such as { restart: \"transient\" }", fields: supervision },
+};
+
+export const stageTable: Table = {
+  ...run,
+  order: oneOf("arrival", "time"),
+  mailbox: { give: "an object, such as { maxFrames: 4096 }", fields: { maxFrames: whole(1, 1_000_000) } },
+  poison: {
+    give: "an object, such as { after: 3 }",
+    fields: { after: whole(1, 1_000), deadline: duration(1, longest), park: oneOf("event", "key") },
+  },
+};
+
+export const sourceTable: Table = {
+  ...run,
+  time: {
+    give: "a function, (data) => data.time, or an object, such as { outOfOrder: \"10s\" }",
+    is: isFunction,
+    fields: {
+      of: { give: "a function, (data) => data.time", is: isFunction },
+      outOfOrder: duration(0, Infinity, "any"),
+      idleAfter: duration(1, Infinity, "never"),
+    },
+  },
+  // Checked apart from the others: it has a code of its own.
+  schema: { give: "a schema", is: () => true },
+  type: text,
+};
+
+export const flowTable: Table = {
+  description: text,
+  supervision: { give: "an object, such as { strategy: \"rest_for_one\" }", fields: supervision },
+};
+
+/** Holds options to a table. `thing` is whose they are, such as `stage "felt"`; `name` how it goes behind "of". */
+export function checkOptions(options: unknown, table: Table, thing: string, name: string, report: Report): void {
+  if (options === undefined) return;
+  if (isObject(options)) checkFields(options, table, "", thing, name, report);
+  else report("OPTION_INVALID", `the options of ${name} are ${shown(options)}`, "give an object, such as { parallelism: 4 }, or leave them out");
+}
+
+function checkFields(options: Readonly<Record<string, unknown>>, table: Table, path: string, thing: string, name: string, report: Report): void {
+  const known = Object.keys(table);
+  for (const [option, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    if (!Object.hasOwn(table, option)) {
+      const meant = nearest(option, known);
+      report("OPTION_UNKNOWN", `${thing} has no option ${JSON.stringify(path + option)}`,
+        meant === undefined ? `there are ${known.map((other) => path + other).join(", ")}` : `did you mean ${JSON.stringify(path + meant)}?`);
+      continue;
+    }
+    const field = table[option] as Field;
+    if (field.fields && isObject(value)) checkFields(value, field.fields, `${path}${option}.`, thing, name, report);
+    else if (!field.is?.(value)) report("OPTION_INVALID", `${path}${option} of ${name} is ${shown(value)}`, `give ${field.give}`);
+  }
+  const { min, max } = options;
+  if (path.endsWith("backoff.") && (millis(min) ?? 0) > (millis(max) ?? Infinity)) {
+    report("OPTION_INVALID", `${path}min of ${name} is ${shown(min)} and above its max, ${shown(max)}`, "give a min that is not above max");
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

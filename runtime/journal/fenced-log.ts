@@ -1,0 +1,96 @@
+// A commit log as its owner sees it: one writer by compare-and-set (I1). Decides what an append came to, by P1 to P4.
+import type { Clock } from "../event/clock.ts";
+import { MillraceError } from "../event/errors.ts";
+import type { BrokerStream, Stored } from "../broker/broker.ts";
+
+/** "fenced": another owner has claimed the log. "lost": the log no longer holds what it had acknowledged (section 10). */
+export type Outcome = "accepted" | "fenced" | "lost";
+
+export interface FencedLogOptions {
+  /** Called when an append has to be tried again because the broker does not answer. */
+  readonly onWait?: (() => void) | undefined;
+  /** Ends all waiting: the outcome is then "fenced". */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+}
+
+/** Milliseconds between two tries to reach a broker that does not answer. */
+const retryMs = 250;
+
+export class FencedLog {
+  readonly stream: BrokerStream;
+  /** Sequence of the record that was accepted last; 0: none. */
+  at: number;
+  readonly #options: FencedLogOptions;
+  #mine: Uint8Array | undefined;
+
+  constructor(stream: BrokerStream, at: number, mine: Uint8Array | undefined, options: FencedLogOptions) {
+    this.stream = stream;
+    this.at = at;
+    this.#mine = mine;
+    this.#options = options;
+  }
+
+  /** Appends one message. One call at a time. Waits out an outage of the broker; never rejects. */
+  async append(bytes: Uint8Array): Promise<Outcome> {
+    for (;;) {
+      const outcome = await this.stream.append(bytes, this.at);
+      if (typeof outcome === "number") return this.#accept(outcome, bytes);
+      if (this.#options.signal.aborted) return "fenced";
+      const settled = await this.#settle(bytes);
+      if (settled !== undefined) return settled;
+      if (outcome !== "refused") this.#options.onWait?.();
+    }
+  }
+
+  #accept(seq: number, bytes: Uint8Array): "accepted" {
+    this.at = seq;
+    this.#mine = bytes;
+    return "accepted";
+  }
+
+  /** P2: what the leader says of an outcome that is not known. `undefined`: not stored, append again. */
+  async #settle(bytes: Uint8Array): Promise<Outcome | undefined> {
+    const last = await this.#ask(() => this.stream.last());
+    if (last === "aborted") return "fenced";
+    // The bytes hold term with mark and number: equal bytes are this very record (†mark).
+    if (last !== undefined && last.seq > this.at && Buffer.compare(last.data, bytes) === 0) return this.#accept(last.seq, bytes);
+    if ((last?.seq ?? 0) === this.at && (this.#mine === undefined || last === undefined || Buffer.compare(last.data, this.#mine) === 0)) return undefined;
+    if (this.at === 0) return "fenced";
+    if (last === undefined || last.seq < this.at) return "lost";
+    const built = await this.#ask(() => this.stream.get(this.at));
+    if (built === "aborted") return "fenced";
+    if (built === undefined) {
+      const bounds = await this.#ask(() => this.stream.bounds());
+      return bounds === "aborted" || bounds.first > this.at ? "fenced" : "lost";
+    }
+    return this.#mine === undefined || Buffer.compare(built.data, this.#mine) === 0 ? "fenced" : "lost";
+  }
+
+  async #ask<T extends Stored | undefined | { first: number; last: number }>(question: () => Promise<T>): Promise<T | "aborted"> {
+    return untilAnswered(question, this.#options);
+  }
+}
+
+/** Asks until the broker answers; "aborted" when the signal ends that. */
+export async function untilAnswered<T>(question: () => Promise<T>, options: FencedLogOptions): Promise<T | "aborted"> {
+  for (;;) {
+    if (options.signal.aborted) return "aborted";
+    try {
+      return await question();
+    } catch (error) {
+      if (!(error instanceof MillraceError) || (error.code !== "UNREACHABLE" && error.code !== "STREAM_MISSING")) throw error;
+      options.onWait?.();
+      await pause(retryMs, options);
+    }
+  }
+}
+
+/** Waits, or until the signal ends it. */
+export function pause(ms: number, { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal }): Promise<void> {
+  return new Promise((done) => {
+    const finish = () => { cancel(); signal.removeEventListener("abort", finish); done(); };
+    const cancel = clock.after(ms, finish);
+    signal.addEventListener("abort", finish, { once: true });
+  });
+}

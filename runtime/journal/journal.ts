@@ -1,0 +1,151 @@
+// An actor's journal: a local copy of its commit log since the last fold, and the folded state, in one store (P21). A prefix
+// of the log (I4): each entry carries its sequence in the log, its length, its CRC and that of the one before.
+import { crc32 } from "node:zlib";
+import { decode, encode } from "../event/codec.ts";
+import { MillraceError } from "../event/errors.ts";
+import { foldedKey, headKey, rangeOf, recordKey, recordNumber } from "./keys.ts";
+import type { Store, StoreOperation } from "./store.ts";
+
+/** A record as it stands in the log. */
+export interface Entry {
+  readonly n: number;
+  /** Sequence in the log. */
+  readonly seq: number;
+  readonly bytes: Uint8Array;
+}
+
+export interface Head {
+  readonly n: number;
+  readonly seq: number;
+  readonly crc: number;
+}
+
+const entryHead = 20;
+
+export class Journal {
+  readonly store: Store;
+  readonly #where: string;
+  #head: Head | undefined;
+
+  /** @throws MillraceError JOURNAL_BROKEN where the head is unreadable */
+  constructor(store: Store, where: string) {
+    this.store = store;
+    this.#where = where;
+    const head = store.get(headKey);
+    if (head !== undefined) {
+      if (head.length !== entryHead) throw this.#broken("its head has the wrong length");
+      const view = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
+      this.#head = { n: Number(view.readBigUInt64BE(0)), seq: Number(view.readBigUInt64BE(8)), crc: view.readUInt32BE(16) };
+    }
+  }
+
+  /** The newest record; `undefined` in a new journal. */
+  get head(): Head | undefined {
+    return this.#head;
+  }
+
+  /** Adds records in order; one batch, whole or absent. */
+  async write(entries: readonly Entry[]): Promise<void> {
+    const operations: StoreOperation[] = [];
+    let head = this.#head;
+    for (const { n, seq, bytes } of entries) {
+      if (head !== undefined && n !== head.n + 1) throw this.#broken(`record ${n} does not follow ${head.n}`);
+      const crc = crc32(bytes), value = Buffer.allocUnsafe(entryHead + bytes.length);
+      value.writeUInt32BE(head?.crc ?? 0, 0);
+      value.writeUInt32BE(crc, 4);
+      value.writeUInt32BE(bytes.length, 8);
+      value.writeBigUInt64BE(BigInt(seq), 12);
+      value.set(bytes, entryHead);
+      operations.push({ type: "put", key: recordKey(n), value });
+      head = { n, seq, crc };
+    }
+    if (head === undefined) return;
+    this.#head = head;
+    operations.push({ type: "put", key: headKey, value: headBytes(head) });
+    await this.store.write(operations);
+  }
+
+  /**
+   * Records from number `from` on, checked: CRC, length, no hole, up to the head.
+   * @throws MillraceError JOURNAL_BROKEN
+   */
+  async *read(from: number): AsyncGenerator<Entry & { readonly crc: number }> {
+    const head = this.#head;
+    if (head === undefined) return;
+    let expected: number | undefined, before: number | undefined;
+    for await (const [key, value] of this.store.range(recordKey(from), rangeOf("r")[1])) {
+      const n = recordNumber(key);
+      if (n > head.n) break;
+      if (expected !== undefined && n !== expected) throw this.#broken(`record ${expected} is missing`);
+      const view = Buffer.from(value.buffer, value.byteOffset, value.byteLength), bytes = view.subarray(entryHead);
+      if (view.length < entryHead || view.readUInt32BE(8) !== bytes.length || crc32(bytes) !== view.readUInt32BE(4)) throw this.#broken(`record ${n} does not fit its CRC`);
+      if (before !== undefined && view.readUInt32BE(0) !== before) throw this.#broken(`record ${n} does not follow the one before it`);
+      before = view.readUInt32BE(4);
+      expected = n + 1;
+      yield { n, seq: Number(view.readBigUInt64BE(12)), bytes, crc: before };
+    }
+    if (expected !== head.n + 1 && from <= head.n) throw this.#broken(`records up to ${head.n} should be there, the last is ${expected === undefined ? "none" : expected - 1}`);
+    if (before !== undefined && before !== head.crc) throw this.#broken("its head does not fit its newest record");
+  }
+
+  /** The newest record's bytes. @throws MillraceError JOURNAL_BROKEN */
+  async last(): Promise<Entry | undefined> {
+    if (this.#head === undefined) return undefined;
+    for await (const entry of this.read(this.#head.n)) return entry;
+    throw this.#broken("its newest record is missing");
+  }
+
+  /** Number of the oldest record that is kept; `undefined` where there is none. */
+  async first(): Promise<number | undefined> {
+    const [gte, lt] = rangeOf("r");
+    for await (const [key] of this.store.range(gte, lt, { limit: 1 })) return recordNumber(key);
+    return undefined;
+  }
+
+  /** Removes records before number `n`. */
+  async trim(n: number): Promise<void> {
+    const [gte] = rangeOf("r");
+    let operations: StoreOperation[] = [];
+    for await (const [key] of this.store.range(gte, recordKey(n))) {
+      operations.push({ type: "del", key });
+      if (operations.length >= 1_000) { await this.store.write(operations); operations = []; }
+    }
+    if (operations.length > 0) await this.store.write(operations);
+  }
+
+  /** Number up to which state is folded, and the fields of a turn's body as of it; `undefined` before the first fold. */
+  folded(): { readonly n: number; readonly body: unknown } | undefined {
+    const value = this.store.get(foldedKey);
+    if (value === undefined) return undefined;
+    const view = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+    if (view.length < 4 || crc32(view.subarray(4)) !== view.readUInt32BE(0)) throw this.#broken("its folded state does not fit its CRC");
+    const [n, body] = decode(view.subarray(4)) as [number, unknown];
+    return { n, body };
+  }
+
+  /** What marks the state as folded up to `n`: to be written last. */
+  foldedMark(n: number, body: unknown): StoreOperation {
+    const bytes = encode([n, body]), value = Buffer.allocUnsafe(4 + bytes.length);
+    value.writeUInt32BE(crc32(bytes), 0);
+    value.set(bytes, 4);
+    return { type: "put", key: foldedKey, value };
+  }
+
+  /** Begins anew after state was loaded from a snapshot: the head is the record before which nothing is kept here. */
+  async begin(head: Head): Promise<void> {
+    this.#head = head;
+    await this.store.write([{ type: "put", key: headKey, value: headBytes(head) }]);
+  }
+
+  #broken(what: string): MillraceError {
+    return new MillraceError("JOURNAL_BROKEN", this.#where, `The journal of ${this.#where} is damaged: ${what}`, "It is set aside and built anew from the commit log.");
+  }
+}
+
+function headBytes(head: Head): Buffer {
+  const bytes = Buffer.allocUnsafe(entryHead);
+  bytes.writeBigUInt64BE(BigInt(head.n), 0);
+  bytes.writeBigUInt64BE(BigInt(head.seq), 8);
+  bytes.writeUInt32BE(head.crc, 16);
+  return bytes;
+}

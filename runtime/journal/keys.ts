@@ -1,0 +1,101 @@
+// Keys of a journal's entries, as bytes in the order that their values have: h head, f folded, r record, s state, t timer,
+// w waiting, o held (PROTOCOL P21).
+import type { Key } from "../event/event.ts";
+
+const prefix = (letter: string): number => letter.charCodeAt(0);
+export const headKey = Buffer.from("h");
+export const foldedKey = Buffer.from("f");
+
+/** Key of record `n`. */
+export function recordKey(n: number): Buffer {
+  const key = Buffer.allocUnsafe(9);
+  key[0] = prefix("r");
+  key.writeBigUInt64BE(BigInt(n), 1);
+  return key;
+}
+
+/** Number of the record with this key. */
+export function recordNumber(key: Uint8Array): number {
+  return Number(Buffer.from(key.buffer, key.byteOffset, key.byteLength).readBigUInt64BE(1));
+}
+
+/** 8 bytes that sort as the numbers do (IEEE 754 with the sign turned over). */
+function writeOrdered(target: Buffer, value: number, at: number): number {
+  target.writeDoubleBE(value, at);
+  if ((target[at] as number) & 0x80) for (let i = 0; i < 8; i++) target[at + i] = ~(target[at + i] as number) & 0xff;
+  else target[at] = (target[at] as number) | 0x80;
+  return at + 8;
+}
+
+function readOrdered(source: Buffer, at: number): number {
+  const copy = Buffer.from(source.subarray(at, at + 8));
+  if ((copy[0] as number) & 0x80) copy[0] = (copy[0] as number) & 0x7f;
+  else for (let i = 0; i < 8; i++) copy[i] = ~(copy[i] as number) & 0xff;
+  return copy.readDoubleBE(0);
+}
+
+function keySize(key: Key): number {
+  return typeof key === "number" ? 9 : 2 + Buffer.byteLength(key) + zeros(key);
+}
+
+function zeros(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf("\0"); at >= 0; at = text.indexOf("\0", at + 1)) count++;
+  return count;
+}
+
+// A text ends with 0; a 0 inside it is written as 0 255, so that one key is never the beginning of another.
+function writeKey(target: Buffer, key: Key, at: number): number {
+  if (typeof key === "number") {
+    target[at] = 1;
+    return writeOrdered(target, key, at + 1);
+  }
+  target[at++] = 2;
+  if (!key.includes("\0")) at += target.write(key, at, "utf8");
+  else for (const byte of Buffer.from(key)) { target[at++] = byte; if (byte === 0) target[at++] = 255; }
+  target[at] = 0;
+  return at + 1;
+}
+
+function readKey(source: Buffer, at: number): readonly [key: Key, at: number] {
+  if (source[at] === 1) return [readOrdered(source, at + 1), at + 9];
+  const bytes: number[] = [];
+  let i = at + 1;
+  for (; !(source[i] === 0 && source[i + 1] !== 255); i++) {
+    if (i >= source.length) throw new RangeError("a key without its end");
+    bytes.push(source[i] as number);
+    if (source[i] === 0) i++;
+  }
+  return [Buffer.from(bytes).toString("utf8"), i + 1];
+}
+
+/** Key of a value of state: operator, key and, where the operator keeps several a key, part. */
+export function stateKey(operator: number, key: Key, part: number | undefined): Buffer {
+  const bytes = Buffer.allocUnsafe(2 + keySize(key) + (part === undefined ? 0 : 8));
+  bytes[0] = prefix("s");
+  bytes[1] = operator;
+  const at = writeKey(bytes, key, 2);
+  if (part !== undefined) writeOrdered(bytes, part, at);
+  return bytes;
+}
+
+/** What `stateKey` was made of. */
+export function readStateKey(bytes: Uint8Array): { readonly operator: number; readonly key: Key; readonly part: number | undefined } {
+  const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const [key, at] = readKey(source, 2);
+  return { operator: source[1] as number, key, part: at === source.length ? undefined : readOrdered(source, at) };
+}
+
+/** Key of a held event: sorted by time, then by `id`. */
+export function heldKey(time: number, id: Uint8Array): Buffer {
+  const bytes = Buffer.allocUnsafe(9 + id.length);
+  bytes[0] = prefix("o");
+  writeOrdered(bytes, time, 1);
+  bytes.set(id, 9);
+  return bytes;
+}
+
+/** First and last (exclusive) key of all entries of a kind. */
+export function rangeOf(letter: string): readonly [gte: Buffer, lt: Buffer] {
+  return [Buffer.from(letter), Buffer.from([prefix(letter) + 1])];
+}

@@ -1,0 +1,199 @@
+// Starting, restarting, moving: the one path (P24). Compares the journal with the log, claims the log, makes the journal
+// equal to it, and gives the records that state is made of. Runs no handler (I7).
+import { crc32 } from "node:zlib";
+import type { BrokerStream } from "../broker/broker.ts";
+import type { Random } from "../event/clock.ts";
+import { decode } from "../event/codec.ts";
+import { MillraceError } from "../event/errors.ts";
+import { nextTerm, type Term } from "../event/term.ts";
+import { FencedLog, type FencedLogOptions, untilAnswered } from "./fenced-log.ts";
+import { Journal, type Entry, type Head } from "./journal.ts";
+import { Assembler, type Body, type CommitRecord, decodeRecord, encodeRecord } from "./record.ts";
+import type { Store, StoreOperation, Stores } from "./store.ts";
+
+export interface RecoveryOptions extends FencedLogOptions {
+  readonly where: string;
+  readonly log: BrokerStream;
+  readonly chunks: BrokerStream;
+  readonly stores: Stores;
+  /** Name of the store. */
+  readonly store: string;
+  readonly random: Random;
+  readonly node: string;
+  readonly code: string;
+  /** Called once the log is claimed. */
+  readonly onClaimed: () => void;
+}
+
+export interface Recovered {
+  readonly journal: Journal;
+  readonly log: FencedLog;
+  readonly term: Term;
+  /** Number of the claim. */
+  readonly n: number;
+  /** Fields as of the newest fold, of which `entries` are in the store; `undefined`: nothing was folded. */
+  readonly folded: { readonly n: number; readonly body: Body } | undefined;
+  /** All records that are kept, in order, parts put together; those up to `folded.n` only for their frames. */
+  records(): AsyncIterable<{ readonly record: CommitRecord; readonly seq: number; readonly size: number }>;
+  /** Unclean ends in a row (PROTOCOL 9, poison). */
+  readonly k: number;
+  /** Hash of the code that wrote the record before the claim; `undefined` in a new log. */
+  readonly previousCode: string | undefined;
+}
+
+/** Thrown to leave: another owner has the log. */
+export const fenced = (where: string): MillraceError => new MillraceError("FENCED", where, `Another node has taken ${where} over`, "Nothing to do: that node goes on with it.");
+
+/** The broker lost what it had acknowledged (section 10): never gone on in silence. */
+export function wentBack(where: string, what: string): MillraceError {
+  return new MillraceError("BROKER_WENT_BACK", where, `The broker lost what it had acknowledged: ${what}`, "Look with millrace doctor. Start anew with --fresh, or bring the server's store back and start again.");
+}
+
+/**
+ * @throws MillraceError FENCED, BROKER_WENT_BACK, RECORD_NEWER, JOURNAL_LOCKED, JOURNAL_FAILED
+ */
+export async function recover(options: RecoveryOptions): Promise<Recovered> {
+  const { where, log: stream, stores } = options;
+  let { journal, evidence } = await openJournal(options);
+  try {
+    const last = await answer(options, () => stream.last());
+    const lastRecord = last === undefined ? undefined : decodeRecord(last.data);
+    const verdict = evidence === undefined ? "empty" : await compare(options, evidence, last);
+    if (verdict === "too old" || (verdict === "empty" && (await isUsed(journal.store)))) {
+      await journal.store.close();
+      await stores.remove(options.store);
+      journal = new Journal(await stores.open(options.store), where);
+    }
+    const head = journal.head;
+    const k = lastRecord === undefined || lastRecord.kind === "stop" ? 0 : (lastRecord.body.k ?? lastRecord.body.tries?.k ?? 0) + 1;
+    const claim: CommitRecord = {
+      kind: "claim", n: (lastRecord?.n ?? 0) + 1, term: nextTerm(lastRecord?.term[0] ?? 0, options.random), previous: last?.seq ?? 0, code: options.code, body: { node: options.node, k },
+    };
+    const log = new FencedLog(stream, last?.seq ?? 0, last?.data, options), bytes = encodeRecord(claim), outcome = await log.append(bytes);
+    if (outcome === "fenced") throw fenced(where);
+    if (outcome === "lost") throw wentBack(where, `the log of ${where} ends before record ${claim.n - 1}`);
+    options.onClaimed();
+    const end = log.at, claimed = { ...options, claim: bytes };
+    if (head === undefined) await loadFromLog(claimed, journal, end);
+    else await readTail(claimed, journal, head.seq + 1, end);
+    const folded = journal.folded() as Recovered["folded"];
+    return { journal, log, term: claim.term, n: claim.n, folded, k, previousCode: lastRecord?.code, records: () => assembled(journal) };
+  } catch (error) {
+    await journal.store.close();
+    throw error;
+  }
+}
+
+async function answer<T>(options: RecoveryOptions, question: () => Promise<T>): Promise<T> {
+  const given = await untilAnswered(question, options);
+  if (given === "aborted") throw fenced(options.where);
+  return given as T;
+}
+
+// A journal that is broken in itself is set aside; its good records are compared with the log all the same.
+async function openJournal(options: RecoveryOptions): Promise<{ journal: Journal; evidence: Head | undefined }> {
+  const { stores, store: name, where } = options;
+  const opened = await stores.open(name);
+  let evidence: Head | undefined;
+  try {
+    const journal = new Journal(opened, where), first = await journal.first();
+    journal.folded();
+    if (first !== undefined) for await (const { n, seq, crc } of journal.read(first)) evidence = { n, seq, crc };
+    return { journal, evidence };
+  } catch (error) {
+    await opened.close();
+    if (!(error instanceof MillraceError) || !["JOURNAL_BROKEN", "BYTES_REFUSED"].includes(error.code)) throw error;
+    await stores.setAside(name);
+    return { journal: new Journal(await stores.open(name), where), evidence };
+  }
+}
+
+// A store without a record that is not empty: a crash fell into the loading of a snapshot. What it holds may be of an older one.
+async function isUsed(store: Store): Promise<boolean> {
+  for await (const entry of store.range(Buffer.from([0]), Buffer.from([255]), { limit: 1 })) return entry.length > 0;
+  return false;
+}
+
+/** P24, before the claim: a log that ends before the journal's head, or holds another record there, proves a loss. */
+async function compare(options: RecoveryOptions, head: Head, last: { readonly seq: number; readonly data: Uint8Array } | undefined): Promise<"good" | "too old"> {
+  const { where, log } = options;
+  if (last === undefined || last.seq < head.seq) throw wentBack(where, `the log of ${where} ends at ${last?.seq ?? 0}, its journal at ${head.seq}`);
+  const there = last.seq === head.seq ? last : await answer(options, () => log.get(head.seq));
+  if (there === undefined) {
+    const { first } = await answer(options, () => log.bounds());
+    if (first > head.seq) return "too old";
+    throw wentBack(where, `the log of ${where} has no record at ${head.seq}, its journal has`);
+  }
+  if (crc32(there.data) !== head.crc) throw wentBack(where, `the log of ${where} has another record at ${head.seq} than its journal`);
+  return "good";
+}
+
+interface Claimed extends RecoveryOptions {
+  /** Bytes of this owner's claim. */
+  readonly claim: Uint8Array;
+}
+
+async function readTail(options: Claimed, journal: Journal, from: number, to: number): Promise<void> {
+  let batch: Entry[] = [], size = 0;
+  for await (const { seq, data } of options.log.read(from, to)) {
+    batch.push({ n: decodeRecord(data).n, seq, bytes: data });
+    size += data.length;
+    if (size > 4 * 1024 * 1024) { await journal.write(batch); batch = []; size = 0; }
+  }
+  if (batch.length > 0) await journal.write(batch);
+  if (journal.head?.seq !== to) await missing(options, `a record of the log of ${options.where} before ${to}`);
+}
+
+// †A piece is missing: that is a loss only while this claim is the last record; else it was claimed over and just stops.
+async function missing(options: Claimed, what: string): Promise<never> {
+  const last = await answer(options, () => options.log.last());
+  if (last === undefined || Buffer.compare(last.data, options.claim) === 0) throw wentBack(options.where, `${what} is missing`);
+  throw fenced(options.where);
+}
+
+/** Without a journal: the newest snapshot in the log, looked for after the claim†, and the tail. */
+async function loadFromLog(options: Claimed, journal: Journal, to: number): Promise<void> {
+  const { first } = await answer(options, () => options.log.bounds());
+  const entries: Entry[] = [];
+  let snapshot: Body | undefined, expected: number | undefined;
+  for await (const { seq, data } of options.log.read(first, to)) {
+    const record = decodeRecord(data);
+    if (expected !== undefined && record.n !== expected) await missing(options, `record ${expected} of ${options.where}`);
+    expected = record.n + 1;
+    entries.push({ n: record.n, seq, bytes: data });
+    if (record.kind === "snapshot") snapshot = record.body;
+  }
+  const begin = entries[0];
+  if (begin === undefined || (entries[entries.length - 1] as Entry).seq !== to) return missing(options, `a record of ${options.where}`);
+  const as = snapshot?.snapshot;
+  if (begin.n > (as?.n ?? 0) + 1) await missing(options, `record ${(as?.n ?? 0) + 1} of ${options.where}`);
+  if (snapshot !== undefined && as !== undefined) await loadSnapshot(options, journal, snapshot, as);
+  await journal.begin({ n: begin.n - 1, seq: begin.seq - 1, crc: 0 });
+  for (let i = 0; i < entries.length; i += 256) await journal.write(entries.slice(i, i + 256));
+}
+
+async function loadSnapshot(options: Claimed, journal: Journal, body: Body, as: NonNullable<Body["snapshot"]>): Promise<void> {
+  await putEntries(journal.store, as.entries ?? []);
+  for (const [seq, crc] of as.chunks) {
+    const chunk = await answer(options, () => options.chunks.get(seq));
+    if (chunk === undefined || crc32(chunk.data) !== crc) return missing(options, `chunk ${seq} of the newest snapshot of ${options.where}`);
+    await putEntries(journal.store, decode(chunk.data) as (readonly [Uint8Array, Uint8Array | null])[]);
+  }
+  await journal.store.write([journal.foldedMark(as.n, body)]);
+}
+
+/** Entries of a snapshot into the store, in steps. */
+export async function putEntries(store: Store, entries: readonly (readonly [key: Uint8Array, value: Uint8Array | null])[]): Promise<void> {
+  for (let i = 0; i < entries.length; i += 1_000) {
+    await store.write(entries.slice(i, i + 1_000).map(([key, value]): StoreOperation => (value === null ? { type: "del", key } : { type: "put", key, value })));
+  }
+}
+
+async function* assembled(journal: Journal): AsyncGenerator<{ record: CommitRecord; seq: number; size: number }> {
+  const assembler = new Assembler(), first = await journal.first();
+  if (first === undefined) return;
+  for await (const { seq, bytes } of journal.read(first)) {
+    const record = assembler.take(decodeRecord(bytes));
+    if (record !== undefined) yield { record, seq, size: bytes.length };
+  }
+}
