@@ -1,4 +1,4 @@
-import { defineOperator, isPromise, sortOf, type Operator, type Outputs, type Scope, type Step, type StepEnvironment } from "../runtime/index.ts";
+import { defineOperator, isPromise, sortOf, type Operator, type Outputs, type Problem, type Scope, type Step, type StepEnvironment } from "../runtime/index.ts";
 import { collector } from "./option-problems.ts";
 import { wrongReturn } from "./wrong-return.ts";
 
@@ -15,7 +15,7 @@ type Guarded<F, Else> = F extends (data: any) => data is infer G ? G : Else;
  */
 export function branch<In, T extends Tests<In>>(tests: T): Operator<In,
   Exclude<In, { [N in keyof T]: Guarded<T[N], never> }[keyof T]>, unknown, Outputs<{ [N in keyof T]: Guarded<T[N], In> }>> {
-  const problems: [] = [];
+  const problems: Problem[] = [];
   const report = collector(problems);
   const given: readonly (readonly [string, unknown])[] = typeof tests === "object" && tests !== null ? Object.entries(tests).filter(([, test]) => test !== undefined) : [];
   if (given.length === 0) report("OPTION_INVALID", `branch got ${typeof tests === "object" && tests !== null ? "no test" : sortOf(tests)}`, "give an object of outputs and tests, { large: (order) => order.total > 1000 }");

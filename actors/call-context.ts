@@ -3,6 +3,7 @@ import type { Context, EventInfo, Logger } from "../runtime/index.ts";
 /** What the handler of one call gets: the event's context, with a signal that aborts at the call's time-out, too. */
 export class CallContext implements Context {
   #outer!: Context;
+  #outerSignal: AbortSignal | undefined;
   #triesBefore = 0;
   #controller: AbortController | undefined;
   #aborted = false;
@@ -10,6 +11,7 @@ export class CallContext implements Context {
 
   begin(outer: Context, triesBefore: number): void {
     this.#outer = outer;
+    this.#outerSignal = undefined;
     this.#triesBefore = triesBefore;
     this.#controller = undefined;
   }
@@ -18,6 +20,11 @@ export class CallContext implements Context {
     this.#aborted = true;
     this.#reason = reason;
     this.#controller?.abort(reason);
+  }
+
+  /** The event's own. Asked for once: it may be made by asking. */
+  get outerSignal(): AbortSignal {
+    return (this.#outerSignal ??= this.#outer.signal);
   }
 
   get event(): EventInfo {
@@ -35,7 +42,7 @@ export class CallContext implements Context {
   /** Made when it is first asked for: most handlers never do. */
   get signal(): AbortSignal {
     if (this.#controller !== undefined) return this.#controller.signal;
-    const controller = new AbortController(), outer = this.#outer.signal;
+    const controller = new AbortController(), outer = this.outerSignal;
     this.#controller = controller;
     if (this.#aborted) controller.abort(this.#reason);
     else if (outer.aborted) controller.abort(outer.reason);

@@ -75,13 +75,14 @@ export class Caller<Out> {
 
   /** What the call gives, or its time-out, or that the event was cancelled, whichever is first. */
   #watch(pending: PromiseLike<Out>, ctx: CallContext, outer: Context): Promise<Out> {
+    const signal = ctx.outerSignal;
     return new Promise((resolve, reject) => {
       const give = (reason: unknown) => { done(); ctx.abort(reason); reject(reason); };
       const timer = setTimeout(() => give(new MillraceError("CALL_TIMEOUT", outer.actor, `${this.#what} was not done within ${this.#timeoutMs} ms`,
         "Hand ctx.signal to what it calls; raise timeout, or give retry, where the other side is slow at times.")), this.#timeoutMs);
       let release = () => {};
       const done = () => { clearTimeout(timer); release(); };
-      release = onAbort(outer.signal, () => give(outer.signal.reason));
+      release = onAbort(signal, () => give(signal.reason));
       pending.then((out) => { done(); resolve(out); }, (thrown: unknown) => { done(); reject(thrown); });
     });
   }

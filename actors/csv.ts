@@ -46,7 +46,7 @@ function rows(columns: readonly (string | null)[]): RecordFormat<Row> {
     parse(texts) {
       const filled = texts.filter((text) => text !== "").length;
       try {
-        const found: Row[] = parseCsv(texts.join("\n"), options);
+        const found: Row[] = parseCsv(texts.join("\r\n"), options);      // a text may end with a lone CR
         if (found.length === filled) {
           let next = 0;
           return texts.map((text) => (text === "" ? undefined : found[next++]));

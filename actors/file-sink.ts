@@ -1,10 +1,10 @@
 // The sink of all file formats (P28): each batch is written at its own place, so that after a crash it is written there
 // again, the same bytes, be it by its owner or by a zombie. Neither cut back nor appended to.
-import { type FileHandle, open } from "node:fs/promises";
+import * as fs from "node:fs/promises";
 import { resolve } from "node:path";
 import { type Batch, defineSink, type FlowEvent, MillraceError, type SinkActor, type TransactionalContext, UnavailableError } from "../runtime/index.ts";
 import { pathOption } from "./file-window.ts";
-import { ResultFile } from "./result-file.ts";
+import { type Files, ResultFile } from "./result-file.ts";
 
 /** Kept in the journal with each batch. */
 export interface FileMark {
@@ -21,9 +21,6 @@ export interface Format<T> {
   encode(events: readonly FlowEvent<T>[], header: readonly string[] | undefined): { text: string; header?: readonly string[] };
 }
 
-/** How files are opened for writing; tests put failing ones in its place. */
-export type OpenFile = (path: string, flags: string) => Promise<FileHandle>;
-
 /**
  * A sink that writes a file exactly once. The file grows as `<path>.<generation>`; `<path>` is a link to it from the first
  * batch on, and until then what an earlier run left; when the flow has ended, `<path>` is the file itself. Folders are
@@ -31,12 +28,12 @@ export type OpenFile = (path: string, flags: string) => Promise<FileHandle>;
  * suspend the actor, and the same batch is written again.
  * @throws MillraceError OPTION_INVALID; while writing SINK_LOST, SINK_UNWRITABLE, SINK_TAKEN, SINK_DIVERGED
  */
-export function fileSink<T>(kind: string, path: string, format: Format<T>, openFile: OpenFile = open): SinkActor<T> {
+export function fileSink<T>(kind: string, path: string, format: Format<T>, files: Files = fs): SinkActor<T> {
   pathOption(`${kind}.sink`, path);
   return defineSink<T, FileMark>({
     kind, guarantee: "transactional", divisible: path.includes("{partition}"), start: { offset: 0 },
     async open(ctx) {
-      const session = new FileSession(resolve(path.replaceAll("{partition}", String(ctx.partition))), format, ctx, openFile);
+      const session = new FileSession(resolve(path.replaceAll("{partition}", String(ctx.partition))), format, ctx, files);
       await session.open();
       return {
         written: ctx.last,
@@ -57,21 +54,21 @@ class FileSession<T> {
   readonly #result: ResultFile;
   readonly #format: Format<T>;
   readonly #ctx: TransactionalContext<FileMark>;
-  readonly #openFile: OpenFile;
+  readonly #files: Files;
   #batch: number;
   #mark: FileMark & { readonly generation: string };
-  #file: FileHandle | undefined;
+  #file: fs.FileHandle | undefined;
   #published = false;
 
-  constructor(path: string, format: Format<T>, ctx: TransactionalContext<FileMark>, openFile: OpenFile) {
+  constructor(path: string, format: Format<T>, ctx: TransactionalContext<FileMark>, files: Files) {
     this.actor = ctx.actor;
     this.#path = path;
     this.#format = format;
     this.#ctx = ctx;
-    this.#openFile = openFile;
+    this.#files = files;
     this.#batch = ctx.last.batch;
     this.#mark = { ...ctx.last.mark, generation: ctx.last.mark.generation ?? ctx.generation };
-    this.#result = new ResultFile(path, this.#mark.generation);
+    this.#result = new ResultFile(path, this.#mark.generation, files);
   }
 
   async open(): Promise<void> {
@@ -101,7 +98,7 @@ class FileSession<T> {
     const bytes = Buffer.from(text);
     const { offset } = this.#mark;
     await this.#try(async () => {
-      const file = (this.#file ??= await this.#openFile(await this.#locate(), "r+"));
+      const file = (this.#file ??= await this.#files.open(await this.#locate(), "r+"));
       // A file that was cut off under us would get a hole here.
       const { size } = await file.stat();
       if (size < offset) throw this.#lost(size);
@@ -121,7 +118,7 @@ class FileSession<T> {
     await this.#closeFile();
     await this.#try(async () => {
       if (await this.#result.finish(this.#mark.offset)) return;
-      const found = await this.#result.locate(true);
+      const found = await this.#result.locate(this.#mark.offset);
       if (found === undefined || found.size < this.#mark.offset) throw this.#lost(found?.size);
       throw new MillraceError("SINK_DIVERGED", this.actor, `${found.file} has ${found.size} bytes, and ${this.#mark.offset} were written to it`, "Something else wrote to the file: start a new run with --fresh.");
     });
@@ -135,7 +132,7 @@ class FileSession<T> {
   /** Path of the data, made where there are to be none yet. */
   async #locate(): Promise<string> {
     const { offset } = this.#mark;
-    const found = await this.#result.locate(offset > 0);
+    const found = await this.#result.locate(offset);
     if (found === undefined && offset === 0) return this.#result.create();
     if (found === undefined || found.size < offset) throw this.#lost(found?.size);
     return found.file;

@@ -1,4 +1,5 @@
 import { defineOperator, isPromise, type Awaitable, type Context, type Operator, type Scope, type Step, type StepEnvironment } from "../runtime/index.ts";
+import { afterwards } from "./cancellation.ts";
 import { functionProblems } from "./option-problems.ts";
 
 type Test = (data: unknown, ctx: Context) => Awaitable<boolean>;
@@ -31,7 +32,7 @@ class FilterStep implements Step {
   on(data: unknown, scope: Scope): void | Promise<void> {
     const test = this.#test;
     const passed = test(data, scope.ctx);
-    if (isPromise(passed)) return Promise.resolve(passed).then((later) => (later ? this.#next(data, scope) : undefined));
+    if (isPromise(passed)) return afterwards(passed, scope.ctx, (later) => (later ? this.#next(data, scope) : undefined));
     return passed ? this.#next(data, scope) : undefined;
   }
 }

@@ -43,8 +43,13 @@ class FlatMapStep implements Step {
   }
 
   async #rest(pending: Promise<void>, out: readonly unknown[], from: number, scope: Scope): Promise<void> {
+    // If the event is given up meanwhile nothing more of it goes on: its scope is another event's by then.
+    const { signal } = scope.ctx;
     await pending;
-    for (let i = from; i < out.length; i++) await this.#next(out[i], scope);
+    for (let i = from; i < out.length; i++) {
+      signal.throwIfAborted();
+      await this.#next(out[i], scope);
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-import { defineOperator, sortOf, stepsOf, type Operator, type OperatorSpec } from "../runtime/index.ts";
+import { defineOperator, sortOf, stepsOf, type Operator, type OperatorSpec, type Problem } from "../runtime/index.ts";
 import { collector } from "./option-problems.ts";
 
 /**
@@ -18,8 +18,8 @@ export function pipe<In, A, K = unknown, PA = unknown, B = A, PB = unknown, C = 
 
 /** Stands where something else was given, so that defineFlow can say so. */
 function noOperator(given: unknown, place: number): OperatorSpec {
-  const spec: OperatorSpec & { problems: [] } = { kind: "pipe", keyed: false, problems: [], open: () => ({ on() {} }) };
-  collector(spec.problems)("OPERATOR_INVALID", `pipe got ${sortOf(given)} as its operator ${place}`,
+  const problems: Problem[] = [];
+  collector(problems)("OPERATOR_INVALID", `pipe got ${sortOf(given)} as its operator ${place}`,
     typeof given === "function" ? "wrap it, map(fn), or call it" : "give what map(…), aggregate(…) and the like return");
-  return spec;
+  return { kind: "pipe", keyed: false, problems, open: () => ({ on() {} }) };
 }

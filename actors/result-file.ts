@@ -7,16 +7,20 @@
 //   out.jsonl.g.done       the data, for the moment in which the result takes its final place
 //   out.jsonl              in the end, the data
 //
-// F1. `out.jsonl` of an earlier run stays as it is until the first batch of this one is on the disk.
-// F2. The link is made before the data are: so what a run that was given up leaves behind is known by its link, and only
-//     that is ever removed.
-// F3. A zombie may pause anywhere and for ever. Its link is moved only if `out.jsonl` is what it was when the zombie opened
-//     it and its data are there; `finish` takes the data away first, then removes all such links, then puts the result in
-//     place: a link from before that is gone, one made later finds no data.
+// F1. What an earlier run left at `out.jsonl` stays until the first batch of this one is on the disk.
+// F2. The link is made before the data are: so what a run that was given up left behind is known by its link. Only that is
+//     ever removed, and only what was there at the open: it is older than this run for certain.
+// F3. A zombie may pause before any operation, for ever. It opened the sink before its successor did, and may still have
+//     one call to go. So the link is put over something only if that is what was there at the open; `finish` first takes
+//     the data away, then removes all links of its generation, then puts the result in place: a link from before that is
+//     gone, and one made later does not find `out.jsonl` as it was. Where nothing is, the link is made only if nothing is.
 import { randomBytes } from "node:crypto";
-import { lstat, mkdir, open, readdir, readlink, rename, rm, stat, symlink } from "node:fs/promises";
+import * as fs from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { MillraceError } from "../runtime/index.ts";
+
+/** The file system; tests put one that pauses or fails in its place. */
+export type Files = Pick<typeof fs, "lstat" | "mkdir" | "open" | "readdir" | "readlink" | "rename" | "rm" | "stat" | "symlink">;
 
 const generationForm = "[a-z0-9]+-\\d+";
 
@@ -33,51 +37,55 @@ export class ResultFile {
   readonly path: string;
   readonly #folder: string;
   readonly #name: string;
-  readonly #generation: string;
+  readonly #data: string;
+  readonly #done: string;
   readonly #link: string;
+  readonly #files: Files;
   #atOpen: Standing = { kind: "nothing", identity: "" };
+  /** Left behind by older runs. */
+  #older: readonly { readonly link: string; readonly data: string }[] = [];
 
-  constructor(path: string, generation: string) {
+  constructor(path: string, generation: string, files: Files = fs) {
     this.path = path;
+    this.#files = files;
     this.#folder = dirname(path);
     this.#name = basename(path);
-    this.#generation = generation;
+    this.#data = `${path}.${generation}`;
+    this.#done = `${this.#data}.done`;
     this.#link = `${path}.${generation}.${randomBytes(4).toString("hex")}.link`;
-  }
-
-  get #data(): string {
-    return `${this.path}.${this.#generation}`;
-  }
-
-  get #done(): string {
-    return `${this.#data}.done`;
   }
 
   /** Makes the folder and looks at what is there. @throws MillraceError SINK_UNWRITABLE where something stands in the way. */
   async prepare(): Promise<void> {
-    await mkdir(this.#folder, { recursive: true });
+    await this.#files.mkdir(this.#folder, { recursive: true });
     this.#atOpen = await this.#standing();
     if (this.#atOpen.kind === "other") {
       throw new MillraceError("SINK_UNWRITABLE", this.path, "what stands at this path is no file of a sink but a folder, a device or a link to elsewhere", "Give the path of a regular file, by its own name.");
     }
+    this.#older = (await this.#links()).filter(({ data }) => data !== basename(this.#data));
   }
 
-  /** The data and their size, wherever they are; `undefined` where they are not. `begun`: whether there are some. */
-  async locate(begun: boolean): Promise<{ file: string; size: number } | undefined> {
+  /** The data, of which there are to be `offset` bytes, and their size, wherever they are. */
+  async locate(offset: number): Promise<{ file: string; size: number } | undefined> {
+    let short: { file: string; size: number } | undefined;
     for (const file of [this.#done, this.#data]) {
-      const size = await sizeOf(file);
-      if (size !== undefined) return { file, size };
+      const size = await this.#sizeOf(file);
+      if (size === undefined) continue;
+      if (size >= offset) return { file, size };
+      short ??= { file, size };
     }
     // Finished already, and a crash came before that was recorded.
-    if (!begun || (await this.#standing()).kind !== "file") return undefined;
-    const size = await sizeOf(this.path);
-    return size === undefined ? undefined : { file: this.path, size };
+    if (offset > 0 && (await this.#standing()).kind === "file") {
+      const size = await this.#sizeOf(this.path);
+      if (size !== undefined && size >= offset) return { file: this.path, size };
+    }
+    return short;
   }
 
   /** Makes the data file, for the first batch. */
   async create(): Promise<string> {
-    await this.#makeLink();
-    await (await open(this.#data, "a")).close();
+    await this.#symlink(this.#link);
+    await (await this.#files.open(this.#data, "a")).close();
     await this.#sync();
     return this.#data;
   }
@@ -86,17 +94,16 @@ export class ResultFile {
   async publish(): Promise<boolean> {
     const before = await this.#standing();
     if (this.#isMine(before)) return true;
-    await this.#makeLink();
-    const now = await this.#standing();
-    if (now.identity !== before.identity || (now.kind !== "nothing" && now.identity !== this.#atOpen.identity)) return this.#isMine(now);
-    if ((await sizeOf(this.#data)) === undefined) return false;
-    // The half result of a run that was given up goes when this one has something to show.
-    if (now.data !== undefined) await rm(join(this.#folder, now.data), { force: true });
-    try {
-      await rename(this.#link, this.path);
-    } catch (error) {
-      if (codeOf(error) === "ENOENT") return false;
-      throw error;
+    if ((await this.#sizeOf(this.#data)) === undefined) return false;
+    if (before.kind === "nothing") {
+      if (!(await this.#symlink(this.path))) return this.#isMine(await this.#standing());
+      await this.#remove(this.#link);
+    } else {
+      if (before.identity !== this.#atOpen.identity) return false;
+      await this.#symlink(this.#link);
+      if ((await this.#standing()).identity !== before.identity) return false;
+      await this.#removeReplaced();
+      if (!(await this.#rename(this.#link, this.path))) return false;
     }
     await this.#sync();
     return true;
@@ -104,35 +111,69 @@ export class ResultFile {
 
   /** Gives the data, `size` bytes, their final place. May be called again. False where they are not there, whole and alone. */
   async finish(size: number): Promise<boolean> {
-    const found = (await this.locate(size > 0)) ?? (size === 0 ? { file: await this.create(), size } : undefined);
+    const found = (await this.locate(size)) ?? (size === 0 ? { file: await this.create(), size } : undefined);
     if (found?.size !== size) return false;
-    if (found.file === this.#data) await rename(this.#data, this.#done);
-    await this.#clean();
-    if (found.file !== this.path) await rename(this.#done, this.path);
+    if (found.file === this.path) return true;
+    if (found.file === this.#data) await this.#rename(this.#data, this.#done);
+    const own = (await this.#links()).filter(({ data }) => data === basename(this.#data));
+    for (const { link } of own) await this.#remove(link);
+    for (const { link, data } of this.#older) {
+      await this.#remove(join(this.#folder, data));
+      await this.#remove(link);
+    }
+    await this.#removeReplaced();
+    if (!(await this.#rename(this.#done, this.path))) return (await this.locate(size))?.file === this.path;
     await this.#sync();
     return true;
   }
 
-  /** Removes what crashes left behind: links of all runs, and the data of other runs to which they lead. */
-  async #clean(): Promise<void> {
+  /** The half result to which the path led at the open goes when there is something to show in its place. */
+  async #removeReplaced(): Promise<void> {
+    const { data } = this.#atOpen;
+    if (data === undefined || data === basename(this.#data)) return;
+    await this.#remove(join(this.#folder, data));
+    await this.#remove(join(this.#folder, `${data}.done`));
+  }
+
+  /** Links that are not, or not yet, in place, of all runs on this path. */
+  async #links(): Promise<{ readonly link: string; readonly data: string }[]> {
     const form = new RegExp(`^(${generationForm})\\.[0-9a-f]{8}\\.link$`);
-    for (const name of await readdir(this.#folder)) {
+    const found: { link: string; data: string }[] = [];
+    for (const name of await this.#files.readdir(this.#folder)) {
       const generation = name.startsWith(`${this.#name}.`) ? form.exec(name.slice(this.#name.length + 1))?.[1] : undefined;
       if (generation === undefined) continue;
       const link = join(this.#folder, name);
       const data = `${this.#name}.${generation}`;
-      if ((await readlink(link).catch(() => undefined)) !== data) continue;
-      if (generation !== this.#generation) await rm(join(this.#folder, data), { force: true });
-      await rm(link, { force: true });
+      const target = await this.#files.readlink(link).catch(() => undefined);      // no link, or gone meanwhile
+      if (target === data) found.push({ link, data });
+    }
+    return found;
+  }
+
+  /** False where something is there. */
+  async #symlink(link: string): Promise<boolean> {
+    try {
+      await this.#files.symlink(basename(this.#data), link);
+      return true;
+    } catch (error) {
+      if (codeOf(error) === "EEXIST") return false;
+      throw error;
     }
   }
 
-  async #makeLink(): Promise<void> {
+  /** False where nothing is there to be renamed. */
+  async #rename(from: string, to: string): Promise<boolean> {
     try {
-      await symlink(basename(this.#data), this.#link);
+      await this.#files.rename(from, to);
+      return true;
     } catch (error) {
-      if (codeOf(error) !== "EEXIST") throw error;
+      if (codeOf(error) === "ENOENT") return false;
+      throw error;
     }
+  }
+
+  async #remove(file: string): Promise<void> {
+    await this.#files.rm(file, { force: true });
   }
 
   #isMine(standing: Standing): boolean {
@@ -141,11 +182,11 @@ export class ResultFile {
 
   async #standing(): Promise<Standing> {
     try {
-      const found = await lstat(this.path, { bigint: true });
+      const found = await this.#files.lstat(this.path, { bigint: true });
       const identity = `${found.dev}:${found.ino}:${found.mtimeNs}`;
       if (found.isFile()) return { kind: "file", identity };
       if (!found.isSymbolicLink()) return { kind: "other", identity };
-      const target = await readlink(this.path);
+      const target = await this.#files.readlink(this.path);
       const ours = target.startsWith(`${this.#name}.`) && new RegExp(`^${generationForm}$`).test(target.slice(this.#name.length + 1));
       return ours ? { kind: "link", data: target, identity } : { kind: "other", identity };
     } catch (error) {
@@ -154,9 +195,18 @@ export class ResultFile {
     }
   }
 
+  async #sizeOf(file: string): Promise<number | undefined> {
+    try {
+      return (await this.#files.stat(file)).size;
+    } catch (error) {
+      if (codeOf(error) === "ENOENT") return undefined;
+      throw error;
+    }
+  }
+
   /** What was renamed or created is to outlive a power loss, too. */
   async #sync(): Promise<void> {
-    const folder = await open(this.#folder, "r");
+    const folder = await this.#files.open(this.#folder, "r");
     try {
       await folder.sync();
     } catch (error) {
@@ -164,15 +214,6 @@ export class ResultFile {
     } finally {
       await folder.close();
     }
-  }
-}
-
-async function sizeOf(file: string): Promise<number | undefined> {
-  try {
-    return (await stat(file)).size;
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return undefined;
-    throw error;
   }
 }
 

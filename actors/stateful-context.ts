@@ -1,4 +1,5 @@
 import { instant, MillraceError, millis, sortOf, type Context, type Duration, type EmitOptions, type EventInfo, type Key, type Logger, type Scope, type StepEnvironment, type Time } from "../runtime/index.ts";
+import { afterwards } from "./cancellation.ts";
 
 /**
  * What a handler of `stateful` gets, made for each event: what is kept beyond its handler is of no use to a later event, and
@@ -9,6 +10,9 @@ export class HandlerContext implements Context {
   readonly #scope: Scope;
   readonly #hasOnTimer: boolean;
   #isOver = false;
+  #waits: AbortSignal | undefined;
+  /** Asked for once: it may be made by asking, and the scope is another event's when this one was given up. */
+  #signal: AbortSignal | undefined;
   /** Of what was emitted into steps that are not done at once: all of it, in order. */
   #pending: Promise<void> | undefined;
 
@@ -35,7 +39,7 @@ export class HandlerContext implements Context {
   }
 
   get signal(): AbortSignal {
-    return this.#scope.ctx.signal;
+    return (this.#signal ??= this.#scope.ctx.signal);
   }
 
   get log(): Logger {
@@ -50,8 +54,11 @@ export class HandlerContext implements Context {
     return (data, options) => {
       this.#mustBeOpen("emit");
       const scope = options === undefined ? this.#scope : this.#placed(options);
-      if (this.#pending !== undefined) this.#pending = this.#pending.then(() => this.#env.next(data, scope));
-      else this.#pending = this.#env.next(data, scope) ?? undefined;
+      const pending = this.#pending === undefined ? this.#env.next(data, scope) : afterwards(this.#pending, this, () => this.#env.next(data, scope));
+      if (pending === undefined) return;
+      // What it fails with is told at the end of the handler; until then nobody looks.
+      pending.catch(() => undefined);
+      this.#pending = pending;
     };
   }
 
@@ -70,6 +77,11 @@ export class HandlerContext implements Context {
       this.#mustBeOpen("cancelTimer");
       this.#env.cancelTimer(this.key, name);
     };
+  }
+
+  /** The handler is not done at once: what it does after its event was given up is refused. */
+  expectWait(): void {
+    this.#waits = this.signal;
   }
 
   /** The handler is done. A promise where what it emitted is not. */
@@ -100,6 +112,7 @@ export class HandlerContext implements Context {
   }
 
   #mustBeOpen(called: string): void {
+    this.#waits?.throwIfAborted();
     if (this.#isOver) throw this.#error("CONTEXT_OVER", `ctx.${called} was called after its handler was done`, "Await in the handler all that it starts.");
   }
 

@@ -1,4 +1,5 @@
 import { defineOperator, isPromise, MillraceError, type Awaitable, type Context, type Key, type Operator, type OperatorSpec, type Queries, type Scope, type State, type StateEntry, type StatefulContext, type Step, type StepEnvironment, type Timer } from "../runtime/index.ts";
+import { afterwards } from "./cancellation.ts";
 import { aFunction, collector, optionProblems, versioned } from "./option-problems.ts";
 import { HandlerContext } from "./stateful-context.ts";
 import type { Versioned } from "./versioned.ts";
@@ -100,7 +101,8 @@ class StatefulStep implements Step {
       this.#keep(handler, returned, entry, ctx);
       return ctx.end();
     }
-    return Promise.resolve(returned).then((state) => {
+    ctx.expectWait();
+    return afterwards(returned, ctx, (state) => {
       // The entry anew: the engine may have let go of the one from before the wait.
       this.#keep(handler, state, this.#env.entry(entry.key), ctx);
       return ctx.end();

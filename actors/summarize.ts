@@ -65,7 +65,7 @@ function summarizeFold(options: Loose): Fold {
     calculators.push(calculator);
   }
   // With the kinds: the accumulators of two kinds do not fit each other.
-  const slots = names.map((name, i) => `${(calculators[i] as Calculator).kind} ${name}`), layout = slots.join();
+  const slots = names.map((name, i) => `${(calculators[i] as Calculator).kind} ${name}`), layout = JSON.stringify(slots);
   const fitted = (value: unknown): Values => ((value as Values)[0] === layout ? (value as Values) : fit(value as Values, slots, layout));
   const fill = (values: Record<string, unknown>, value: unknown): Record<string, unknown> => {
     const kept = fitted(value);
@@ -88,6 +88,6 @@ function summarizeFold(options: Loose): Fold {
 
 /** What other code has left behind, in this code's layout: calculations that it did not have begin anew. */
 function fit([before, ...accumulators]: Values, slots: readonly string[], layout: string): Values {
-  const places = before.split(",");
+  const places = JSON.parse(before) as readonly string[];
   return [layout, ...slots.map((slot) => accumulators[places.indexOf(slot)])];
 }

@@ -14,7 +14,7 @@ const lines: RecordFormat<string> = {
 const format: Format<string> = {
   encode(events) {
     for (const { id, data } of events) {
-      if (typeof data !== "string") throw new TerminalError(`event ${id} is no text but ${data === null ? "null" : `a ${typeof data}`}: text.sink takes texts, jsonl.sink takes all data`);
+      if (typeof data !== "string") throw new TerminalError(`event ${id} is no text: text.sink takes texts, jsonl.sink all data`);
     }
     return { text: `${events.map((event) => event.data).join("\n")}\n` };
   },

@@ -13,12 +13,12 @@ export function tumbling(size: Duration, options?: { offset?: Duration }): Windo
   const problems: Problem[] = [];
   checkOptions({ size, ...options }, { size: wholeMs(1), offset: wholeMs(0) }, "tumbling", "tumbling", collector(problems));
   if (size === undefined) collector(problems)("OPTION_INVALID", "size of tumbling is undefined", `give ${wholeMs(1).give}`);
-  const sizeMs = millis(size) ?? 1, offsetMs = (millis(options?.offset) ?? 0) % sizeMs;
+  const sizeMs = millis(size) ?? 1, offsetMs = millis(options?.offset) ?? 0;
   return defineWindowing({
     size: sizeMs, problems,
     startOf(time) {
       const start = Math.floor((time - offsetMs) / sizeMs) * sizeMs + offsetMs;
-      // A quotient just below a whole number is rounded up to it where time has a fraction of a ms.
+      // Just before a bound the difference may be rounded up to it, where time has a fraction of a ms.
       return start > time ? start - sizeMs : start;
     },
   });

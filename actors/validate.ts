@@ -1,4 +1,5 @@
-import { defineOperator, isPromise, sortOf, type Operator, type Schema, type Scope, type Step, type StepEnvironment } from "../runtime/index.ts";
+import { defineOperator, isPromise, sortOf, type Operator, type Problem, type Schema, type Scope, type Step, type StepEnvironment } from "../runtime/index.ts";
+import { afterwards } from "./cancellation.ts";
 import { collector } from "./option-problems.ts";
 
 interface Issue {
@@ -15,7 +16,7 @@ const told = 5;
  * Any Standard Schema: zod, valibot, arktype …
  */
 export function validate<In, Out>(schema: Schema<Out>): Operator<In, Out> {
-  const problems: [] = [];
+  const problems: Problem[] = [];
   if (!isSchema(schema)) collector(problems)("SCHEMA_INVALID", `validate got ${sortOf(schema)}, which is no Standard Schema`, "give a schema of zod, valibot, arktype or another that has ~standard");
   return defineOperator({ kind: "validate", keyed: false, problems, open: (env) => new ValidateStep(env, schema) });
 }
@@ -38,7 +39,7 @@ class ValidateStep implements Step {
 
   on(data: unknown, scope: Scope): void | Promise<void> {
     const validated = this.#standard.validate(data);
-    if (isPromise(validated)) return Promise.resolve(validated).then((later) => this.#pass(later as Validated, data, scope));
+    if (isPromise(validated)) return afterwards(validated, scope.ctx, (later) => this.#pass(later as Validated, data, scope));
     return this.#pass(validated as Validated, data, scope);
   }
 

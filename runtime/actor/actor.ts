@@ -20,7 +20,7 @@ import type { ClosedFrame, Emitter } from "./emitter.ts";
 import { type ActorEnvironment, type ActorEvents, addressOf, streamName, subjectsOf } from "./environment.ts";
 import { type Exit, exitOf } from "./exit.ts";
 import { Held } from "./held.ts";
-import { Inbound } from "./inbound.ts";
+import { Inbound, type Position } from "./inbound.ts";
 import { type Outlet, outletId } from "./outlet.ts";
 import { RecordKeeper } from "./record-keeper.ts";
 import { type Captured, Snapshots } from "./snapshot.ts";
@@ -45,9 +45,7 @@ interface Closed {
   readonly messages: readonly RecordMessage[];
   readonly frames: readonly ClosedFrame[];
   readonly captured: Captured | undefined;
-  readonly bytes: number;
-  readonly ends: boolean;
-  readonly seqs: number[];
+  readonly position: Position | undefined;
 }
 
 export interface Counts {
@@ -78,6 +76,8 @@ export class Actor {
   readonly #events: ActorEvents;
   readonly #behaviour: Behaviour;
   readonly #abort = new AbortController();
+  /** Whether anybody behind it needs event time: then watermarks go without events, too. */
+  readonly #timeful: boolean;
   #journal: Journal | undefined;
   #log: FencedLog | undefined;
   #term: Term = [0, new Uint8Array(8)];
@@ -93,7 +93,8 @@ export class Actor {
   #watermark = -Infinity;
   #watermarkSentAt = -Infinity;
   #ended = false;
-  #last: { readonly kind: "stop"; readonly then: () => void } | undefined;
+  /** The last record, and what comes after it; nothing is closed after it. */
+  #last: { closed: boolean; readonly then: () => void } | undefined;
   #attempt: { readonly event: string; readonly then: () => void } | undefined;
   #waiters: { readonly n: number; readonly then: () => void }[] = [];
   #snapshots: Snapshots | undefined;
@@ -102,6 +103,8 @@ export class Actor {
   #snapshotting = false;
   #disconnect = () => {};
   #checked = true;
+  #waitsForSettling = false;
+  #down = false;
 
   constructor(env: ActorEnvironment, stage: StagePlan, partition: number, events: ActorEvents, parts: { readonly emitter: (actor: Actor) => Emitter; readonly behaviour: (actor: Actor) => Behaviour }) {
     this.env = env;
@@ -112,6 +115,7 @@ export class Actor {
     this.#events = events;
     this.state = new State(stage.kind === "processor" ? stage.steps : [], this.changes, this.address);
     this.emitter = parts.emitter(this);
+    this.#timeful = this.emitter.outlets.some(({ eventTime }) => eventTime);
     this.#behaviour = parts.behaviour(this);
   }
 
@@ -257,7 +261,9 @@ export class Actor {
   }
 
   #unreachable(): void {
-    if (!this.#over) this.#events.onState(this.#running ? "unavailable.running" : "unavailable.claiming");
+    if (this.#over) return;
+    this.#down = true;
+    this.#events.onState(this.#running ? "unavailable.running" : "unavailable.claiming");
   }
 
   #reconnected(): void {
@@ -267,10 +273,33 @@ export class Actor {
     void this.#checkAnchors(false).then(() => this.#checkAnchors(true)).then(() => {
       if (this.#over) return;
       this.#checked = true;
-      this.#events.onState("running.active");
+      this.available();
       for (const { delivery } of this.emitter.all) delivery.reconnected();
       this.soon();
     }, (error: unknown) => this.exit(exitOf(error)));
+  }
+
+  /** What was down is back. */
+  available(): void {
+    if (!this.#down) return;
+    this.#down = false;
+    if (this.#running) this.#events.onState("running.active");
+  }
+
+  /** A handler says that something it needs is down; it is tried again in place. */
+  suspended(error: Error): void {
+    this.#down = true;
+    this.#events.onState("unavailable.running", error);
+  }
+
+  /** An event was given up since it crashed its actor too often: that spends no restart. */
+  poisoned(event: string, error: Error): void {
+    this.#events.onPoison(event, error);
+  }
+
+  /** More of what was sent is settled, or back-pressure began or ended. */
+  settled(): void {
+    if (this.#waitsForSettling || this.#ended) this.soon();
   }
 
   /** Works in a later task. */
@@ -288,7 +317,8 @@ export class Actor {
   get #heldUp(): boolean {
     let frames = 0, bytes = 0;
     for (const { delivery } of this.emitter.outlets) { frames += delivery.unsettled; bytes += delivery.bytes; }
-    return frames > unsettledFrames || bytes > unsettledBytes;
+    this.#waitsForSettling = frames > unsettledFrames || bytes > unsettledBytes;
+    return this.#waitsForSettling;
   }
 
   /** Works, and commits what there is to commit. */
@@ -309,23 +339,30 @@ export class Actor {
 
   // Commits now if the log is free and something must be committed; says whether it did.
   #closeIfDue(): boolean {
-    if (this.#appending || this.#journaling >= journalAhead) return false;
+    if (this.#appending || this.#journaling >= journalAhead || this.#last?.closed === true) return false;
     if (this.#snapshotBody !== undefined) {
       const body = this.#snapshotBody;
       this.#snapshotBody = undefined;
-      this.#append("snapshot", body, [], undefined, false);
+      this.#append("snapshot", body, [], undefined, undefined);
       return true;
     }
+    if (!this.#behaviour.closable) return false;
     if (this.#attempt !== undefined) return this.#closeTurn("attempt");
-    if (this.#last !== undefined) return this.#closeTurn("stop");
-    const pending = this.#behaviour.pending, now = this.env.clock.monotonic();
+    if (this.#last !== undefined) {
+      this.#last.closed = true;
+      return this.#closeTurn("stop");
+    }
+    const now = this.env.clock.monotonic();
+    let { pending } = this.#behaviour;
+    if (pending === "nothing" && this.#timeful && this.#behaviour.watermark > this.#watermark) pending = "later";
     if (pending === "now" || (!this.#ended && this.#behaviour.finished)) return this.#closeTurn("turn");
     if (pending === "later" && this.#laterAt === Infinity) this.#laterAt = now + laterMs;
-    return now >= this.#laterAt ? this.#closeTurn("turn") : false;
+    return pending !== "nothing" && now >= this.#laterAt ? this.#closeTurn("turn") : false;
   }
 
   #closeTurn(kind: "turn" | "stop" | "attempt"): true {
     const n = this.#n + 1, now = this.env.clock.monotonic(), behaviour = this.#behaviour;
+    behaviour.closing();
     const ends = !this.#ended && kind === "turn" && behaviour.finished;
     const watermark = ends ? Infinity : Math.max(this.#watermark, behaviour.watermark);
     const body: Body = {};
@@ -352,7 +389,8 @@ export class Actor {
     body.counts = this.counts;
     this.events = 0;
     this.#laterAt = Infinity;
-    this.#append(kind, body, frames, this.#capture(n), ends);
+    const [position] = this.inbound.positions;
+    this.#append(kind, body, frames, this.#capture(n), position === undefined ? undefined : { ...position });
     return true;
   }
 
@@ -372,12 +410,12 @@ export class Actor {
     return { n, body, entries: this.changes.capture() };
   }
 
-  #append(kind: RecordKind, body: Body, frames: readonly ClosedFrame[], captured: Captured | undefined, ends: boolean): void {
+  #append(kind: RecordKind, body: Body, frames: readonly ClosedFrame[], captured: Captured | undefined, position: Position | undefined): void {
     const log = this.#log as FencedLog, n = this.#n + 1;
     const messages = messagesOf({ kind, n, term: this.#term, code: this.env.code, body }, log.at, this.env.broker.maxPayload - 1024);
     this.#n += messages.length;
     this.#appending = true;
-    void this.#commit({ kind, n, messages, frames, captured, ends, bytes: 0, seqs: [] });
+    void this.#commit({ kind, n, messages, frames, captured, position });
   }
 
   async #commit(closed: Closed): Promise<void> {
@@ -389,6 +427,7 @@ export class Actor {
       if (outcome === "lost") return this.exit(exitOf(wentBack(this.address, `the log of ${this.address} does not hold the record that was accepted last`)));
       entries.push({ n, seq: log.at, bytes: message });
     }
+    this.available();
     this.#appending = false;
     this.#journaling++;
     const written = (this.#journal as Journal).write(entries);
@@ -413,7 +452,7 @@ export class Actor {
     }
     for (const [outlet] of out) outlet.delivery.send();
     keeper.add({ n: closed.n, seq: (entries[0] as Entry).seq, bytes: entries.reduce((sum, entry) => sum + entry.bytes.length, 0), out });
-    this.#behaviour.committed();
+    this.#behaviour.committed(closed.position);
     if (closed.kind === "attempt") {
       const attempt = this.#attempt;
       this.#attempt = undefined;
@@ -452,7 +491,7 @@ export class Actor {
   #rest(): void {
     const { clock } = this.env, idle = !this.#appending && this.#journaling === 0 && !this.#snapshotting;
     if (this.#ended && idle && this.#last === undefined && this.emitter.all.every(({ delivery }) => delivery.unsettled === 0)) {
-      this.#last = { kind: "stop", then: () => void this.#finish() };
+      this.#last = { closed: false, then: () => void this.#finish() };
       return this.soon();
     }
     const wall = this.#behaviour.wake, at = Math.min(this.#laterAt, wall === Infinity ? Infinity : clock.monotonic() + Math.max(0, wall - clock.now()));
@@ -484,7 +523,7 @@ export class Actor {
     if (this.#last !== undefined) return;
     this.tries.begin(event);
     const exit = exitOf(thrown, event);
-    this.#last = { kind: "stop", then: () => this.exit(exit) };
+    this.#last = { closed: false, then: () => this.exit(exit) };
   }
 
   /** Takes nothing new, commits what it has, stops. */
@@ -496,7 +535,7 @@ export class Actor {
     if (this.#over) return;
     await new Promise<void>((done) => {
       this.#waiters.push({ n: Infinity, then: done });
-      this.#last ??= { kind: "stop", then: () => this.exit({ class: "shutdown" }) };
+      this.#last ??= { closed: false, then: () => this.exit({ class: "shutdown" }) };
       this.soon();
     });
   }

@@ -1,9 +1,12 @@
 // What differs between a source, a processor and a sink. The actor asks its behaviour to work, and commits what came of it.
 import type { Body, CommitRecord } from "../journal/record.ts";
+import type { Position } from "./inbound.ts";
 
 export interface Behaviour {
   /** Replay: the fields that are its own. Runs no user code (I7). */
   apply(record: CommitRecord): void;
+  /** The turn is about to be closed. */
+  closing(): void;
   /** The fields that are its own, for a record: what changed, or all of it. Called when a turn is closed. */
   write(body: Body, whole: boolean): void;
   /** After recovery, before the first turn. */
@@ -12,12 +15,14 @@ export interface Behaviour {
   work(): void;
   /** Whether there is something to commit: "now", "later" (within a fraction of a second), or nothing. */
   readonly pending: "now" | "later" | "nothing";
+  /** Whether the open turn may be closed: no event is in the middle of its effects. */
+  readonly closable: boolean;
   /** Watermark that may be promised with the open turn: below everything that is still held. */
   readonly watermark: number;
   /** Nothing more comes, and nothing is held: the end may be committed. */
   readonly finished: boolean;
-  /** The turn that was closed last is in the log and in the journal. */
-  committed(): void;
+  /** A record is in the log and in the journal; with the position of the mailbox as of it. */
+  committed(position: Position | undefined): void;
   /** When it wants to work although nothing came, wall clock in ms; Infinity: never. */
   readonly wake: number;
   /** Takes nothing new; resolves when handlers under way are done. */

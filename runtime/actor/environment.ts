@@ -55,7 +55,8 @@ export class Turnstile {
 export interface ActorEvents {
   /** Once: it is over, and everything of it is closed. */
   readonly onExit: (exit: Exit) => void;
-  readonly onState: (state: StateName) => void;
+  /** `error`: why it is unavailable, where a handler said so. */
+  readonly onState: (state: StateName, error?: Error) => void;
   /** A decision of its own: a dead letter by poison. */
   readonly onPoison: (event: string, error: Error) => void;
 }

@@ -26,19 +26,12 @@ export interface Exit {
 }
 
 /** What an error of the runtime means for the actor that it ends. Every other code is a crash. */
-const classes: Readonly<Record<string, ExitClass>> = {
-  UNREACHABLE: "unavailable",
-  STREAM_MISSING: "unavailable",
-  FENCED: "fenced",
-  FRAME_NEWER: "parked",
-  RECORD_NEWER: "parked",
-  STATE_NEWER: "parked",
-  HISTORY_FORKED: "parked",
-  BROKER_WENT_BACK: "parked",
-  SINK_DIVERGED: "parked",
-  SINK_LOST: "parked",
-  TOPIC_TRIMMED: "parked",
-};
+const classes: ReadonlyMap<string, ExitClass> = new Map([
+  ["UNREACHABLE", "unavailable"],
+  ["STREAM_MISSING", "unavailable"],
+  ["FENCED", "fenced"],
+  ...["FRAME_NEWER", "RECORD_NEWER", "STATE_NEWER", "HISTORY_FORKED", "BROKER_WENT_BACK", "SINK_DIVERGED", "SINK_LOST", "TOPIC_TRIMMED"].map((code) => [code, "parked"] as const),
+]);
 
 /** The exit that a thrown value comes to. `event`: what was at hand. */
 export function exitOf(thrown: unknown, event?: string): Exit {
@@ -47,5 +40,5 @@ export function exitOf(thrown: unknown, event?: string): Exit {
     const retryAfterMs = millis(error.retryAfter);
     return { class: "unavailable", error, ...at, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
   }
-  return { class: (error instanceof MillraceError && classes[error.code]) || "crash", error, ...at };
+  return { class: (error instanceof MillraceError ? classes.get(error.code) : undefined) ?? "crash", error, ...at };
 }

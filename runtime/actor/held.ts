@@ -84,6 +84,16 @@ export class Held {
     this.#changes.touch(entry, () => { entry.held = true; this.#heap.push(entry); }, undefined);
   }
 
+  /** Takes one out of the order; it is kept as state until it is forgotten. */
+  take(entry: HeldEntry): void {
+    this.#heap.remove(entry);
+  }
+
+  forget(entry: HeldEntry): void {
+    entry.held = false;
+    this.#changes.mark(entry);
+  }
+
   rows(changed: readonly Foldable[]): NonNullable<Body["held"]> {
     const rows: (readonly [Uint8Array, HeldEvent?])[] = [];
     for (const entry of changed) if (entry instanceof HeldEntry) rows.push(entry.held ? [entry.id, entry.event] : [entry.id]);

@@ -31,6 +31,7 @@ export class Intake {
   readonly #trim: MailboxTrim;
   readonly #open: OpenFrame[] = [];
   #subscription: Subscription | undefined;
+  #arrived: (() => void) | undefined;
 
   /** @param limit frames that the mailbox may hold */
   constructor(actor: Actor, limit: number) {
@@ -51,7 +52,15 @@ export class Intake {
   /** Begins to read after a position. */
   follow(from = this.position.at + 1): void {
     this.#subscription = this.#mailbox.follow(from);
-    this.#subscription.onReady(() => this.#actor.pump());
+    this.#subscription.onReady(() => {
+      this.#arrived?.();
+      this.#actor.pump();
+    });
+  }
+
+  /** Resolves when something came, or the actor is over: for a batch that is put together again before the actor runs. */
+  arrival(): Promise<void> {
+    return new Promise((done) => { this.#arrived = done; });
   }
 
   /** The frames taken and not done, oldest first. */
@@ -113,6 +122,7 @@ export class Intake {
 
   async close(): Promise<void> {
     this.#trim.close();
+    this.#arrived?.();
     await this.#subscription?.close();
   }
 }

@@ -10,6 +10,10 @@ export class Tries {
   readonly #counts = new Map<string, number>();
   #moved = false;
 
+  get size(): number {
+    return this.#counts.size;
+  }
+
   /** Tries begun of an event that did not come to an end. */
   of(event: string): number {
     return this.#counts.get(event) ?? 0;

@@ -10,9 +10,8 @@ import { Gate } from "./nats/gate.ts";
 import { Keys } from "./nats/keys.ts";
 import { NatsStream, type StreamParts } from "./nats/stream.ts";
 import { createStream, listStreams, removeStream, streamConfig } from "./nats/streams.ts";
+import { compareVersions, testedRange } from "./nats-server/version.ts";
 
-/** Before it `sync_interval: always` did not cover the Raft log, and kills lost streams. */
-const OLDEST = [2, 10, 23] as const;
 /** JetStream of a server that has just started answers a moment later than the server. */
 const READY_MS = 5_000;
 /** max_payload counts the headers too. */
@@ -34,8 +33,8 @@ export async function connect(options: NatsOptions): Promise<Broker> {
   const client = await Client.connect(options);
   try {
     const { version, jetstream } = client.server;
-    if (isTooOld(version)) {
-      throw new MillraceError("NATS_TOO_OLD", client.address, `This nats-server is ${version}; 2.10.23 or newer is needed`, "Leave --nats away to have one obtained and started, or install one from https://github.com/nats-io/nats-server/releases.");
+    if (compareVersions(version, testedRange.from) < 0) {
+      throw new MillraceError("NATS_TOO_OLD", client.address, `This nats-server is ${version}; ${testedRange.from} or newer is needed`, "Leave --nats away to have one obtained and started, or install one from https://github.com/nats-io/nats-server/releases.");
     }
     if (!jetstream) throw noJetStream(client.address);
     const api = new Api(client);
@@ -159,15 +158,6 @@ class NatsBroker implements Broker {
 function failureHeaders(error: Error): Uint8Array {
   const text = error.message.replace(/[\r\n]+/g, " ").slice(0, 500) || "failed";
   return Buffer.from(`NATS/1.0\r\nNats-Service-Error-Code: 500\r\nNats-Service-Error: ${text}\r\n\r\n`, "utf8");
-}
-
-function isTooOld(version: string): boolean {
-  const parts = version.split(/[.-]/).map(Number);
-  for (const [i, least] of OLDEST.entries()) {
-    const part = parts[i] ?? 0;
-    if (part !== least) return !(part > least);
-  }
-  return false;
 }
 
 function noJetStream(address: string): MillraceError {

@@ -46,8 +46,11 @@ export interface Body {
   sent?: (readonly [target: Target, seq: number, term: Term])[];
   settled?: (readonly [target: Target, seq: number, at: number])[];
   source?: (readonly [split: string, position: unknown, ended: boolean, watermark: number | null])[];
-  /** The batch begun: number, its events' places, mark of the batch before it. `events` is empty where a record only says that batch `number` is written. */
-  sink?: { number: number; events: number; mark: unknown; written: boolean };
+  /**
+   * The batch begun: its number, how many events, the mark of the batch before it, and where it begins (positions and cursors
+   * before it). `written`: no new batch; `mark` is that of batch `number`.
+   */
+  sink?: { number: number; events: number; mark: unknown; written: boolean; from: { inputs: NonNullable<Body["inputs"]>; cursors: NonNullable<Body["cursors"]> } };
   counts?: { in: number; out: number; late: number; deadLetters: number };
   /** Of a snapshot: number it is as of; the entries of the folded space, or where its chunks are. */
   snapshot?: { n: number; entries?: (readonly [key: Uint8Array, value: Uint8Array | null])[]; chunks: (readonly [seq: number, crc: number, entries: number])[] };

@@ -18,6 +18,8 @@ export interface Run {
    * @throws MillraceError LIFECYCLE_REFUSED where the event has no place in the state.
    */
   report(progress: Progress): void;
+  /** An event was given up because it crashed the child too often: what its crashes had cost of the budget is given back. The child goes on. */
+  poisoned(event: string, error: Error): void;
   /** The child is over, by itself: nothing of it runs any more, all that it held is closed. The first call counts. May come within `start`. */
   exit(exit: Exit): void;
 }
@@ -33,7 +35,8 @@ export interface Child {
   start(run: Run): Promise<void>;
   /**
    * Stops in order: takes nothing new, commits, sends what it owes. Resolves when nothing of it runs any more. At the deadline
-   * (ms from now; Infinity: its own) it is killed instead. May come while `start` is under way; then that is given up.
+   * (ms from now; Infinity: its own) it is killed instead. May come while `start` is under way; then that is given up. A
+   * supervisor's may be called again, to bring the deadline forward.
    */
   stop(deadlineMs: number): Promise<void>;
   /** Ends it at once: aborts handlers, closes what can be closed at once. Never waits, never throws; may be called twice. */

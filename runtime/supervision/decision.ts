@@ -3,7 +3,7 @@ import type { Exit, ExitClass } from "../actor/exit.ts";
 import { MillraceError } from "../event/errors.ts";
 
 /**
- * - `restart`, `dead-letter` (restart, and the event that was poison is given up), `suspend` (try again until it is available),
+ * - `restart`, `dead-letter` (the event that was poison is given up; restart where the child exited by it), `suspend` (try again until it is available),
  *   `leave` (it stays stopped), `yield` (it belongs to another owner), `park`, `escalate`.
  * - `kill`: it did not stop within its deadline. `start`, `stop`: a person's or the node's order.
  */
@@ -89,17 +89,17 @@ export function decisionOf(about: Pick<Decision, "at" | "supervisor" | "context"
   return {
     ...about,
     ...(run === undefined ? {} : { run }),
-    decision: inWords(about.action, delayMs ?? 0, about.reason.event, siblings),
+    decision: inWords(about.action, delayMs, about.reason.event, siblings),
     ...(delayMs === undefined ? {} : { delayMs }),
     ...(siblings.length === 0 ? {} : { with: siblings }),
   };
 }
 
-function inWords(action: Action, delayMs: number, event: string | undefined, siblings: readonly string[]): string {
+function inWords(action: Action, delayMs: number | undefined, event: string | undefined, siblings: readonly string[]): string {
   const together = siblings.length === 0 ? "" : `, with ${siblings.length <= 4 ? siblings.join(", ") : `${siblings.length} siblings`}`;
   switch (action) {
     case "restart": return `restart in ${delayMs} ms${together}`;
-    case "dead-letter": return `give up ${event ?? "the event"} as a dead letter, restart in ${delayMs} ms${together}`;
+    case "dead-letter": return `give up ${event ?? "the event"} as a dead letter${delayMs === undefined ? "" : `, restart in ${delayMs} ms${together}`}`;
     case "suspend": return `suspend; try again in ${delayMs} ms, then less often, until it is available`;
     case "leave": return "leave it stopped";
     case "yield": return "leave it to its new owner";

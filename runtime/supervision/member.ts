@@ -13,6 +13,8 @@ import { fresh, type Standing } from "./verdict.ts";
 export interface Owner {
   /** A life ended that nobody asked to end. */
   exited(member: Member, exit: Exit, context: "start" | "run", ranMs: number | undefined): void;
+  /** An event of it was given up as poison. */
+  poisoned(member: Member, exit: Exit): void;
   /** A start is done, one way or the other; after `exited` where it failed. */
   settled(member: Member): void;
   /** It did not stop within its deadline; killed when this resolves. Never rejects. */
@@ -26,6 +28,14 @@ interface Life {
   settle: (() => void) | undefined;
 }
 
+/** The end of a life that was asked for. */
+interface Halt {
+  readonly done: Promise<void>;
+  /** `event`: how the lifecycle moves, where its exit has not moved it already. Once. */
+  readonly finish: (event?: LifecycleEvent) => void;
+  readonly timers: (() => void)[];
+}
+
 export function whyOf(exit: Exit): Why {
   const { message, code } = reasonOf(exit), { error } = exit;
   return { message, ...(code === undefined ? {} : { code }), ...(error instanceof MillraceError ? { remedy: error.remedy } : {}) };
@@ -37,7 +47,7 @@ export class Member {
   readonly #env: Environment;
   readonly #owner: Owner;
   #life: Life | undefined;
-  #halt: { readonly done: Promise<void>; readonly finish: (event?: LifecycleEvent) => void } | undefined;
+  #halt: Halt | undefined;
   lifecycle: Lifecycle = initial();
   standing: Standing = fresh;
   /** The newest decision about it that was no order. */
@@ -144,6 +154,9 @@ export class Member {
         this.#go(progress);
         bound();
       },
+      poisoned: (event, error) => {
+        if (this.#life === life) this.#owner.poisoned(this, { class: "poison", event, error });
+      },
       exit: (exit) => this.#over(life, exit),
     };
     const started = async (): Promise<void> => {
@@ -161,53 +174,20 @@ export class Member {
     void started();
   }
 
-  /** Stops it: in order, and at the deadline (ms from now) by a kill. A second call may bring the deadline forward. Never rejects. */
+  /** Stops it: in order, and at the deadline (ms from now) by a kill. A further call may bring the deadline forward. Never rejects. */
   halt(deadlineMs: number): Promise<void> {
     const life = this.#life, { child, kind } = this.spec;
     if (life === undefined) {
       this.move({ type: "stop" });
       return Promise.resolve();
     }
-    let cancel = (): void => {};
-    if (this.#halt === undefined) {
-      let resolve = (): void => {};
-      const done = new Promise<void>((call) => (resolve = call));
-      const finish = (event?: LifecycleEvent): void => {
-        if (this.#halt?.finish !== finish) return;
-        this.#halt = undefined;
-        this.#life = undefined;
-        cancel();
-        if (event !== undefined) this.move(event);
-        life.settle?.();
-        resolve();
-      };
-      this.#halt = { done, finish };
-      this.move({ type: "drain" });
-      const stopped = async (): Promise<void> => {
-        try {
-          await child.stop(deadlineMs);
-          finish({ type: "drained" });
-        } catch (error) {
-          this.#env.fault(error, this.id);
-          this.#kill();
-          finish({ type: "stop" });
-        }
-      };
-      void stopped();
-    }
+    if (this.#halt === undefined) this.#drain(life, deadlineMs);
+    // A supervisor hands the deadline down and is bounded by its actors: by each call anew.
+    else if (kind !== "actor") void child.stop(deadlineMs).catch((error: unknown) => this.#env.fault(error, this.id));
     const halt = this.#halt;
-    // A supervisor hands the deadline down and is bounded by its actors.
-    if (kind === "actor" && deadlineMs < Infinity && halt !== undefined) {
-      const late = async (): Promise<void> => {
-        if (this.#halt !== halt) return;
-        await this.#owner.overdue(this, deadlineMs);
-        if (this.#halt !== halt) return;
-        this.#kill();
-        halt.finish({ type: "stop" });
-      };
-      cancel = this.#env.clock.after(Math.min(deadlineMs, longestMs), () => void late());
-    }
-    return halt?.done ?? Promise.resolve();
+    if (halt === undefined) return Promise.resolve();
+    if (kind === "actor" && deadlineMs < Infinity) halt.timers.push(this.#env.clock.after(Math.min(deadlineMs, longestMs), () => void this.#overdue(halt, deadlineMs)));
+    return halt.done;
   }
 
   /** Ends it at once. */
@@ -226,6 +206,46 @@ export class Member {
     if (life === undefined) return;
     this.#kill();
     this.#over(life, exit);
+  }
+
+  #drain(life: Life, deadlineMs: number): void {
+    let resolve = (): void => {};
+    const halt: Halt = {
+      timers: [],
+      done: new Promise<void>((call) => (resolve = call)),
+      finish: (event) => {
+        if (this.#halt !== halt) return;
+        this.#halt = undefined;
+        this.#life = undefined;
+        for (const cancel of halt.timers) cancel();
+        if (event !== undefined) this.move(event);
+        life.settle?.();
+        resolve();
+      },
+    };
+    this.#halt = halt;
+    this.move({ type: "drain" });
+    const stopped = async (): Promise<void> => {
+      try {
+        await this.spec.child.stop(deadlineMs);
+        halt.finish({ type: "drained" });
+      } catch (error) {
+        this.#env.fault(error, this.id);
+        // By now it may have been killed at its deadline, and have a new life.
+        if (this.#halt !== halt) return;
+        this.#kill();
+        halt.finish({ type: "stop" });
+      }
+    };
+    void stopped();
+  }
+
+  async #overdue(halt: Halt, deadlineMs: number): Promise<void> {
+    if (this.#halt !== halt) return;
+    await this.#owner.overdue(this, deadlineMs);
+    if (this.#halt !== halt) return;
+    this.#kill();
+    halt.finish({ type: "stop" });
   }
 
   #over(life: Life, exit: Exit): void {

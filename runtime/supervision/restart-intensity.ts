@@ -8,9 +8,13 @@ export interface Counted {
   readonly event: string | undefined;
 }
 
-/** Counts a restart that is wanted now. What lies further back than the period is forgotten; exactly the period counts, as in OTP. */
+/**
+ * Counts a restart that is wanted now. What lies further back than the period is forgotten; exactly the period counts, as in
+ * OTP. What one event causes counts once: how often an event may crash its actor is `poison.after`, which the log counts.
+ */
 export function count(counted: readonly Counted[], restart: Counted, { intensity, periodMs }: { readonly intensity: number; readonly periodMs: number }): { readonly counted: readonly Counted[]; readonly exceeded: boolean } {
-  const within = [...counted.filter(({ at }) => restart.at - at <= periodMs), restart];
+  const before = restart.event === undefined ? counted : strike(counted, restart.event);
+  const within = [...before.filter(({ at }) => restart.at - at <= periodMs), restart];
   const exceeded = within.length > intensity;
   // No more than can matter is kept.
   return { counted: within.slice(-(intensity + 1)), exceeded };

@@ -29,6 +29,7 @@ export class Root {
     this.#supervisor = new Supervisor(this.#env, { id, kind: "root", plan: rootSupervision, children: [] });
     this.#member = new Member({ kind: "root", child: this.#supervisor }, "permanent", this.#env, {
       exited: (_, exit) => this.#env.fault(exit.error ?? new Error(`the root supervisor exited: ${exit.class}`), id),
+      poisoned: () => {},
       settled: () => this.#started(),
       overdue: () => Promise.resolve(),
     });
@@ -103,7 +104,7 @@ export class Root {
 
   /** The tree, or the part of it at an address. @throws MillraceError NOT_FOUND */
   snapshot(id?: string): TreeNode {
-    return treeOf(id === undefined ? this.#member : this.#at(id).member, this.#env.clock);
+    return treeOf(id === undefined || id === this.#supervisor.id ? this.#member : this.#at(id).member, this.#env.clock);
   }
 
   /** The newest decisions about an address, at most 200, oldest first: also about one that is no longer here. */

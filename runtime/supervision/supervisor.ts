@@ -16,6 +16,7 @@ import type { Environment } from "./environment.ts";
 import { escalated } from "./escalation.ts";
 import { Lane } from "./lane.ts";
 import { Member, whyOf, type Owner } from "./member.ts";
+import { strike } from "./restart-intensity.ts";
 import { stepsFor } from "./strategy.ts";
 import { judge } from "./verdict.ts";
 
@@ -59,6 +60,7 @@ export class Supervisor implements Child {
     this.#agenda = new Agenda(this.#members, plan, env, poke);
     this.#owner = {
       exited: (member, exit, context, ranMs) => this.#post(() => this.#handle(member, exit, context, ranMs)),
+      poisoned: (member, exit) => this.#post(() => this.#forgive(member, exit)),
       settled: poke,
       overdue: (member, deadlineMs) => env.recordAtOnce(this.#decide(member, "stop", { class: "deadline", message: `did not stop within ${deadlineMs} ms` }, "kill")),
     };
@@ -173,7 +175,8 @@ export class Supervisor implements Child {
     }
     // By order it may have been stopped or parked meanwhile.
     if (member.settledDown || member.alive) return this.#advance();
-    const due = this.#env.clock.monotonic() + (delayMs ?? 0);
+    // Never at once (S2): a child that fails within its start would keep everything else from being heard.
+    const due = this.#env.clock.monotonic() + Math.max(1, delayMs ?? 0);
     member.suspended = action === "suspend" ? missing : undefined;
     if (action === "suspend") member.dueAt = due;
     if (action === "leave") member.move({ type: "stop" });
@@ -181,6 +184,13 @@ export class Supervisor implements Child {
     if (action === "escalate") return await this.#giveUp(member, exit);
     this.#agenda.note(steps, member, due);
     this.#advance();
+  }
+
+  /** The child's own record holds the dead letter; what is decided here is that it cost nothing. */
+  async #forgive(member: Member, exit: Exit): Promise<void> {
+    member.last = this.#decide(member, "run", reasonOf(exit), "dead-letter");
+    if (!(await this.#env.record(member.last, this.#life.signal))) return;
+    member.standing = { ...member.standing, counted: strike(member.standing.counted, exit.event ?? "") };
   }
 
   #advance(): void {

@@ -2,6 +2,9 @@
 // real machines are.
 import type { Clock } from "../event/clock.ts";
 
+/** More calls within one move of time are timers that set each other without end. */
+const most = 1_000_000;
+
 interface Timer {
   readonly at: number;
   readonly call: () => void;
@@ -50,15 +53,15 @@ export class ManualClock implements Clock {
   /** Moves time on and calls what falls due, each at its own time, in order; also what those calls set. */
   advance(ms: number): void {
     const until = this.#monotonic + ms;
-    while (this.#fireNext(until));
+    for (let calls = 0; this.#fireNext(until); ) limit(++calls);
     this.#moveTo(until);
   }
 
   /** The same, and lets promises settle before the first call and after each. */
   async elapse(ms: number): Promise<void> {
     const until = this.#monotonic + ms;
-    do await settle();
-    while (this.#fireNext(until));
+    await settle();
+    for (let calls = 0; this.#fireNext(until); await settle()) limit(++calls);
     this.#moveTo(until);
   }
 
@@ -80,6 +83,10 @@ export class ManualClock implements Clock {
     this.#wall += at - this.#monotonic;
     this.#monotonic = at;
   }
+}
+
+function limit(calls: number): void {
+  if (calls > most) throw new Error(`more than ${most} timers fell due within one move of the clock: something sets a timer of 0 ms again and again`);
 }
 
 /** Resolves when all promises that can settle without timers or I/O have. */

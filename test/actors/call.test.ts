@@ -35,6 +35,22 @@ test("an event that is cancelled is waited for no longer, and the signals of all
   assert.is(await Promise.resolve(twin.send(3)).catch((thrown: Error) => thrown.message), "stopped");
 });
 
+test("when one of two calls is done the other is still cancelled with its event", async () => {
+  const twin = new OperatorTwin(map((data: string) => (data === "quick" ? Promise.resolve(data) : never)));
+  const pending = Promise.resolve(twin.send("slow")).catch((thrown: Error) => thrown.message);
+  await twin.send("quick");
+  twin.stop();
+  assert.is(await pending, "stopped");
+});
+
+test("each call has a signal of its own", () => {
+  const signals: AbortSignal[] = [];
+  const twin = new OperatorTwin(map((_: number, ctx: Context) => { signals.push(ctx.signal); return ctx.signal === ctx.signal; }));
+  for (const n of [1, 2]) twin.send(n);
+  assert.equal(twin.data, [true, true]);
+  assert.is.not(signals[0], signals[1]);
+});
+
 test("a hundred calls at once make no warning of listeners", async () => {
   const warnings: string[] = [];
   const listen = (warning: Error) => void warnings.push(warning.message);

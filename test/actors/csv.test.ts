@@ -29,6 +29,7 @@ const cases: readonly (readonly [guarantee: string, content: string | Buffer, da
   ["empty lines are passed over, before the header, too", "\n\r\na\n\n1\n\n", [{ a: "1" }]],
   ["quoted fields hold commas, quotes and newlines", 'a,b\n"1,5","say ""x"""\n"two\nlines",\r\n', [{ a: "1,5", b: 'say "x"' }, { a: "two\nlines", b: "" }]],
   ["a quoted header is one", '"a,1","b"\n1,2\n', [{ "a,1": "1", b: "2" }]],
+  ["a CR that ends no line belongs to its field", "a,b\n1,2\r\r\n3,4\n5,6\r", [{ a: "1", b: "2\r" }, { a: "3", b: "4" }, { a: "5", b: "6\r" }]],
   ["a column without a name is passed over", "a,,b,\n1,2,3,\n", [{ a: "1", b: "3" }]],
   ["a record with too few fields is given up", "a,b\n1,2\n3\n4,5\n", [{ a: "1", b: "2" }, { a: "4", b: "5" }], ["feed.csv:3"]],
   ["a record with too many fields is given up", "a,b\n1,2,3\n4,5\n", [{ a: "4", b: "5" }], ["feed.csv:2"]],

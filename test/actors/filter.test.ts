@@ -23,6 +23,16 @@ test("an async test is waited for", async () => {
   assert.equal(twin.data, ["a"]);
 });
 
+test("an event that was given up while its test was asked goes nowhere", async () => {
+  const asked = gate<boolean>();
+  const twin = new OperatorTwin(filter(() => asked.opened));
+  const pending = Promise.resolve(twin.send("a")).catch((thrown: Error) => thrown.message);
+  twin.stop();
+  asked.open(true);
+  assert.is(await pending, "stopped");
+  assert.equal(twin.data, []);
+});
+
 test("it is told of the event", () => {
   const twin = new OperatorTwin(filter((_: string, ctx) => ctx.event.key === "k"));
   twin.send("a", { key: "k" });

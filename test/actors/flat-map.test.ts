@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { flatMap, map, pipe } from "../../actors/index.ts";
-import type { Context } from "../../runtime/index.ts";
+import { defineOperator, type Context, type Operator } from "../../runtime/index.ts";
 import { gate } from "../support/gate.ts";
 import { OperatorTwin } from "../support/operator-twin.ts";
 import { problemsOf } from "../support/problems.ts";
@@ -44,6 +44,18 @@ test("an event waits until the next step is done with the one before it", async 
   await pending;
   assert.equal(begun, [0, 1, 2]);
   assert.equal(twin.data, [0, 1, 2]);
+});
+
+test("of an event that was given up nothing more goes on", async () => {
+  const slow = gate();
+  // A step that does not look whether its event was given up.
+  const heedless: Operator<number, number> = defineOperator({ kind: "heedless", keyed: false, open: (env) => ({ on: async (data, scope) => { await slow.opened; await env.next(data, scope); } }) });
+  const twin = new OperatorTwin(pipe(flatMap((_: string) => [0, 1, 2]), heedless));
+  const pending = Promise.resolve(twin.send("a")).catch((thrown: Error) => thrown.message);
+  twin.stop();
+  slow.open();
+  assert.is(await pending, "stopped");
+  assert.equal(twin.data, [0]);
 });
 
 test("a next step that fails half way ends it with that error", async () => {

@@ -27,18 +27,20 @@ test("an async change is waited for before the next step", async () => {
 test("calls that overlap each keep their own event and context", async () => {
   const gates = new Map([["a", gate()], ["b", gate()]]);
   const seen: string[] = [];
-  const twin = new OperatorTwin(map(async (data: string, ctx: Context) => {
+  const twin = new OperatorTwin(map((data: string, ctx: Context) => (data === "at once" ? data : slow(data, ctx)), { concurrency: 2 }));
+  const slow = async (data: string, ctx: Context) => {
     await gates.get(data)?.opened;
     seen.push(`${data} ${ctx.event.key}`);
     return data;
-  }, { concurrency: 2 }));
+  };
+  twin.send("at once", { key: "zeroth" });
   const first = twin.send("a", { key: "first" }), second = twin.send("b", { key: "second" });
   gates.get("b")?.open();
   await second;
   gates.get("a")?.open();
   await first;
   assert.equal(seen, ["b second", "a first"]);
-  assert.equal(twin.out.map(({ data, key }) => [data, key]), [["b", "second"], ["a", "first"]]);
+  assert.equal(twin.out.map(({ data, key }) => [data, key]), [["at once", "zeroth"], ["b", "second"], ["a", "first"]]);
 });
 
 test("the engine is told how many calls may overlap", () => {

@@ -89,6 +89,19 @@ test("a handler that throws after it emitted is done when what it emitted is, an
   assert.equal(await Promise.all(thrown), ["handler", "handler"]);
 });
 
+test("what was emitted and fails while the handler still works fails the event when the handler is done", async () => {
+  const answer = gate(), failed = gate();
+  const twin = new OperatorTwin(pipe(
+    stateful({ initial: () => 0, async on(n, _: string, ctx: Emits<string>) { ctx.emit("bad"); await answer.opened; return n + 1; } }),
+    map(async () => { failed.open(); throw new Error("step"); }),
+  ));
+  const pending = Promise.resolve(twin.send("x", { key: "a" })).catch((error: Error) => error.message);
+  await failed.opened;
+  await new Promise((resolve) => setImmediate(resolve));
+  answer.open();
+  assert.is(await pending, "step");
+});
+
 test("a context that is used after its handler says so", () => {
   const kept: Emits<number>[] = [];
   const twin = new OperatorTwin(stateful({ initial: () => 0, on: (n, _: string, ctx: Emits<number>) => { kept.push(ctx); return n; }, onTimer: () => null }));
@@ -112,6 +125,16 @@ test("an async handler is waited for, and its state is what it returns", async (
   assert.equal(twin.data, ["got 4"]);
 });
 
+test("an async handler's state is kept also where the engine has let go of the entry meanwhile", async () => {
+  const answer = gate();
+  const twin = new OperatorTwin(stateful({ initial: () => 0, on: async (n) => { await answer.opened; return n + 1; } }));
+  const pending = twin.send("x", { key: "a" });
+  twin.release();
+  answer.open();
+  await pending;
+  assert.is(twin.state("a"), 1);
+});
+
 test("an async handler that fails leaves the state as it was", async () => {
   const twin = new OperatorTwin(stateful({ initial: () => 0, on: async (n, data: number) => { if (data < 0) throw new Error("negative"); return n + data; } }));
   await twin.send(1, { key: "a" });
@@ -119,6 +142,27 @@ test("an async handler that fails leaves the state as it was", async () => {
   assert.is(twin.state("a"), 1);
   const nothing = new OperatorTwin(stateful({ initial: () => 0, on: (async () => undefined) as never }));
   assert.is((await rejection(Promise.resolve(nothing.send(1, { key: "a" })))).code, "RETURN_INVALID");
+});
+
+test("a handler that goes on after its event was given up changes nothing any more", async () => {
+  const answer = gate(), said: string[] = [];
+  const twin = new OperatorTwin(stateful({
+    initial: () => 0,
+    async on(n, _: string, ctx: Emits<number>) {
+      await answer.opened;
+      for (const use of [() => ctx.emit(1), () => ctx.timer("t", 1), () => ctx.cancelTimer("t")]) {
+        try { use(); } catch (thrown) { said.push((thrown as Error).message); }
+      }
+      return n + 1;
+    },
+    onTimer: () => null,
+  }));
+  const pending = Promise.resolve(twin.send("x", { key: "a" })).catch((error: Error) => error.message);
+  twin.stop();
+  answer.open();
+  assert.is(await pending, "stopped");
+  assert.equal(said, ["stopped", "stopped", "stopped"]);
+  assert.equal([twin.out, twin.timers, twin.state("a")], [[], [], undefined]);
 });
 
 // ── timers

@@ -187,6 +187,13 @@ test("early with a duration gives a result at each of its multiples, in event ti
   assert.equal(twin.timers, []);
 });
 
+test("no early result is waited for where the next one would be the final one", () => {
+  const twin = summing({ early: 3 });
+  twin.advance(8);
+  send(twin, [9, 1]);
+  assert.equal(twin.timers.map(({ name }) => name), ["close:0"]);
+});
+
 test("an early result that is due with the close is left to it", () => {
   const twin = summing({ early: 3 });
   send(twin, [0, 1]);

@@ -213,7 +213,7 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>): 
     test(`no store is named ${JSON.stringify(bad.slice(0, 20))}`, async () => {
       await using fixture = await make();
       const { stores } = fixture;
-      for (const call of [stores.open(bad), stores.exists(bad), stores.remove(bad), stores.setAside(bad)]) assert.is((await rejection(call)).code, "JOURNAL_NAME");
+      for (const call of [() => stores.open(bad), () => stores.exists(bad), () => stores.remove(bad), () => stores.setAside(bad)]) assert.is((await rejection(call())).code, "JOURNAL_NAME");
     });
   }
 

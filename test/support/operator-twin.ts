@@ -29,6 +29,7 @@ class TwinEntry implements StateEntry {
   readonly key: Key;
   readonly part: number | undefined;
   value: unknown;
+  isReleased = false;
 
   constructor(key: Key, part: number | undefined) {
     this.key = key;
@@ -96,6 +97,18 @@ export class OperatorTwin {
     this.#stop.abort(new Error("stopped"));
   }
 
+  /** Lets entries go, as the engine does with what is in its store: who wants one asks again. */
+  release(): void {
+    for (const entries of this.#entries) {
+      for (const [id, entry] of entries) {
+        entry.isReleased = true;
+        const again = new TwinEntry(entry.key, entry.part);
+        again.value = entry.value;
+        entries.set(id, again);
+      }
+    }
+  }
+
   /** Goes on with the state and the timers of another one, as newer code does. */
   adopt(older: OperatorTwin): void {
     for (const [i, entries] of older.#entries.entries()) for (const [id, entry] of entries) this.#entries[i]?.set(id, entry);
@@ -114,7 +127,7 @@ export class OperatorTwin {
   /** A key's state as its user sees it. */
   state(key: Key): unknown {
     const step = this.#specs.findIndex((spec) => spec.state === "key");
-    const kept = [...(this.#entries[step] as Map<string, TwinEntry>).values()].filter((entry) => entry.key === key && entry.value !== undefined);
+    const kept = [...(this.#entries[step] as Map<string, TwinEntry>).values()].filter((entry) => entry.key === key);
     const view = this.#specs[step]?.view;
     return view === undefined ? kept[0]?.value : view(kept);
   }
@@ -146,7 +159,11 @@ export class OperatorTwin {
         entries.set(id, entry);
         return entry;
       },
-      set: (entry, value) => void ((entry as TwinEntry).value = frozen(value)),
+      set: (entry, value) => {
+        const kept = entry as TwinEntry;
+        if (kept.isReleased) throw new Error("an entry was set that had been let go: ask for it again after a wait");
+        kept.value = frozen(value);
+      },
       setTimer: (key, name, time, clock = "event") => void this.#timers.set(`${step}/${typeof key}/${key}/${name}`, { step, key, name, time, clock }),
       cancelTimer: (key, name) => void this.#timers.delete(`${step}/${typeof key}/${key}/${name}`),
       now: () => this.now,

@@ -136,14 +136,14 @@ export class Client {
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#connection.close();
     this.#change(false);
+    await this.#connection.close();
   }
 
   async #watch(): Promise<void> {
     for await (const status of this.#connection.status()) {
       if (status.type === "disconnect") this.#change(false);
-      else if (status.type === "reconnect") this.#change(true);
+      else if (status.type === "reconnect" && !this.#closed) this.#change(true);
     }
     this.#change(false);
   }

@@ -37,10 +37,10 @@ export function parsePlace(reply: string, place: Place): boolean {
 
 const DOT = 46;
 
-/** "heartbeat": nothing to send; `delivered` is the number of the last delivery. "ended": a request ended with so much of it left. "broken": all else: the consumer must be made again. */
+/** "heartbeat": nothing to send; `delivered` is the number of the last delivery. "ended": a request ended with so much of it left, `isTooSmall` because the next message did not fit into it. "broken": all else: the consumer must be made again. */
 export type Notice =
   | { readonly kind: "heartbeat"; readonly delivered: number }
-  | { readonly kind: "ended"; readonly messages: number; readonly bytes: number }
+  | { readonly kind: "ended"; readonly messages: number; readonly bytes: number; readonly isTooSmall: boolean }
   | { readonly kind: "broken" };
 
 export function parseNotice(message: Message): Notice {
@@ -49,7 +49,7 @@ export function parseNotice(message: Message): Notice {
   // 408: it ran out of time; 409 with a size: the next message does not fit into what was asked for. Both tell what is left.
   const messages = headers?.get("Nats-Pending-Messages");
   if ((headers?.code === 408 || headers?.code === 409) && messages) {
-    return { kind: "ended", messages: Number(messages) || 0, bytes: Number(headers.get("Nats-Pending-Bytes")) || 0 };
+    return { kind: "ended", messages: Number(messages) || 0, bytes: Number(headers.get("Nats-Pending-Bytes")) || 0, isTooSmall: headers.code === 409 };
   }
   return { kind: "broken" };
 }

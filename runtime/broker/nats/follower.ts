@@ -11,6 +11,8 @@ import type { Gate } from "./gate.ts";
 
 const BUFFER_MESSAGES = 256;
 const BUFFER_BYTES = 8 * 1024 * 1024;
+/** The server counts the subjects too. */
+const MESSAGE_OVERHEAD = 64 * 1024;
 /** Less room than this is not worth a request. */
 const LEAST_SHARE = 4;
 const HEARTBEAT_MS = 1_500;
@@ -61,6 +63,8 @@ export class Follower implements Subscription {
   #arrived = 0;
   #asked = 0;
   #askedBytes = 0;
+  // The next message has no room: nothing is asked for until the buffer is empty.
+  #isBlocked = false;
   #silentTicks = 0;
   #idleTicks = 0;
   #idleLimit = IDLE_TICKS;
@@ -76,8 +80,8 @@ export class Follower implements Subscription {
     this.#stream = stream;
     this.#subject = subject;
     this.#next = Math.max(1, from);
-    // The quarter that is asked for at least must have room for any message.
-    this.#byteLimit = Math.max(BUFFER_BYTES, 2 * LEAST_SHARE * parts.client.server.maxPayload);
+    // Any one message has room in an empty buffer.
+    this.#byteLimit = Math.max(BUFFER_BYTES, parts.client.server.maxPayload + MESSAGE_OVERHEAD);
     this.attach();
   }
 
@@ -169,8 +173,7 @@ export class Follower implements Subscription {
     // A start beyond the end is moved to the end by 2.10.
     if (place.stream >= this.#next) {
       this.#next = place.stream + 1;
-      // A copy: the payload is a view of a socket buffer of 64 KiB.
-      const data = new Uint8Array(message.data);
+      const data = own(message.data);
       this.#buffer.push({ seq: place.stream, data });
       this.#bytes += data.length;
       if (this.#buffer.length - this.#head === 1) this.#notify();
@@ -189,6 +192,7 @@ export class Follower implements Subscription {
     }
     this.#asked -= notice.messages;
     this.#askedBytes -= notice.bytes;
+    this.#isBlocked = notice.isTooSmall;
     this.#ask();
   }
 
@@ -196,7 +200,10 @@ export class Follower implements Subscription {
   #ask(): void {
     if (this.#consumer === undefined) return;
     if (this.#asked <= 0) this.#asked = this.#askedBytes = 0;
-    const messages = BUFFER_MESSAGES - (this.#buffer.length - this.#head) - this.#asked;
+    const held = this.#buffer.length - this.#head;
+    if (this.#isBlocked && held > 0) return;
+    this.#isBlocked = false;
+    const messages = BUFFER_MESSAGES - held - this.#asked;
     if (messages < BUFFER_MESSAGES / LEAST_SHARE) return;
     const bytes = this.#byteLimit - this.#bytes - Math.max(0, this.#askedBytes);
     if (bytes < this.#byteLimit / LEAST_SHARE) return;
@@ -285,4 +292,9 @@ export class Follower implements Subscription {
     if (!this.#parts.client.connected) return;
     await this.#parts.api.call(`CONSUMER.DELETE.${this.#stream}.${consumer}`, undefined, READ_TIMEOUT_MS).catch(() => {});
   }
+}
+
+/** Bytes that may be kept. A payload is a view of what the socket read, up to 64 KiB, or of a buffer of its own where it came in pieces; neither is written to again. */
+function own(payload: Uint8Array): Uint8Array {
+  return payload.buffer.byteLength > 2 * payload.length ? new Uint8Array(payload) : new Uint8Array(payload.buffer, payload.byteOffset, payload.length);
 }

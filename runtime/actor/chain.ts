@@ -1,0 +1,119 @@
+// The operators of a stage, opened for one actor and chained: each hands what it gives to the next; the last one emits.
+import type { EventInfo, Key } from "../event/event.ts";
+import type { Context, Logger } from "../flow/context.ts";
+import type { OperatorSpec, Scope, Step, StepEnvironment } from "../flow/operator.ts";
+import type { Actor } from "./actor.ts";
+
+/** What is known of the event at hand; asked for only when a handler wants it. */
+export type Describe = () => EventInfo;
+
+/** The event at hand, and what a handler may know of it. Written anew for each event, good until its handling is done. */
+export class EventScope implements Scope, Context {
+  time = 0;
+  key: Key | undefined;
+  type: string | undefined;
+  attempt = 1;
+  describe: Describe = () => { throw new Error("there is no event at hand"); };
+  /** Where what it causes is kept, if it runs ahead. */
+  effects: (() => void | Promise<void>)[] | undefined;
+  readonly actor: string;
+  readonly log: Logger;
+  readonly now: () => number;
+  readonly #over: AbortSignal;
+  #own: AbortController | undefined;
+
+  constructor(of: { readonly actor: string; readonly log: Logger; readonly now: () => number; readonly signal: AbortSignal }) {
+    this.actor = of.actor;
+    this.log = of.log;
+    this.now = of.now;
+    this.#over = of.signal;
+  }
+
+  get ctx(): Context {
+    return this;
+  }
+
+  get event(): EventInfo {
+    return this.describe();
+  }
+
+  /** Made when it is asked for: most handlers never do. */
+  get signal(): AbortSignal {
+    this.#own ??= new AbortController();
+    return AbortSignal.any([this.#over, this.#own.signal]);
+  }
+
+  /** The event's deadline is past. */
+  abort(reason: Error): void {
+    this.#own?.abort(reason);
+  }
+
+  reset(time: number, key: Key | undefined, attempt: number, describe: Describe): this {
+    this.time = time;
+    this.key = key;
+    this.type = undefined;
+    this.attempt = attempt;
+    this.describe = describe;
+    this.#own = undefined;
+    return this;
+  }
+
+  /** Shares the context with the event that it is made of. */
+  at(time: number, type: string | undefined = this.type): Scope {
+    return { time, key: this.key, type, ctx: this, at: (another, anotherType) => this.at(another, anotherType ?? type) };
+  }
+}
+
+/** What can be asked of a chain while it handles. */
+export interface ChainHost {
+  readonly actor: Actor;
+  /** Event time as operators see it: with `order: "time"` it follows the events that are let go. */
+  readonly watermark: () => number;
+  /** Timers that are set after all inputs have ended stay. */
+  readonly stays: () => boolean;
+}
+
+type Give = (data: unknown, scope: Scope) => void | Promise<void>;
+/** Carries an effect out now, or when the event is let go. */
+type Aside = (effect: () => void, scope: Scope) => void;
+export const atOnce: Aside = (effect) => effect();
+
+export interface Chain {
+  /** Handles one event with the steps from `from` on. */
+  readonly push: Give;
+  /** Fires a timer of a step. */
+  readonly fire: (operator: number, name: string, scope: Scope) => void | Promise<void>;
+}
+
+/** Opens steps `from` up to `to`; what the last one gives goes to `give`, further outputs and dead letters to `aside`. */
+export function openChain(host: ChainHost, specs: readonly OperatorSpec[], from: number, to: number, give: Give, aside: Aside): Chain {
+  const steps: (Step | undefined)[] = [];
+  let next: Give = give;
+  for (let i = to - 1; i >= from; i--) {
+    const step = (specs[i] as OperatorSpec).open(environment(host, i, next, aside));
+    steps[i] = step;
+    next = (data, scope) => step.on(data, scope);
+  }
+  const first = steps[from];
+  return {
+    push: first === undefined ? give : (data, scope) => first.on(data, scope),
+    fire: (operator, name, scope) => steps[operator]?.onTimer?.(name, scope),
+  };
+}
+
+function environment({ actor, watermark, stays }: ChainHost, operator: number, next: Give, aside: Aside): StepEnvironment {
+  const { emitter, state, timers, env } = actor;
+  return {
+    next,
+    output: (name, data, scope) => { if (emitter.isRead(name)) aside(() => emitter.emit(name, data, scope.time, scope.key, scope.type), scope); },
+    isRead: (name) => emitter.isRead(name),
+    deadLetter: (code, message, data, scope) => aside(() => emitter.deadLetter(code, new Error(message), scope.ctx.attempt, scope.ctx.event, data), scope),
+    late: () => { emitter.counts.late++; },
+    watermark,
+    entry: (key, part) => state.entry(operator, key, part),
+    set: (entry, value) => state.set(entry, value),
+    setTimer: (key, name, time, clock) => timers.set(operator, key, name, time, clock === "wall", stays()),
+    cancelTimer: (key, name) => timers.cancel(operator, key, name),
+    now: () => env.clock.now(),
+  };
+}

@@ -1,0 +1,32 @@
+// What is known of an event beside its data, put together from what it was sent with; and an event as it is kept.
+import type { EventInfo } from "../event/event.ts";
+import type { Frame, Row } from "../event/frame.ts";
+import type { HeldEvent } from "../journal/record.ts";
+
+/** The same words for the same event at each try. */
+export function eventId(frame: Frame, index: number): string {
+  return `${frame.from}@${frame.generation}.${frame.n}.${(frame.rows[index] as Row)[0]}`;
+}
+
+/** What is known of an event: the usual id, type and source where the frame says nothing else. */
+export function rowInfo(from: string, generation: string, n: number, row: Row, type: string | null): EventInfo {
+  const [k, time, key, extra] = row, usual = from.slice(0, from.lastIndexOf("/")).replace("/", ".");
+  return { id: extra?.[0] ?? `${from}@${generation}.${n}.${k}`, type: type ?? usual, time, source: from, ...(key === null ? {} : { key }) };
+}
+
+/** An event kept with what it was sent with. */
+export function heldOf(frame: Frame, row: Row): HeldEvent {
+  const shape = row[4], type = row[3]?.[1];
+  return [frame.from, frame.generation, frame.seq, frame.n, frame.edge, row, shape === -1 ? null : (frame.shapes[shape] ?? null), type == null ? null : (frame.types[type] ?? null)];
+}
+
+export function heldInfo(event: HeldEvent): EventInfo {
+  return rowInfo(event[0], event[1], event[3], event[5], event[7]);
+}
+
+/** The one shape that a kept event has, where its row looks for it. */
+export function spread(row: Row, shape: readonly string[]): readonly (readonly string[])[] {
+  const shapes: (readonly string[])[] = [];
+  shapes[row[4]] = shape;
+  return shapes;
+}

@@ -1,0 +1,284 @@
+// The behaviour of a sink: record n fixes batch n and is accepted before batch n is written†; after a crash the same batch is
+// put together again and written again: same events, same order, same number (P28, models/sink.mjs).
+import { MillraceError } from "../event/errors.ts";
+import type { EventInfo, FlowEvent, Key } from "../event/event.ts";
+import { type Row, rowData } from "../event/frame.ts";
+import type { SinkPlan } from "../flow/plan.ts";
+import type { Batch, Written } from "../flow/sink.ts";
+import type { Body, CommitRecord, HeldEvent } from "../journal/record.ts";
+import type { Actor } from "./actor.ts";
+import type { Behaviour } from "./behaviour.ts";
+import { heldInfo, heldOf, rowInfo, spread } from "./event-info.ts";
+import { exitOf } from "./exit.ts";
+import { fateOf } from "./failure.ts";
+import type { HeldEntry } from "./held.ts";
+import type { Position } from "./inbound.ts";
+import { Intake } from "./intake.ts";
+
+/** Most events in one batch. */
+const maxBatch = 8_192;
+const sliceMs = 8;
+
+/** An event as a sink gets it. What is known of it beside the data is put together when it is asked for. */
+class Received implements FlowEvent {
+  readonly data: unknown;
+  readonly time: number;
+  readonly #describe: () => EventInfo;
+
+  constructor(data: unknown, time: number, describe: () => EventInfo) {
+    this.data = data;
+    this.time = time;
+    this.#describe = describe;
+  }
+
+  get id(): string { return this.#describe().id; }
+  get type(): string { return this.#describe().type; }
+  get key(): Key { return this.#describe().key as Key; }
+  get source(): string { return this.#describe().source; }
+}
+
+interface Session {
+  readonly written: Written<unknown>;
+  write(batch: Batch<unknown>): Promise<unknown>;
+  finish?(): Promise<void>;
+  close?(): Promise<void>;
+}
+
+type Begun = NonNullable<Body["sink"]>;
+
+export class SinkWriter implements Behaviour {
+  readonly #actor: Actor;
+  readonly #plan: SinkPlan;
+  readonly #intake: Intake;
+  #session: Session | undefined;
+  /** As of the newest record: the batch begun, the mark of the one before it, whether a record says that it is written. */
+  #begun: Begun;
+  /** What is gathered for the next batch, by arrival. */
+  #gathered: Received[] = [];
+  /** Held events that the batch begun is made of; they go with the next record. */
+  #taken: HeldEntry[] = [];
+  /** The batch that is fixed by a record under way, or being written. */
+  #fixed: readonly Received[] | undefined;
+  /** Records that are under way, in order: what each of them begins, and the events of its batch. */
+  readonly #closed: { readonly begun: Begun; readonly events: readonly Received[] }[] = [];
+  #fixing = false;
+  /** Mark of the batch begun, once it is written. */
+  #mark: unknown;
+  #from: Begun["from"];
+  #draining = false;
+  #drained: (() => void) | undefined;
+  #over = false;
+  #failures = 0;
+
+  constructor(actor: Actor, plan: SinkPlan) {
+    this.#actor = actor;
+    this.#plan = plan;
+    this.#intake = new Intake(actor, plan.maxFrames);
+    const start = plan.sink.guarantee === "transactional" ? plan.sink.start : null;
+    this.#begun = { number: 0, events: 0, mark: start, written: true, from: { inputs: [], cursors: [] } };
+    this.#mark = start;
+    this.#from = this.#begun.from;
+  }
+
+  apply({ body }: CommitRecord): void {
+    if (body.sink !== undefined) this.#begun = body.sink;
+  }
+
+  async start(): Promise<void> {
+    const { number, mark, written, events, from } = this.#begun, { address } = this.#actor;
+    const last: Written<unknown> = { batch: written ? number : number - 1, mark };
+    this.#session = await this.#open(last);
+    const holds = this.#session.written;
+    if (holds.batch !== last.batch && holds.batch !== number) throw new MillraceError("SINK_DIVERGED", address, `The target of ${address} holds batch ${holds.batch}, its log says ${last.batch}`, "Look who else writes to the target; then start anew with --fresh.");
+    if (holds.batch === last.batch && JSON.stringify(holds.mark) !== JSON.stringify(last.mark)) throw new MillraceError("SINK_DIVERGED", address, `The target of ${address} says ${JSON.stringify(holds.mark)} of batch ${holds.batch}, its log ${JSON.stringify(last.mark)}`, "Look who else writes to the target; then start anew with --fresh.");
+    this.#mark = holds.mark;
+    if (holds.batch < number) await this.#again(events, from);
+    else this.#intake.follow();
+    this.#from = this.#where();
+  }
+
+  async #open(last: Written<unknown>): Promise<Session> {
+    const { address, partition, generation, signal, env } = this.#actor, ctx = { actor: address, partition, generation, signal, log: env.log }, { sink } = this.#plan;
+    if (sink.guarantee === "transactional") return sink.open({ ...ctx, last });
+    const session = await sink.open(ctx);
+    return { written: last, write: async (batch) => { await session.write(batch); return null; }, ...(session.close === undefined ? {} : { close: () => (session.close as () => Promise<void>)() }) };
+  }
+
+  /** The batch that was begun, as it was: from the same place in the mailbox, or of what is held, so many events. */
+  async #again(events: number, from: Begun["from"]): Promise<void> {
+    if (this.#plan.order === "time") {
+      this.#intake.follow();
+      this.#takeHeld(events);
+      this.#fixed = this.#taken.map(({ event }) => received(event));
+    } else {
+      this.#actor.inbound.apply({ inputs: from.inputs, cursors: from.cursors });
+      this.#intake.follow();
+      while (this.#gathered.length < events) {
+        this.#gather(events);
+        if (this.#gathered.length < events) await this.#intake.arrival();
+        if (this.#actor.signal.aborted) return;
+      }
+      this.#fixed = this.#gathered;
+      this.#gathered = [];
+    }
+    void this.#write();
+  }
+
+  // Up to so many events of what is held and due, in order; they stay in the state until the next record.
+  #takeHeld(most: number): void {
+    const { held, inbound } = this.#actor;
+    for (let entry = held.due(inbound.watermark); entry !== undefined && this.#taken.length < most; entry = held.due(inbound.watermark)) {
+      held.take(entry);
+      this.#taken.push(entry);
+    }
+  }
+
+  work(): void {
+    if (this.#draining) return;
+    this.#gather(maxBatch);
+  }
+
+  #gather(most: number): void {
+    const { inbound, held, changes, env } = this.#actor, inOrder = this.#plan.order === "time", until = env.clock.monotonic() + sliceMs;
+    for (;;) {
+      if (this.#gathered.length >= most || (inOrder && this.#actor.full)) return;
+      if (env.clock.monotonic() >= until) return this.#actor.soon();
+      const open = this.#intake.open[0] ?? this.#intake.next();
+      if (open === undefined) return;
+      const { frame } = open;
+      let i = open.done;
+      for (; i < frame.rows.length && (inOrder || this.#gathered.length < most); i++) {
+        const row = frame.rows[i] as Row;
+        if (inOrder) held.add(heldOf(frame, row));
+        else {
+          const type = row[3]?.[1];
+          this.#gathered.push(new Received(rowData(row, frame.shapes), row[1], () => rowInfo(frame.from, frame.generation, frame.n, row, type == null ? null : (frame.types[type] ?? null))));
+        }
+        changes.keep();
+        this.#actor.events++;
+      }
+      this.#actor.taken += i - open.done;
+      this.#intake.progress(i);
+      if (inOrder && inbound.ended) return;
+    }
+  }
+
+  #where(): Begun["from"] {
+    const body: Body = {};
+    this.#actor.inbound.write(body, true);
+    return { inputs: body.inputs ?? [], cursors: body.cursors ?? [] };
+  }
+
+  /** Whether batch and record are both done with: the next batch may be fixed. */
+  get #free(): boolean {
+    return this.#fixed === undefined && !this.#fixing;
+  }
+
+  /** What is gathered belongs to the next batch: no record may hold its positions before that batch can be fixed. */
+  get closable(): boolean {
+    return this.#free;
+  }
+
+  get #due(): boolean {
+    const { held, inbound } = this.#actor;
+    return this.#gathered.length > 0 || held.due(inbound.watermark) !== undefined;
+  }
+
+  closing(): void {
+    const { held } = this.#actor, inOrder = this.#plan.order === "time";
+    for (const entry of this.#taken.splice(0)) held.forget(entry);
+    if (inOrder) this.#takeHeld(maxBatch);
+    const events = inOrder ? this.#taken.map(({ event }) => received(event)) : this.#gathered, { number } = this.#begun;
+    this.#gathered = [];
+    this.#begun = { number: events.length > 0 ? number + 1 : number, events: events.length, mark: this.#mark, written: events.length === 0, from: this.#from };
+    this.#from = this.#where();
+    this.#fixing = events.length > 0;
+    this.#closed.push({ begun: this.#begun, events });
+  }
+
+  write(body: Body): void {
+    body.sink = this.#begun;
+  }
+
+  committed(position: Position | undefined): void {
+    const closed = position === undefined ? undefined : this.#closed.shift();
+    if (closed === undefined || position === undefined) return;
+    const { begun, events } = closed, [from] = begun.from.inputs;
+    if (events.length > 0) {
+      this.#fixing = false;
+      this.#fixed = events;
+      void this.#write();
+    }
+    // †Only up to what a record says is written: batch n - 1 by record n.
+    if (begun.written || this.#plan.order === "time") this.#intake.trimTo(position);
+    else if (from !== undefined) this.#intake.trimTo({ at: from[1], round: from[2], from: from[3], seq: from[4] });
+  }
+
+  async #write(): Promise<void> {
+    const events = this.#fixed as readonly Received[], { env, emitter } = this.#actor;
+    for (;;) {
+      try {
+        const mark = await (this.#session as Session).write({ number: this.#begun.number, events });
+        if (this.#over) return;
+        this.#mark = mark;
+        this.#fixed = undefined;
+        this.#failures = 0;
+        emitter.counts.out += events.length;
+        this.#actor.available();
+        this.#drained?.();
+        return this.#actor.soon();
+      } catch (thrown) {
+        if (this.#over) return;
+        const fate = fateOf(thrown, 1);
+        if (fate.is !== "unavailable" && fate.is !== "retry") return this.#actor.exit(exitOf(thrown));
+        // The batch is fixed: the same one again, until the target takes it.
+        this.#actor.suspended(fate.error);
+        const wait = Math.min(300_000, fate.afterMs * 2 ** Math.min(8, this.#failures++));
+        await new Promise<void>((done) => { env.clock.after(wait, done); this.#actor.signal.addEventListener("abort", () => done(), { once: true }); });
+        if (this.#over) return;
+      }
+    }
+  }
+
+  get pending(): "now" | "later" | "nothing" {
+    if (this.#due) return "now";
+    if (!this.#begun.written) return this.#actor.inbound.ended ? "now" : "later";
+    if (this.#actor.changes.dirty) return "now";
+    return this.#actor.inbound.moved || this.#actor.tries.moved ? "later" : "nothing";
+  }
+
+  get watermark(): number {
+    return -Infinity;
+  }
+
+  get finished(): boolean {
+    const { inbound, held } = this.#actor;
+    return inbound.ended && this.#free && this.#begun.written && this.#gathered.length === 0 && held.size === 0 && this.#taken.length === 0 && this.#intake.open.length === 0;
+  }
+
+  get wake(): number {
+    return Infinity;
+  }
+
+  drain(): Promise<void> {
+    this.#draining = true;
+    if (this.#free) return Promise.resolve();
+    return new Promise((done) => { this.#drained = done; });
+  }
+
+  async finish(): Promise<void> {
+    await this.#session?.finish?.();
+  }
+
+  async close(): Promise<void> {
+    this.#over = true;
+    this.#drained?.();
+    await this.#intake.close();
+    await this.#session?.close?.();
+  }
+}
+
+function received(event: HeldEvent): Received {
+  const row = event[5];
+  return new Received(rowData(row, event[6] === null ? [] : spread(row, event[6])), row[1], () => heldInfo(event));
+}

@@ -1,0 +1,292 @@
+// The behaviour of a source: reads its splits from their positions, and commits positions and events in one record (P26).
+import { asError, MillraceError } from "../event/errors.ts";
+import { instant, isKey, type Key } from "../event/event.ts";
+import { fnv1a32 } from "../event/partition.ts";
+import type { SourcePlan } from "../flow/plan.ts";
+import type { PullSource, Reading, SourceContext } from "../flow/source.ts";
+import type { Body, CommitRecord } from "../journal/record.ts";
+import type { Actor } from "./actor.ts";
+import type { Behaviour } from "./behaviour.ts";
+import { fateOf } from "./failure.ts";
+
+/** Splits are asked for again so often, in ms. */
+const splitsEveryMs = 30_000;
+/** So long it works without letting others in, in ms. */
+const sliceMs = 8;
+
+type Positioned = Reading<unknown> & { readonly position: unknown };
+
+/** An event that is read and checked, or what makes it a dead letter. */
+interface Ready {
+  readonly position: unknown;
+  readonly data: unknown;
+  readonly time: number;
+  readonly key: Key | undefined;
+  readonly id: string | null;
+  readonly type: string | undefined;
+  readonly refused: { readonly code: string; readonly error: Error } | undefined;
+}
+
+class Split {
+  readonly name: string;
+  position: unknown;
+  ended = false;
+  /** Newest event time less what may be out of order; -Infinity: none yet. */
+  watermark = -Infinity;
+  moved = false;
+  events: AsyncIterator<unknown> | undefined;
+  ready: readonly Ready[] = [];
+  next = 0;
+  asking = false;
+  /** Since when it waits for its next event, monotonic ms. */
+  waitsSince = Infinity;
+  letters: { readonly raw: unknown; readonly error: Error }[] = [];
+
+  constructor(name: string, position: unknown) {
+    this.name = name;
+    this.position = position;
+  }
+}
+
+export class SourceReader implements Behaviour {
+  readonly #actor: Actor;
+  readonly #plan: SourcePlan;
+  readonly #source: PullSource<unknown, unknown>;
+  readonly #splits = new Map<string, Split>();
+  #draining = false;
+  #suspendedUntil = -Infinity;
+  #suspensions = 0;
+  #splitsAt = Infinity;
+  readonly #stop = new AbortController();
+
+  constructor(actor: Actor, plan: SourcePlan) {
+    this.#actor = actor;
+    this.#plan = plan;
+    this.#source = plan.source as PullSource<unknown, unknown>;
+  }
+
+  apply({ body }: CommitRecord): void {
+    for (const [name, position, ended, watermark] of body.source ?? []) {
+      const split = this.#splits.get(name) ?? new Split(name, position);
+      Object.assign(split, { position, ended, watermark: watermark ?? -Infinity });
+      this.#splits.set(name, split);
+    }
+  }
+
+  write(body: Body, whole: boolean): void {
+    const rows: NonNullable<Body["source"]> = [];
+    for (const split of this.#splits.values()) {
+      if (whole || split.moved) rows.push([split.name, split.position, split.ended, split.watermark === -Infinity ? null : split.watermark]);
+      if (!whole) split.moved = false;
+    }
+    if (rows.length > 0) body.source = rows;
+  }
+
+  async start(): Promise<void> {
+    if (this.#source.splits === undefined) this.#add("");
+    else await this.#askForSplits();
+  }
+
+  async #askForSplits(): Promise<void> {
+    const { partition, stage, env } = this.#actor;
+    for (const name of await (this.#source.splits as NonNullable<PullSource<unknown, unknown>["splits"]>)(this.#stop.signal)) {
+      if (fnv1a32(name) % stage.parallelism === partition) this.#add(name);
+    }
+    this.#splitsAt = env.clock.now() + splitsEveryMs;
+  }
+
+  #add(name: string): void {
+    if (this.#splits.has(name)) return;
+    const split = new Split(name, this.#source.start);
+    split.moved = true;
+    this.#splits.set(name, split);
+  }
+
+  work(): void {
+    const { clock } = this.#actor.env, until = clock.monotonic() + sliceMs;
+    if (this.#draining || clock.now() < this.#suspendedUntil) return;
+    for (const split of this.#splits.values()) {
+      if (this.#actor.full) return;
+      if (clock.monotonic() >= until) return this.#actor.soon();
+      this.#take(split, until);
+      if (split.next === split.ready.length && !split.ended && !split.asking) void this.#ask(split);
+      else if (split.asking) this.#idle(split);
+    }
+    if (this.#source.ends !== true && this.#source.splits !== undefined && clock.now() >= this.#splitsAt) {
+      this.#splitsAt = Infinity;
+      this.#askForSplits().then(() => this.#actor.soon(), (error: unknown) => this.#failed(error));
+    }
+  }
+
+  #take(split: Split, until: number): void {
+    const { emitter, env, changes } = this.#actor, { outOfOrder } = this.#plan;
+    for (const { raw, error } of split.letters.splice(0)) this.#deadLetter("UNREADABLE", error, raw);
+    let { next } = split;
+    for (; next < split.ready.length; next++) {
+      if ((next & 63) === 63 && (this.#actor.full || env.clock.monotonic() >= until)) break;
+      const event = split.ready[next] as Ready;
+      emitter.save();
+      if (event.refused !== undefined) this.#deadLetter(event.refused.code, event.refused.error, event.data);
+      else try {
+        emitter.emit("", event.data, event.time, event.key, event.type, event.id);
+        if (outOfOrder !== "any" && event.time - outOfOrder - 1 > split.watermark) split.watermark = event.time - outOfOrder - 1;
+      } catch (error) {
+        emitter.revert();
+        const fate = fateOf(error, 1);
+        this.#deadLetter(fate.is === "dead letter" ? fate.code : "KEY_INVALID", asError(error), event.data);
+      }
+      changes.keep();
+      split.position = event.position;
+      split.moved = true;
+      this.#actor.taken++;
+      this.#actor.events++;
+    }
+    split.next = next;
+  }
+
+  #deadLetter(code: string, error: Error, raw: unknown): void {
+    const { address, generation, env, emitter, stage } = this.#actor;
+    const named = error instanceof MillraceError ? error.code : code;
+    emitter.deadLetter(named, error, 1, { id: `${address}@${generation}`, type: `${env.flow.name}.${stage.name}`, time: env.clock.now(), source: address }, raw);
+    this.#actor.events++;
+  }
+
+  // Asks for the next events: only now, when there is room, is the source called. That is the back-pressure.
+  async #ask(split: Split): Promise<void> {
+    const { clock } = this.#actor.env;
+    split.asking = true;
+    split.waitsSince = clock.monotonic();
+    try {
+      split.events ??= this.#source.read(split.position, this.#context(split))[Symbol.asyncIterator]();
+      const { done, value } = await split.events.next();
+      if (this.#stop.signal.aborted) return;
+      split.asking = false;
+      split.waitsSince = Infinity;
+      this.#suspensions = 0;
+      if (done === true) {
+        split.ended = true;
+        split.moved = true;
+        split.watermark = Infinity;
+        split.ready = [];
+      } else {
+        const batch = (Array.isArray(value) ? value : [value]) as readonly Positioned[], ready = this.#prepare(batch);
+        split.ready = ready instanceof Promise ? await ready : ready;
+      }
+      split.next = 0;
+      this.#actor.pump();
+    } catch (error) {
+      split.asking = false;
+      split.waitsSince = Infinity;
+      split.events = undefined;
+      if (!this.#stop.signal.aborted) this.#failed(error);
+    }
+  }
+
+  #context(split: Split): SourceContext {
+    const { address, env } = this.#actor;
+    return { actor: address, split: split.name, signal: this.#stop.signal, log: env.log, deadLetter: (raw, error) => { split.letters.push({ raw, error }); } };
+  }
+
+  #prepare(batch: readonly Positioned[]): readonly Ready[] | Promise<readonly Ready[]> {
+    const { schema } = this.#plan;
+    if (schema === undefined) return batch.map((reading) => this.#check(reading, reading.data));
+    const results = batch.map((reading) => {
+      const result = schema["~standard"].validate(reading.data);
+      return result instanceof Promise ? result.then((value: unknown) => this.#validated(reading, value)) : this.#validated(reading, result);
+    });
+    return results.some((result) => result instanceof Promise) ? Promise.all(results) : (results as Ready[]);
+  }
+
+  #validated(reading: Positioned, result: unknown): Ready {
+    const { issues, value } = result as { readonly issues?: readonly { readonly message: string; readonly path?: readonly unknown[] }[]; readonly value: unknown };
+    if (issues === undefined) return this.#check(reading, value);
+    const words = issues.slice(0, 4).map(({ message, path }) => (path === undefined || path.length === 0 ? message : `${path.map((part) => String((part as { key?: unknown }).key ?? part)).join(".")}: ${message}`));
+    return refused(reading, "SCHEMA", new Error(words.join("; ")));
+  }
+
+  /** Time and key of an event. What user functions throw is about this one event. */
+  #check(reading: Positioned, data: unknown): Ready {
+    const { time: timeOf } = this.#plan, now = this.#actor.env.clock.now;
+    try {
+      const given = timeOf === undefined ? reading.time : timeOf(data), time = given === undefined && timeOf === undefined ? now() : instant(given);
+      if (time === undefined) throw new Error(`its time is ${String(given).slice(0, 80)}: give ms since the epoch, a Date or ISO 8601 with a zone`);
+      if (reading.key !== undefined && !isKey(reading.key)) return refused(reading, "KEY_INVALID", new Error(`its key is ${String(reading.key).slice(0, 80)}`));
+      return { position: reading.position, data, time, key: reading.key, id: reading.id ?? null, type: reading.type ?? this.#plan.type, refused: undefined };
+    } catch (error) {
+      return refused(reading, "TIME_INVALID", asError(error));
+    }
+  }
+
+  #failed(thrown: unknown): void {
+    const fate = fateOf(thrown, 1), { env, address } = this.#actor;
+    if (fate.is !== "unavailable" && fate.is !== "retry") return this.#actor.crash(thrown, `read from ${address}`);
+    this.#suspendedUntil = env.clock.now() + Math.min(300_000, fate.afterMs * 2 ** Math.min(8, this.#suspensions++));
+    this.#actor.suspended(fate.error);
+    this.#actor.pump();
+  }
+
+  // A split is silent only while the source waits for its next event; then it follows the wall clock (P27).
+  #idle(split: Split): void {
+    const { idleAfterMs, outOfOrder } = this.#plan, { clock } = this.#actor.env;
+    if (outOfOrder === "any" || clock.monotonic() - split.waitsSince < idleAfterMs) return;
+    const watermark = clock.now() - outOfOrder - 1;
+    if (watermark <= split.watermark) return;
+    split.watermark = watermark;
+    split.moved = true;
+  }
+
+  get closable(): boolean {
+    return true;
+  }
+
+  get pending(): "now" | "later" | "nothing" {
+    if (this.#actor.events > 0 || this.#actor.tries.moved) return "now";
+    for (const split of this.#splits.values()) if (split.moved) return "later";
+    return "nothing";
+  }
+
+  get watermark(): number {
+    let watermark = Infinity;
+    for (const split of this.#splits.values()) if (!split.ended) watermark = Math.min(watermark, split.watermark);
+    return watermark === Infinity && !this.finished ? -Infinity : watermark;
+  }
+
+  get finished(): boolean {
+    if (this.#splits.size === 0) return this.#source.ends === true;
+    for (const split of this.#splits.values()) if (!split.ended || split.letters.length > 0) return false;
+    return true;
+  }
+
+  closing(): void {}
+  committed(): void {}
+
+  get wake(): number {
+    const { clock } = this.#actor.env;
+    if (clock.now() < this.#suspendedUntil) return this.#suspendedUntil;
+    let wake = this.#splitsAt;
+    if (this.#plan.outOfOrder === "any" || this.#plan.idleAfterMs === Infinity) return wake;
+    for (const { waitsSince } of this.#splits.values()) if (waitsSince !== Infinity) wake = Math.min(wake, Math.max(clock.now() + 200, clock.now() + waitsSince + this.#plan.idleAfterMs - clock.monotonic()));
+    return wake;
+  }
+
+  drain(): Promise<void> {
+    this.#draining = true;
+    this.#stop.abort();
+    return Promise.resolve();
+  }
+
+  finish(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    this.#stop.abort();
+    // A source that hangs in the middle of reading must not hold up the end of its actor.
+    for (const { events, asking } of this.#splits.values()) if (!asking) void events?.return?.().catch(() => {});
+    return Promise.resolve();
+  }
+}
+
+function refused(reading: Positioned, code: string, error: Error): Ready {
+  return { position: reading.position, data: reading.data, time: 0, key: undefined, id: null, type: undefined, refused: { code, error } };
+}

@@ -1,0 +1,35 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { ManualClock } from "../../../runtime/testing/manual-clock.ts";
+
+const test = suite("manual clock");
+
+test("timers run when the clock passes them, in order of time, then of setting, each at its own time", () => {
+  const clock = new ManualClock(1_000);
+  const ran: [string, number][] = [];
+  const note = (name: string) => () => ran.push([name, clock.now()]);
+  clock.after(20, note("c"));
+  clock.after(10, note("a"));
+  clock.after(10, note("b"));
+  clock.after(10, () => clock.after(5, note("inner")));
+  clock.after(100, note("late"));
+  assert.is(clock.next, 1_010);
+  clock.advance(50);
+  assert.equal(ran, [["a", 1_010], ["b", 1_010], ["inner", 1_015], ["c", 1_020]]);
+  assert.is(clock.now(), 1_050);
+  assert.is(clock.monotonic(), 50);
+  assert.is(clock.next, 1_100);
+});
+
+test("a cancelled timer does not run", () => {
+  const clock = new ManualClock();
+  let ran = 0;
+  const cancel = clock.after(10, () => ran++);
+  cancel();
+  cancel();
+  clock.advance(20);
+  assert.is(ran, 0);
+  assert.is(clock.next, undefined);
+});
+
+test.run();
