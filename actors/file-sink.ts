@@ -98,20 +98,42 @@ class FileSession<T> {
     const bytes = Buffer.from(text);
     const { offset } = this.#mark;
     await this.#try(async () => {
-      const file = (this.#file ??= await this.#files.open(await this.#locate(), "r+"));
-      // A file that was cut off under us would get a hole here.
-      const { size } = await file.stat();
-      if (size < offset) throw this.#lost(size);
-      for (let done = 0; done < bytes.length; ) {
-        const { bytesWritten } = await file.write(bytes, done, bytes.length - done, offset + done);
-        done += bytesWritten;
+      if (this.#file === undefined) {
+        const place = await this.#locate();
+        if (place === this.#path) return this.#compare(bytes);
+        this.#file = await this.#files.open(place, "r+");
       }
-      await file.datasync();
-      if (!this.#published) await this.#publish();
+      await this.#put(this.#file, bytes);
     });
     this.#batch = number;
     this.#mark = { ...this.#mark, offset: offset + bytes.length, ...(header === undefined ? {} : { header }) };
     return this.#mark;
+  }
+
+  async #put(file: fs.FileHandle, bytes: Buffer): Promise<void> {
+    const { offset } = this.#mark;
+    // A file that was cut off under us would get a hole here.
+    const { size } = await file.stat();
+    if (size < offset) throw this.#lost(size);
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesWritten } = await file.write(bytes, done, bytes.length - done, offset + done);
+      done += bytesWritten;
+    }
+    await file.datasync();
+    if (!this.#published) await this.#publish();
+  }
+
+  /** Into a result that has its final form nothing is written any more: it may be that of a later run, and this a zombie. */
+  async #compare(bytes: Buffer): Promise<void> {
+    const file = await this.#files.open(this.#path, "r");
+    try {
+      const there = Buffer.alloc(bytes.length);
+      await file.read(there, 0, bytes.length, this.#mark.offset);
+      if (there.equals(bytes)) return;
+    } finally {
+      await file.close();
+    }
+    throw new MillraceError("SINK_DIVERGED", this.actor, `a batch was to be written to ${this.#path}, which has its final form already and holds something else there`, "The result is that of a later run, or something else wrote to it.");
   }
 
   async finish(): Promise<void> {

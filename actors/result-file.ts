@@ -181,12 +181,22 @@ export class ResultFile {
   }
 
   async #standing(): Promise<Standing> {
+    for (let tries = 0; tries < 10; tries++) {
+      const standing = await this.#look();
+      if (standing !== undefined) return standing;
+    }
+    throw new Error(`what stands at ${this.path} changes all the time`);
+  }
+
+  /** Nothing where it was replaced while it was looked at. */
+  async #look(): Promise<Standing | undefined> {
     try {
       const found = await this.#files.lstat(this.path, { bigint: true });
       const identity = `${found.dev}:${found.ino}:${found.mtimeNs}`;
       if (found.isFile()) return { kind: "file", identity };
       if (!found.isSymbolicLink()) return { kind: "other", identity };
-      const target = await this.#files.readlink(this.path);
+      const target = await this.#files.readlink(this.path).catch(() => undefined);
+      if (target === undefined) return undefined;
       const ours = target.startsWith(`${this.#name}.`) && new RegExp(`^${generationForm}$`).test(target.slice(this.#name.length + 1));
       return ours ? { kind: "link", data: target, identity } : { kind: "other", identity };
     } catch (error) {

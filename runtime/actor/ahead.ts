@@ -2,6 +2,7 @@
 // `concurrency` events; what they gave is let go in the order of the input (PROTOCOL 8, concurrency).
 import type { OperatorSpec, Scope } from "../flow/operator.ts";
 import { type Chain, type ChainHost, type EventScope, openChain } from "./chain.ts";
+import { DeadlineError } from "./failure.ts";
 import type { Item } from "./processor.ts";
 
 interface Begun {
@@ -90,7 +91,7 @@ export class Ahead {
       const result = push(scope);
       if (result === undefined) return settle();
       begun.cancel = this.#host.actor.env.clock.after(this.#deadlineMs, () => {
-        const thrown = new Error(`its handler was not done after ${this.#deadlineMs} ms (poison.deadline)`);
+        const thrown = new DeadlineError(this.#deadlineMs);
         scope.abort(thrown);
         settle({ thrown });
       });

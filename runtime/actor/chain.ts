@@ -21,6 +21,7 @@ export class EventScope implements Scope, Context {
   readonly now: () => number;
   readonly #over: AbortSignal;
   #own: AbortController | undefined;
+  #signal: AbortSignal | undefined;
 
   constructor(of: { readonly actor: string; readonly log: Logger; readonly now: () => number; readonly signal: AbortSignal }) {
     this.actor = of.actor;
@@ -40,7 +41,7 @@ export class EventScope implements Scope, Context {
   /** Made when it is asked for: most handlers never do. */
   get signal(): AbortSignal {
     this.#own ??= new AbortController();
-    return AbortSignal.any([this.#over, this.#own.signal]);
+    return (this.#signal ??= AbortSignal.any([this.#over, this.#own.signal]));
   }
 
   /** The event's deadline is past. */
@@ -54,7 +55,8 @@ export class EventScope implements Scope, Context {
     this.type = undefined;
     this.attempt = attempt;
     this.describe = describe;
-    this.#own = undefined;
+    // Kept from event to event unless it was aborted: a new one for each would pile up on the actor's signal.
+    if (this.#own?.signal.aborted === true) this.#own = this.#signal = undefined;
     return this;
   }
 
@@ -102,7 +104,7 @@ export function openChain(host: ChainHost, specs: readonly OperatorSpec[], from:
 }
 
 function environment({ actor, watermark, stays }: ChainHost, operator: number, next: Give, aside: Aside): StepEnvironment {
-  const { emitter, state, timers, env } = actor;
+  const { emitter, env } = actor, { state, timers } = actor.memory;
   return {
     next,
     output: (name, data, scope) => { if (emitter.isRead(name)) aside(() => emitter.emit(name, data, scope.time, scope.key, scope.type), scope); },
@@ -111,7 +113,10 @@ function environment({ actor, watermark, stays }: ChainHost, operator: number, n
     late: () => { emitter.counts.late++; },
     watermark,
     entry: (key, part) => state.entry(operator, key, part),
-    set: (entry, value) => state.set(entry, value),
+    set: (entry, value) => {
+      state.set(entry, value);
+      if (value === undefined && entry.part === undefined) timers.forget(operator, entry.key);
+    },
     setTimer: (key, name, time, clock) => timers.set(operator, key, name, time, clock === "wall", stays()),
     cancelTimer: (key, name) => timers.cancel(operator, key, name),
     now: () => env.clock.now(),

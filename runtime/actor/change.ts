@@ -38,6 +38,8 @@ export function unseal(sealed: Uint8Array, where: string): unknown {
 export class Changes {
   /** Number of the open turn. */
   turn = 1;
+  /** Takes no more: what a handler does that is over has no effect. */
+  sealed = false;
   readonly #inTurn: Foldable[] = [];
   #sinceSnapshot: Foldable[] = [];
   // Triples of entry and what restores it, flat: this is touched for each event.
@@ -45,6 +47,7 @@ export class Changes {
 
   /** Notes that an entry changes; `entry.restore(a, b)` takes the change back if the event at hand fails. */
   touch(entry: Foldable, a: unknown, b: unknown): void {
+    if (this.sealed) throw new Error("this handler is over: its event failed");
     this.#undo.push(entry, a, b);
     this.mark(entry);
   }

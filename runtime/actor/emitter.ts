@@ -45,6 +45,8 @@ export class Emitter {
   /** Ordinal of the next event that the record emits. */
   k = 0;
   readonly #saved = { k: 0, out: 0, late: 0, deadLetters: 0 };
+  /** Takes no more: what a handler does that is over has no effect. */
+  sealed = false;
   counts = { out: 0, late: 0, deadLetters: 0 };
 
   constructor(of: { readonly actor: string; readonly code: string; readonly type: string; readonly edges: readonly EdgePlan[]; readonly outlet: (edge: EdgePlan, partition: number) => Outlet; readonly partitions: (stage: string) => number; readonly dead: Outlet }) {
@@ -71,6 +73,7 @@ export class Emitter {
    * @throws MillraceError KEY_INVALID, UNSERIALIZABLE, or what the key function throws
    */
   emit(output: string, data: unknown, time: number, key: Key | undefined, type: string | undefined, id: string | null = null): void {
+    if (this.sealed) throw new Error("this handler is over: its event failed");
     const routes = output === "" ? this.#main : (this.#routes.get(output) ?? []);
     const named = type === undefined || type === this.#defaultType ? null : type, k = this.k;
     for (const route of routes) {

@@ -4,6 +4,14 @@ import { millis } from "../event/event.ts";
 
 /** Codes of errors that are about one event: it is given up with this reason, the actor goes on. */
 const ofOneEvent: ReadonlySet<string> = new Set(["SCHEMA", "TIME_INVALID", "KEY_INVALID", "UNSERIALIZABLE", "TOO_LARGE", "LATE", "HOPS"]);
+/** A handler that was not done in time. It may still go on by itself: this life of the actor is over, so that it has no effect. */
+export class DeadlineError extends Error {
+  constructor(ms: number) {
+    super(`its handler was not done after ${ms} ms (poison.deadline)`);
+    this.name = "DeadlineError";
+  }
+}
+
 const retry = { firstMs: 1_000, mostMs: 300_000 } as const;
 
 export type Fate =

@@ -42,7 +42,7 @@ export class Intake {
   }
 
   get position(): Position {
-    return this.#actor.inbound.positions[input] as Position;
+    return this.#actor.memory.inbound.positions[input] as Position;
   }
 
   get mailbox(): BrokerStream {
@@ -76,13 +76,13 @@ export class Intake {
     for (let stored = this.#subscription?.take(); stored !== undefined; stored = this.#subscription?.take()) {
       const frame = this.#read(stored), round = roundOf(stored.data) ?? null;
       const at: Position = { at: stored.seq, round, from: frame?.from ?? null, seq: frame?.seq ?? 0 };
-      const channel = frame === undefined ? undefined : this.#actor.inbound.channel(input, frame.from, frame.generation);
+      const channel = frame === undefined ? undefined : this.#actor.memory.inbound.channel(input, frame.from, frame.generation);
       if (frame === undefined || channel === undefined) { this.#drop(at); continue; }
-      const verdict = this.#actor.inbound.judge(channel, frame);
+      const verdict = this.#actor.memory.inbound.judge(channel, frame);
       if (verdict === "forked") throw new MillraceError("HISTORY_FORKED", this.#actor.address, `What ${frame.from} sent was written anew after a loss: its frame ${frame.seq} is not the one that was read, or does not follow it`, "Start the flow anew with --fresh, or bring the server's store back.");
       if (verdict !== "next") { this.#drop(at); continue; }
       const open: OpenFrame = { frame, channel, done: channel.done, given: channel.done, at };
-      this.#actor.inbound.take(channel, frame);
+      this.#actor.memory.inbound.take(channel, frame);
       this.#open.push(open);
       return open;
     }
@@ -102,12 +102,12 @@ export class Intake {
   #drop(at: Position): void {
     const last = this.#open[this.#open.length - 1];
     if (last !== undefined) last.at = at;
-    else this.#actor.inbound.moveTo(input, at.at, at.round, at.from, at.seq);
+    else this.#actor.memory.inbound.moveTo(input, at.at, at.round, at.from, at.seq);
   }
 
   /** So many events of the oldest open frame are done: its cursor, and once it is whole the position and watermark. */
   progress(done: number): void {
-    const open = this.#open[0] as OpenFrame, { inbound } = this.#actor, { frame, channel, at } = open;
+    const open = this.#open[0] as OpenFrame, { inbound } = this.#actor.memory, { frame, channel, at } = open;
     open.done = done;
     if (done < frame.rows.length) return inbound.advance(channel, frame, done);
     this.#open.shift();

@@ -95,14 +95,14 @@ export const chart = setup({
     available: refused("only an actor that is unavailable waits for what it needs"),
     fence: refused("only an actor at work can be fenced"),
     park: refused("it cannot be parked from here"),
-    unpark: refused("it is not parked"),
+    unpark: refused("it is neither parked nor fenced"),
     pause: refused("it does not run; start it first"),
     resume: refused("it does not run; start it first"),
   },
   states: {
     idle: {
       description: "not started yet",
-      on: { start: "claiming", ...atRest, ...notePause, park: { target: "parked", ...noteWhy } },
+      on: { start: "claiming", ...atRest, ...notePause, stop: "stopped", park: { target: "parked", ...noteWhy } },
     },
     claiming: {
       description: "taking its log over from whoever held it (P5)",
@@ -176,7 +176,7 @@ export const chart = setup({
     fenced: {
       id: "fenced",
       description: "another owner has claimed its log (P4)",
-      on: { ...atRest, start: "claiming", fence: ignored("it is fenced already"), park: { target: "parked", ...noteWhy } },
+      on: { ...atRest, unpark: { target: "idle", actions: "clearWhy" }, fence: ignored("it is fenced already"), park: { target: "parked", ...noteWhy }, start: refused("another owner has it; unpark it to claim it again") },
     },
   },
 });

@@ -12,7 +12,7 @@ import { Ahead } from "./ahead.ts";
 import type { Behaviour } from "./behaviour.ts";
 import { atOnce, type Chain, type ChainHost, type Describe, EventScope, openChain } from "./chain.ts";
 import { eventId, heldInfo, heldOf, rowInfo, spread } from "./event-info.ts";
-import { fateOf } from "./failure.ts";
+import { DeadlineError, fateOf } from "./failure.ts";
 import type { HeldEntry } from "./held.ts";
 import type { Position } from "./inbound.ts";
 import { Intake, type OpenFrame } from "./intake.ts";
@@ -56,7 +56,7 @@ export class Processor implements Behaviour {
     this.#plan = plan;
     this.#intake = new Intake(actor, plan.maxFrames);
     this.#scope = this.scope();
-    const host: ChainHost = { actor, watermark: () => this.#time, stays: () => this.#firing && actor.inbound.ended && actor.held.size === 0 && actor.waiting.size === 0 };
+    const host: ChainHost = { actor, watermark: () => this.#time, stays: () => this.#firing && actor.memory.inbound.ended && actor.memory.held.size === 0 && actor.memory.waiting.size === 0 };
     const { steps } = plan, prefix = Ahead.prefixOf(steps), emit = (data: unknown, scope: { time: number; key: Key | undefined; type: string | undefined }) => actor.emitter.emit("", data, scope.time, scope.key, scope.type);
     if (prefix > 0) {
       const rest = openChain(host, steps, prefix, steps.length, emit, atOnce);
@@ -75,8 +75,8 @@ export class Processor implements Behaviour {
   write(): void {}
 
   async start(): Promise<void> {
-    const { inbound, tries } = this.#actor;
-    this.#time = this.#plan.order === "time" ? Math.min(inbound.watermark, this.#actor.held.next - 1) : inbound.watermark;
+    const { inbound, tries } = this.#actor.memory;
+    this.#time = this.#plan.order === "time" ? Math.min(inbound.watermark, this.#actor.memory.held.next - 1) : inbound.watermark;
     if (tries.k >= 2) this.#inFlightTo = (await this.#intake.mailbox.bounds()).last;
     this.#intake.follow();
   }
@@ -96,7 +96,7 @@ export class Processor implements Behaviour {
 
   /** What event time, or the wall clock, lets go: held events and timers in the order of time, then events that wait for a try. */
   #released(): Item | undefined {
-    const { timers, held, waiting, inbound, env } = this.#actor, { watermark } = inbound, now = env.clock.now();
+    const { env } = this.#actor, { timers, held, waiting, inbound } = this.#actor.memory, { watermark } = inbound, now = env.clock.now();
     const entry = held.due(watermark), timer = timers.due(watermark, now);
     if (entry !== undefined && (timer === undefined || entry.time <= timer.time)) {
       this.#time = Math.max(this.#time, entry.time - 1);
@@ -116,7 +116,7 @@ export class Processor implements Behaviour {
 
   // The oldest frame's events, one after the other, until it is done or a handler is not. The hot path: no allocation of its own.
   #rows(until: number): boolean {
-    const { waiting, inbound, emitter, changes, tries, held } = this.#actor;
+    const { emitter } = this.#actor, { waiting, inbound, changes, tries, held } = this.#actor.memory;
     if (waiting.size >= maxWaiting) return false;
     this.#firing = false;
     const open = this.#intake.open[0] ?? this.#intake.next();
@@ -160,7 +160,7 @@ export class Processor implements Behaviour {
 
   /** One item, whatever it is. */
   #handle(item: Item): void {
-    const { emitter, tries } = this.#actor, scope = this.#scope;
+    const { emitter } = this.#actor, { tries } = this.#actor.memory, scope = this.#scope;
     this.#firing = false;
     emitter.save();
     if (tries.size > 0 && tries.of(this.idOf(item)) >= this.#plan.poison.after) {
@@ -180,13 +180,13 @@ export class Processor implements Behaviour {
     const chain = this.#chain;
     if (item.kind === "timer") {
       const { operator, key, name, time } = item.timer;
-      this.#actor.timers.fired(item.timer);
+      this.#actor.memory.timers.fired(item.timer);
       this.#firing = true;
-      return chain.fire(operator, name, scope.reset(time, key, this.#actor.tries.of(this.idOf(item)) + 1, () => this.#timerInfo(item.timer)));
+      return chain.fire(operator, name, scope.reset(time, key, this.#actor.memory.tries.of(this.idOf(item)) + 1, () => this.#timerInfo(item.timer)));
     }
     if (item.kind === "row") {
       const { frame } = item.open, row = frame.rows[item.index] as Row;
-      return chain.push(rowData(row, frame.shapes), scope.reset(row[1], row[2] ?? undefined, this.#actor.tries.of(this.idOf(item)) + 1, () => this.infoOf(frame, row)));
+      return chain.push(rowData(row, frame.shapes), scope.reset(row[1], row[2] ?? undefined, this.#actor.memory.tries.of(this.idOf(item)) + 1, () => this.infoOf(frame, row)));
     }
     const { event } = item.entry, row = event[5];
     const attempt = item.kind === "waiting" ? item.entry.attempt : 1;
@@ -195,7 +195,7 @@ export class Processor implements Behaviour {
 
   /** The event is past: what it did stays. */
   #done(item: Item): void {
-    const { changes, tries, held, waiting } = this.#actor;
+    const { changes, tries, held, waiting } = this.#actor.memory;
     if (item.kind === "row") {
       this.#commitTo(item.open, item.index + 1);
       this.#actor.taken++;
@@ -220,7 +220,7 @@ export class Processor implements Behaviour {
       this.#actor.pump();
     };
     const cancel = this.#actor.env.clock.after(deadlineMs, () => settle(() => {
-      const error = new Error(`its handler was not done after ${deadlineMs} ms (poison.deadline)`);
+      const error = new DeadlineError(deadlineMs);
       scope.abort(error);
       this.#failed(error, item, scope.attempt);
     }));
@@ -228,7 +228,7 @@ export class Processor implements Behaviour {
   }
 
   #failed(thrown: unknown, item: Item, attempt: number): void {
-    const { changes, emitter, waiting, tries, env } = this.#actor;
+    const { emitter, env } = this.#actor, { changes, waiting, tries } = this.#actor.memory;
     changes.revert();
     emitter.revert();
     const fate = fateOf(thrown, attempt), id = this.idOf(item);
@@ -236,14 +236,14 @@ export class Processor implements Behaviour {
     else if (fate.is === "retry" && item.kind === "waiting") return this.#postpone(item.entry, fate.afterMs, attempt);
     else if (fate.is === "retry" && item.kind !== "timer") waiting.add(id, env.clock.now() + fate.afterMs, attempt + 1, this.#heldOf(item));
     else if (fate.is === "unavailable" || fate.is === "retry") return this.#suspend(fate.afterMs, fate.error);
-    else if (tries.of(id) + 1 >= this.#plan.poison.after) this.#poison(fate.error, item);
+    else if (!(thrown instanceof DeadlineError) && tries.of(id) + 1 >= this.#plan.poison.after) this.#poison(fate.error, item);
     else return this.#actor.crash(fate.error, id);
     this.#done(item);
   }
 
   #postpone(entry: WaitingEntry, afterMs: number, attempt: number): void {
-    this.#actor.waiting.postpone(entry, this.#actor.env.clock.now() + afterMs, attempt + 1);
-    this.#actor.changes.keep();
+    this.#actor.memory.waiting.postpone(entry, this.#actor.env.clock.now() + afterMs, attempt + 1);
+    this.#actor.memory.changes.keep();
     this.#actor.events++;
   }
 
@@ -255,14 +255,14 @@ export class Processor implements Behaviour {
   }
 
   #poison(error: Error, item: Item): void {
-    const id = this.idOf(item), attempts = this.#actor.tries.of(id) + 1;
+    const id = this.idOf(item), attempts = this.#actor.memory.tries.of(id) + 1;
     this.#giveUp("POISON", error, item, attempts);
-    this.#actor.tries.done(id);
+    this.#actor.memory.tries.done(id);
     this.#actor.poisoned(id, error);
   }
 
   #giveUp(code: string, error: Error, item: Item, attempts: number): void {
-    const { emitter, timers } = this.#actor;
+    const { emitter } = this.#actor, { timers } = this.#actor.memory;
     if (item.kind === "timer") {
       timers.fired(item.timer);
       return emitter.deadLetter(code, error, attempts, this.#timerInfo(item.timer), { timer: item.timer.name });
@@ -275,7 +275,7 @@ export class Processor implements Behaviour {
 
   /** Handlers of several events under way; says whether there was something to do. */
   #workAhead(ahead: Ahead): boolean {
-    const { waiting, emitter, inbound, held } = this.#actor, inOrder = this.#plan.order === "time";
+    const { emitter } = this.#actor, { waiting, inbound, held } = this.#actor.memory, inOrder = this.#plan.order === "time";
     let worked = false;
     while (ahead.room && waiting.size < maxWaiting) {
       const open = this.#intake.open.find(({ given, frame }) => given < frame.rows.length) ?? this.#intake.next();
@@ -323,12 +323,12 @@ export class Processor implements Behaviour {
   // ── event by event, after deaths in a row without a known cause (PROTOCOL 9, poison)
 
   get #careful(): boolean {
-    const { tries } = this.#actor;
+    const { tries } = this.#actor.memory;
     return tries.k >= 2 && !this.#cleared;
   }
 
   #onlyOne(): void {
-    const { tries, env } = this.#actor, due = this.#released(), open = due === undefined ? (this.#intake.open[0] ?? this.#intake.next()) : undefined;
+    const { env } = this.#actor, { tries } = this.#actor.memory, due = this.#released(), open = due === undefined ? (this.#intake.open[0] ?? this.#intake.next()) : undefined;
     if (open !== undefined && open.frame.rows.length === open.done) { this.#commitTo(open, open.done); return this.#actor.soon(); }
     if (due === undefined && this.#intake.position.at >= this.#inFlightTo) {
       this.#cleared = true;
@@ -361,19 +361,19 @@ export class Processor implements Behaviour {
   // ── what the actor asks
 
   get closable(): boolean {
-    const { emitter, changes } = this.#actor;
+    const { emitter } = this.#actor, { changes } = this.#actor.memory;
     return this.#busy === undefined || !(emitter.hasPartial || changes.hasPartial);
   }
 
   get pending(): "now" | "later" | "nothing" {
-    const { emitter, changes, inbound, tries, events } = this.#actor;
+    const { emitter, events } = this.#actor, { changes, inbound, tries } = this.#actor.memory;
     if (events > 0 || changes.dirty || emitter.gathered > 0 || tries.moved) return "now";
     return inbound.moved ? "later" : "nothing";
   }
 
   /** Below everything that may still be emitted: timers and held events that are due, events that wait. */
   get watermark(): number {
-    const { inbound, timers, held, waiting } = this.#actor;
+    const { inbound, timers, held, waiting } = this.#actor.memory;
     let { watermark } = inbound;
     if (timers.nextEvent <= watermark) watermark = timers.nextEvent - 1;
     if (held.next <= watermark) watermark = held.next - 1;
@@ -381,7 +381,7 @@ export class Processor implements Behaviour {
   }
 
   get finished(): boolean {
-    const { inbound, held, waiting, timers } = this.#actor;
+    const { inbound, held, waiting, timers } = this.#actor.memory;
     return this.#busy === undefined && inbound.ended && held.size === 0 && waiting.size === 0 && timers.nextEvent === Infinity && this.#intake.open.length === 0 && (this.#ahead?.idle ?? true);
   }
 
@@ -390,7 +390,7 @@ export class Processor implements Behaviour {
   }
 
   get wake(): number {
-    const { timers, waiting, env } = this.#actor;
+    const { env } = this.#actor, { timers, waiting } = this.#actor.memory;
     if (env.clock.now() < this.#suspendedUntil) return this.#suspendedUntil;
     return Math.min(timers.nextWall, waiting.size > 0 ? waiting.nextDue : Infinity);
   }

@@ -111,7 +111,7 @@ export class SinkWriter implements Behaviour {
       this.#takeHeld(events);
       this.#fixed = this.#taken.map(({ event }) => received(event));
     } else {
-      this.#actor.inbound.apply({ inputs: from.inputs, cursors: from.cursors });
+      this.#actor.memory.inbound.apply({ inputs: from.inputs, cursors: from.cursors });
       this.#intake.follow();
       while (this.#gathered.length < events) {
         this.#gather(events);
@@ -126,7 +126,7 @@ export class SinkWriter implements Behaviour {
 
   // Up to so many events of what is held and due, in order; they stay in the state until the next record.
   #takeHeld(most: number): void {
-    const { held, inbound } = this.#actor;
+    const { held, inbound } = this.#actor.memory;
     for (let entry = held.due(inbound.watermark); entry !== undefined && this.#taken.length < most; entry = held.due(inbound.watermark)) {
       held.take(entry);
       this.#taken.push(entry);
@@ -139,7 +139,7 @@ export class SinkWriter implements Behaviour {
   }
 
   #gather(most: number): void {
-    const { inbound, held, changes, env } = this.#actor, inOrder = this.#plan.order === "time", until = env.clock.monotonic() + sliceMs;
+    const { env } = this.#actor, { inbound, held, changes } = this.#actor.memory, inOrder = this.#plan.order === "time", until = env.clock.monotonic() + sliceMs;
     for (;;) {
       if (this.#gathered.length >= most || (inOrder && this.#actor.full)) return;
       if (env.clock.monotonic() >= until) return this.#actor.soon();
@@ -165,7 +165,7 @@ export class SinkWriter implements Behaviour {
 
   #where(): Begun["from"] {
     const body: Body = {};
-    this.#actor.inbound.write(body, true);
+    this.#actor.memory.inbound.write(body, true);
     return { inputs: body.inputs ?? [], cursors: body.cursors ?? [] };
   }
 
@@ -180,12 +180,12 @@ export class SinkWriter implements Behaviour {
   }
 
   get #due(): boolean {
-    const { held, inbound } = this.#actor;
+    const { held, inbound } = this.#actor.memory;
     return this.#gathered.length > 0 || held.due(inbound.watermark) !== undefined;
   }
 
   closing(): void {
-    const { held } = this.#actor, inOrder = this.#plan.order === "time";
+    const { held } = this.#actor.memory, inOrder = this.#plan.order === "time";
     for (const entry of this.#taken.splice(0)) held.forget(entry);
     if (inOrder) this.#takeHeld(maxBatch);
     const events = inOrder ? this.#taken.map(({ event }) => received(event)) : this.#gathered, { number } = this.#begun;
@@ -242,9 +242,9 @@ export class SinkWriter implements Behaviour {
 
   get pending(): "now" | "later" | "nothing" {
     if (this.#due) return "now";
-    if (!this.#begun.written) return this.#actor.inbound.ended ? "now" : "later";
-    if (this.#actor.changes.dirty) return "now";
-    return this.#actor.inbound.moved || this.#actor.tries.moved ? "later" : "nothing";
+    if (!this.#begun.written) return this.#actor.memory.inbound.ended ? "now" : "later";
+    if (this.#actor.memory.changes.dirty) return "now";
+    return this.#actor.memory.inbound.moved || this.#actor.memory.tries.moved ? "later" : "nothing";
   }
 
   get watermark(): number {
@@ -252,7 +252,7 @@ export class SinkWriter implements Behaviour {
   }
 
   get finished(): boolean {
-    const { inbound, held } = this.#actor;
+    const { inbound, held } = this.#actor.memory;
     return inbound.ended && this.#free && this.#begun.written && this.#gathered.length === 0 && held.size === 0 && this.#taken.length === 0 && this.#intake.open.length === 0;
   }
 

@@ -119,7 +119,7 @@ export class SourceReader implements Behaviour {
   }
 
   #take(split: Split, until: number): void {
-    const { emitter, env, changes } = this.#actor, { outOfOrder } = this.#plan;
+    const { emitter, env } = this.#actor, { changes } = this.#actor.memory, { outOfOrder } = this.#plan;
     for (const { raw, error } of split.letters.splice(0)) this.#deadLetter("UNREADABLE", error, raw);
     let { next } = split;
     for (; next < split.ready.length; next++) {
@@ -240,7 +240,7 @@ export class SourceReader implements Behaviour {
   }
 
   get pending(): "now" | "later" | "nothing" {
-    if (this.#actor.events > 0 || this.#actor.tries.moved) return "now";
+    if (this.#actor.events > 0 || this.#actor.memory.tries.moved) return "now";
     for (const split of this.#splits.values()) if (split.moved) return "later";
     return "nothing";
   }

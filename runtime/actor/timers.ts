@@ -37,12 +37,8 @@ class TimerEntry implements Foldable, HeapItem, DueTimer {
     this.stays = stays;
   }
 
-  get id(): string {
-    return idOf(this.operator, this.key, this.name);
-  }
-
   storeKey(): Buffer {
-    return Buffer.from(`t${this.id}`);
+    return Buffer.from(`t${keyId(this.operator, this.key)}\0${this.name}`);
   }
 
   stored(): unknown {
@@ -54,8 +50,8 @@ class TimerEntry implements Foldable, HeapItem, DueTimer {
   }
 }
 
-function idOf(operator: number, key: Key, name: string): string {
-  return `${operator}${typeof key === "number" ? "#" : "$"}${key}\0${name}`;
+function keyId(operator: number, key: Key): string {
+  return `${operator}${typeof key === "number" ? "#" : "$"}${key}`;
 }
 
 /** Numbers come before texts. */
@@ -73,7 +69,9 @@ function before(a: TimerEntry, b: TimerEntry): boolean {
 
 export class Timers {
   readonly #changes: Changes;
-  readonly #byId = new Map<string, TimerEntry>();
+  /** By operator and key, then by name. */
+  readonly #byKey = new Map<string, Map<string, TimerEntry>>();
+  #size = 0;
   readonly #event = new Heap<TimerEntry>(before);
   readonly #wall = new Heap<TimerEntry>(before);
   // Timers that stay after the end of all inputs: they never fire, the summary counts them.
@@ -85,7 +83,7 @@ export class Timers {
 
   /** `stays`: all inputs had ended before it was set. */
   set(operator: number, key: Key, name: string, time: number, wall: boolean, stays: boolean): void {
-    const old = this.#byId.get(idOf(operator, key, name));
+    const old = this.#find(operator, key, name);
     if (old !== undefined && old.time === time && old.wall === wall) return;
     if (old !== undefined) this.#remove(old);
     const timer = new TimerEntry(operator, key, name, time, wall, stays);
@@ -94,8 +92,17 @@ export class Timers {
   }
 
   cancel(operator: number, key: Key, name: string): void {
-    const timer = this.#byId.get(idOf(operator, key, name));
+    const timer = this.#find(operator, key, name);
     if (timer !== undefined) this.#remove(timer);
+  }
+
+  /** Cancels all timers of a key: its state is forgotten. */
+  forget(operator: number, key: Key): void {
+    for (const timer of [...(this.#byKey.get(keyId(operator, key))?.values() ?? [])]) this.#remove(timer);
+  }
+
+  #find(operator: number, key: Key, name: string): TimerEntry | undefined {
+    return this.#byKey.get(keyId(operator, key))?.get(name);
   }
 
   #remove(timer: TimerEntry): void {
@@ -105,13 +112,21 @@ export class Timers {
   }
 
   #add(timer: TimerEntry): void {
-    this.#byId.set(timer.id, timer);
+    const id = keyId(timer.operator, timer.key);
+    let named = this.#byKey.get(id);
+    if (named === undefined) this.#byKey.set(id, (named = new Map()));
+    named.set(timer.name, timer);
+    this.#size++;
     if (timer.stays) this.#staying++;
     else (timer.wall ? this.#wall : this.#event).push(timer);
   }
 
   #drop(timer: TimerEntry): void {
-    if (this.#byId.get(timer.id) === timer) this.#byId.delete(timer.id);
+    const id = keyId(timer.operator, timer.key), named = this.#byKey.get(id);
+    if (named?.get(timer.name) !== timer) return;
+    named.delete(timer.name);
+    if (named.size === 0) this.#byKey.delete(id);
+    this.#size--;
     if (timer.stays) this.#staying--;
     else if (timer.heapIndex >= 0) (timer.wall ? this.#wall : this.#event).remove(timer);
   }
@@ -128,7 +143,7 @@ export class Timers {
 
   /** Timers that are set and did not fire: after the end of all inputs what the summary counts. */
   get pending(): number {
-    return this.#byId.size;
+    return this.#size;
   }
 
   /** The first timer that is due; it is taken away when `fired` is called. */
@@ -150,14 +165,14 @@ export class Timers {
       if (!(timer instanceof TimerEntry)) continue;
       // A timer that was set again under the same name stands for the one that was removed.
       if (timer.set) rows.push([timer.operator, timer.key, timer.name, timer.time, timer.wall, timer.stays]);
-      else if (!this.#byId.has(timer.id)) rows.push([timer.operator, timer.key, timer.name]);
+      else if (this.#find(timer.operator, timer.key, timer.name) === undefined) rows.push([timer.operator, timer.key, timer.name]);
     }
     return rows;
   }
 
   apply(rows: NonNullable<Body["timers"]>): void {
     for (const [operator, key, name, time, wall, stays] of rows) {
-      const old = this.#byId.get(idOf(operator, key, name));
+      const old = this.#find(operator, key, name);
       if (old !== undefined) {
         old.set = false;
         this.#drop(old);

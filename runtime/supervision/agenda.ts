@@ -52,7 +52,7 @@ export class Agenda {
     let wake = Infinity;
     for (const member of this.#members) {
       const { dueAt } = member;
-      if (member.halting) continue;
+      if (member.halting || member.settledDown) continue;
       if (dueAt === undefined || member.alive) {
         if (ordered && member.starting) break;
         continue;

@@ -125,6 +125,8 @@ export class Member {
     const { child, kind } = this.spec;
     this.dueAt = undefined;
     this.tried = true;
+    const { state } = this.lifecycle;
+    this.#go({ type: state === "backing-off" || state.startsWith("unavailable") ? "restart" : "start" });
     const life: Life = { runningSince: undefined, settle: undefined };
     this.#life = life;
     let cancel = (): void => {};
@@ -141,8 +143,6 @@ export class Member {
       release();
       this.#owner.settled(this);
     };
-    const { state } = this.lifecycle;
-    this.#go({ type: state === "backing-off" || state.startsWith("unavailable") ? "restart" : "start" });
     bound();
     const member = this;
     const run: Run = {
@@ -253,11 +253,11 @@ export class Member {
     const context = life.settle === undefined ? "run" : "start";
     const ranMs = life.runningSince === undefined ? undefined : this.#env.clock.monotonic() - life.runningSince;
     this.#life = undefined;
-    // Whether and when it is started again is decided anew.
-    this.dueAt = undefined;
     this.move(this.#moveOf(exit));
     const halt = this.#halt;
     if (halt !== undefined) return halt.finish();
+    // Whether and when it is started again is decided anew.
+    this.dueAt = undefined;
     this.#owner.exited(this, exit, context, ranMs);
     life.settle?.();
   }

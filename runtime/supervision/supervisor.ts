@@ -177,8 +177,8 @@ export class Supervisor implements Child {
     if (member.settledDown || member.alive) return this.#advance();
     // Never at once (S2): a child that fails within its start would keep everything else from being heard.
     const due = this.#env.clock.monotonic() + Math.max(1, delayMs ?? 0);
-    member.suspended = action === "suspend" ? missing : undefined;
-    if (action === "suspend") member.dueAt = due;
+    member.forget();
+    if (action === "suspend") [member.suspended, member.dueAt] = [missing, due];
     if (action === "leave") member.move({ type: "stop" });
     if (action === "park") member.move({ type: "park", why: whyOf(exit) });
     if (action === "escalate") return await this.#giveUp(member, exit);
@@ -240,10 +240,10 @@ export class Supervisor implements Child {
     this.#post(() => this.#advance());
   }
 
-  /** What is parked below is to be started with this one. */
+  /** What is parked below is to be started with this one; what is fenced belongs to another owner, what was stopped by order stays so. */
   #release(): void {
     for (const member of this.#members) {
-      member.move({ type: "unpark" });
+      if (member.lifecycle.state === "parked" && !member.held) member.move({ type: "unpark" });
       if (member.spec.child instanceof Supervisor) member.spec.child.#release();
     }
   }

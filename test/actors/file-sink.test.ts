@@ -152,7 +152,10 @@ test("a zombie of a run that was given up does no harm to the next one", async (
   assert.is(warnings.length, 1);
   await owner.finish?.();
   assert.is(await content(path), "new\n");
-  assert.equal(await readdir(folder.path), ["out.txt"], "what the zombie wrote is gone");
+  await owner.close?.();
+  await using third = await session(text.sink(path), { generation: "thirdrun-1" });
+  await third.finish?.();
+  assert.equal(await readdir(folder.path), ["out.txt"], "what the zombie wrote is removed by the run after that");
 });
 
 test("a run that was given up leaves nothing behind once the next one has something to show", async () => {

@@ -7,6 +7,12 @@ import { MillraceError } from "../../event/errors.ts";
 
 export const APPEND_TIMEOUT_MS = 700;
 const SWEEP_MS = 25;
+/** A server that stands still takes nothing off the socket, which has no limit of its own: no more than this waits for acks. */
+const UNACKED_BYTES = 64 * 1024 * 1024;
+/** An ack that did not come in time counts as under way for so long; by then a dead connection has been noticed. */
+const FORGET_MS = 30_000;
+/** Of a message beside its data: so that many small ones count, too. */
+const OVERHEAD = 256;
 
 /** JetStream's numbers for what became of a publish. Whatever is not here is "unknown" (PROTOCOL 1: 10158, 10163, 10164 are). */
 const WRONG_LAST_SEQUENCE = 10071;
@@ -15,8 +21,10 @@ const STORE_FAILED = 10077;
 
 interface Pending {
   readonly stream: string;
-  readonly deadline: number;
-  readonly settle: (outcome: Appended) => void;
+  readonly bytes: number;
+  deadline: number;
+  /** Undefined: it was told as unknown, and its ack may still come. */
+  settle: ((outcome: Appended) => void) | undefined;
 }
 
 export class Appender {
@@ -26,6 +34,7 @@ export class Appender {
   readonly #pending = new Map<number, Pending>();
   readonly #asked = new Map<string, Promise<"missing" | "unknown">>();
   #id = 0;
+  #unacked = 0;
   #sweep: NodeJS.Timeout | undefined;
   #due = 0;
 
@@ -40,16 +49,19 @@ export class Appender {
   append(stream: string, subject: string, data: Uint8Array, headers: Uint8Array | undefined, timeoutMs: number): Promise<Appended> {
     if (!this.#client.connected) return Promise.resolve("unknown");
     const id = ++this.#id;
+    // Too much under way: it is not sent, and found out by its time-out like one that was, so that nobody tries again at once.
+    const bytes = this.#unacked > UNACKED_BYTES ? 0 : data.length + OVERHEAD;
     return new Promise((settle) => {
-      this.#pending.set(id, { stream, deadline: performance.now() + timeoutMs, settle });
+      this.#pending.set(id, { stream, bytes, deadline: performance.now() + timeoutMs, settle });
+      this.#unacked += bytes;
+      if (this.#sweep === undefined) this.#arm();
+      if (bytes === 0) return;
       try {
         this.#client.publish(subject, data, this.#inbox + id, headers);
       } catch {
         // It was closed in this moment, or the server came back with a lower limit.
         this.#settle(id, "unknown");
-        return;
       }
-      if (this.#sweep === undefined) this.#arm();
     });
   }
 
@@ -57,7 +69,8 @@ export class Appender {
   lost(): void {
     const pending = [...this.#pending.values()];
     this.#pending.clear();
-    for (const { settle } of pending) settle("unknown");
+    this.#unacked = 0;
+    for (const { settle } of pending) settle?.("unknown");
   }
 
   #answer(message: Message): void {
@@ -71,8 +84,10 @@ export class Appender {
 
   #settle(id: number, outcome: Appended): void {
     const pending = this.#pending.get(id);
+    if (!pending) return;
     this.#pending.delete(id);
-    pending?.settle(outcome);
+    this.#unacked -= pending.bytes;
+    pending.settle?.(outcome);
   }
 
   // Nobody took the message: there is no such stream, or JetStream is not ready. One question for all who wait for the same answer.
@@ -100,7 +115,16 @@ export class Appender {
 
   #expire(): void {
     const now = performance.now() + SWEEP_MS;
-    for (const [id, pending] of this.#pending) if (pending.deadline <= now) this.#settle(id, "unknown");
+    for (const [id, pending] of this.#pending) {
+      if (pending.deadline > now) continue;
+      if (pending.settle === undefined || pending.bytes === 0) {
+        this.#settle(id, "unknown");
+        continue;
+      }
+      pending.settle("unknown");
+      pending.settle = undefined;
+      pending.deadline = now + FORGET_MS;
+    }
     if (this.#pending.size > 0) this.#arm();
     else this.#sweep = undefined;
   }

@@ -14,7 +14,7 @@ const at = (state: StateName, paused = false): Lifecycle => ({ state, paused, wh
 const events: readonly EventName[] = ["start", "claimed", "claimRefused", "recovered", "drain", "drained", "stop", "end", "failed", "restart", "unavailable", "available", "fence", "park", "unpark", "pause", "resume"];
 const table: Readonly<Record<StateName, string>> = {
   //                        start    claimed    claimRefused recovered      drain    drained stop    end   failed      restart  unavailable            available      fence  park   unpark pause          resume
-  "idle":                   "claiming r         r            r              i        r       i       r     r           r        r                      r              r      parked r      =              =",
+  "idle":                   "claiming r         r            r              i        r       stopped r     r           r        r                      r              r      parked r      =              =",
   "claiming":               "i        recovering fenced      r              draining r       stopped ended backing-off r        unavailable.claiming   i              fenced parked r      =              =",
   "recovering":             "i        r         r            running.active draining r       stopped ended backing-off r        unavailable.recovering i              fenced parked r      =              =",
   "running.active":         "i        r         r            r              draining r       stopped ended backing-off r        unavailable.running    i              fenced parked r      running.paused i",
@@ -27,7 +27,7 @@ const table: Readonly<Record<StateName, string>> = {
   "unavailable.recovering": "r        r         r            r              draining r       stopped ended backing-off claiming =                      recovering     fenced parked r      =              =",
   "unavailable.running":    "r        r         r            r              draining r       stopped ended backing-off claiming =                      running.active fenced parked r      =              =",
   "parked":                 "r        r         r            r              i        r       i       r     r           r        r                      r              r      i      idle   r              r",
-  "fenced":                 "claiming r         r            r              i        r       i       r     r           r        r                      r              i      parked r      r              r",
+  "fenced":                 "r        r         r            r              i        r       i       r     r           r        r                      r              i      parked idle   r              r",
 };
 const states = Object.keys(table) as StateName[];
 

@@ -20,7 +20,8 @@ export class ScriptedChild implements Child {
   readonly #told: string[];
   /** What the next starts come to; then they run. */
   readonly starts: ("hangs" | "hangs again" | Error | Exit)[] = [];
-  stops: "at once" | "never" | Error = "at once";
+  /** "exits": says so by its exit as well, as the engine's actors do. */
+  stops: "at once" | "exits" | "never" | Error = "at once";
   run: Run | undefined;
   runs = 0;
 
@@ -43,7 +44,8 @@ export class ScriptedChild implements Child {
   stop(deadlineMs: number): Promise<void> {
     this.#told.push(`stop ${this.id} ${deadlineMs}`);
     if (this.stops === "never") return new Promise(() => {});
-    return this.stops === "at once" ? Promise.resolve() : Promise.reject(this.stops);
+    if (this.stops === "exits") this.run?.exit({ class: "shutdown" });
+    return this.stops === "at once" || this.stops === "exits" ? Promise.resolve() : Promise.reject(this.stops);
   }
 
   kill(): void {

@@ -60,7 +60,7 @@ for (const [restart, exit, ends] of [
 }
 
 // Strategy × position, carried out: siblings stop in reverse order before anything starts.
-for (const [strategy, failed, expected] of [
+for (const stops of ["at once", "exits"] as const) for (const [strategy, failed, expected] of [
   ["one_for_one", 0, ["start 0"]],
   ["one_for_one", 2, ["start 2"]],
   ["one_for_all", 0, ["stop 2", "stop 1", "start 0", "start 1", "start 2"]],
@@ -70,8 +70,9 @@ for (const [strategy, failed, expected] of [
   ["rest_for_one", 1, ["stop 2", "start 1", "start 2"]],
   ["rest_for_one", 2, ["start 2"]],
 ] as const) {
-  test(`${strategy}: when child ${failed} fails: ${expected.join(", ")}`, async () => {
+  test(`${strategy}: when child ${failed} fails: ${expected.join(", ")} (a stop ${stops === "exits" ? "is told as an exit, too" : "just resolves"})`, async () => {
     const { child, elapse, news, root } = await grow({ stage: { strategy } });
+    for (const p of [0, 1, 2]) child(`f/s/${p}`).stops = stops;
     news();
     child(`f/s/${failed}`).crash();
     await elapse(200);

@@ -13,12 +13,24 @@ test("timers run when the clock passes them, in order of time, then of setting, 
   clock.after(10, note("b"));
   clock.after(10, () => clock.after(5, note("inner")));
   clock.after(100, note("late"));
-  assert.is(clock.next, 1_010);
+  assert.is(clock.next, 10);
   clock.advance(50);
   assert.equal(ran, [["a", 1_010], ["b", 1_010], ["inner", 1_015], ["c", 1_020]]);
   assert.is(clock.now(), 1_050);
   assert.is(clock.monotonic(), 50);
-  assert.is(clock.next, 1_100);
+  assert.is(clock.next, 50);
+});
+
+test("the wall clock can be set without anything falling due", () => {
+  const clock = new ManualClock(1_000);
+  let ran = 0;
+  clock.after(10, () => ran++);
+  clock.setWall(500_000);
+  assert.is(ran, 0);
+  assert.equal([clock.now(), clock.monotonic()], [500_000, 0]);
+  clock.advance(10);
+  assert.is(ran, 1);
+  assert.equal([clock.now(), clock.monotonic(), clock.pending], [500_010, 10, 0]);
 });
 
 test("a cancelled timer does not run", () => {

@@ -24,7 +24,7 @@ function appender(about: () => Promise<unknown> = () => Promise.reject(unreachab
   const made = new Appender(client as unknown as Client, api as unknown as Api);
   return {
     client,
-    append: (timeoutMs = 60_000) => made.append("mr_a", "mr.a", new Uint8Array(), undefined, timeoutMs),
+    append: (timeoutMs = 60_000, bytes = 0) => made.append("mr_a", "mr.a", new Uint8Array(bytes), undefined, timeoutMs),
     lost: () => made.lost(),
     sent,
     questions: () => questions,
@@ -110,6 +110,23 @@ test("a lost connection leaves all unknown at once, and nothing is sent without 
   assert.equal(await Promise.all(outcomes), ["unknown", "unknown"]);
   assert.is(await append(), "unknown");
   assert.is(sent.length, 2);
+});
+
+test("no more than 64 MiB wait for acks: the next one is not sent, and unknown by its time-out; an ack, though late, makes room", async () => {
+  const { append, ack, sent } = appender();
+  const megabyte = 1024 * 1024;
+  const outcomes = Array.from({ length: 65 }, () => append(50, megabyte));
+  assert.is(sent.length, 65);
+  const next = append(50, megabyte);
+  assert.is(sent.length, 65);
+  assert.ok((await within(2_000, "the time-outs", Promise.all([...outcomes, next]))).every((outcome) => outcome === "unknown"));
+  const still = append(50, 1);
+  assert.is(sent.length, 65);
+  for (const at of [3, 4]) ack(at, '{"stream":"mr_a","seq":1}');
+  const again = append(60_000, 1);
+  assert.is(sent.length, 66);
+  ack(65, '{"stream":"mr_a","seq":9}');
+  assert.equal([await within(2_000, "the time-out", still), await again], ["unknown", 9]);
 });
 
 test("a publish that throws leaves it unknown", async () => {
