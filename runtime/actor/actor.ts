@@ -3,12 +3,12 @@
 //
 // A1. One turn is open while one record is under way (P8).
 // A2. After the exit nothing of it writes, sends or calls back.
-import { asError, MillraceError } from "../event/errors.ts";
+import { asError } from "../event/errors.ts";
 import type { EventInfo } from "../event/event.ts";
 import type { StagePlan } from "../flow/plan.ts";
 import { fenced, recover, type Recovered } from "../journal/recovery.ts";
-import type { Body, CommitRecord } from "../journal/record.ts";
-import { checkLog, checkMailbox, checkOutlet } from "./anchors.ts";
+import type { Body } from "../journal/record.ts";
+import { Anchors } from "./anchors.ts";
 import type { Behaviour } from "./behaviour.ts";
 import { type Closed, Committer } from "./committer.ts";
 import type { Emitter } from "./emitter.ts";
@@ -16,8 +16,8 @@ import { type ActorEnvironment, type ActorEvents, addressOf, streamName, subject
 import { rowInfo } from "./event-info.ts";
 import { type Exit, exitOf } from "./exit.ts";
 import { Memory } from "./memory.ts";
-import { type Outlet, outletId } from "./outlet.ts";
 import { RecordKeeper } from "./record-keeper.ts";
+import { replay } from "./replay.ts";
 import { type Captured, Snapshots } from "./snapshot.ts";
 
 /** A turn closes at so many events or bytes, and always when the log is free (P8). */
@@ -51,6 +51,7 @@ export class Actor {
   events = 0;
   readonly #events: ActorEvents;
   readonly #abort = new AbortController();
+  readonly #anchors: Anchors;
   /** Whether anybody behind it needs event time: then watermarks go without events, too. */
   readonly #timeful: boolean;
   #committer: Committer | undefined;
@@ -82,6 +83,7 @@ export class Actor {
     this.emitter = parts.emitter(this);
     this.#timeful = this.emitter.outlets.some(({ eventTime }) => eventTime);
     this.behaviour = parts.behaviour(this);
+    this.#anchors = new Anchors(this);
   }
 
   /** Aborts when the actor is over. */
@@ -124,7 +126,7 @@ export class Actor {
       });
       await this.#load(recovered);
       if (this.#over) throw fenced(address);
-      await this.#checkOwn();
+      await this.#anchors.checkOwn((this.#committer as Committer).log);
       this.#disconnect = env.broker.onConnection((connected) => (connected ? this.#reconnected() : this.#unreachable()));
       await this.behaviour.start();
       if (this.#over) throw fenced(address);
@@ -136,91 +138,23 @@ export class Actor {
     this.#events.onState("running.active");
     for (const { delivery } of this.emitter.all) delivery.send();
     // Beside its work: those who read what it sends may still be starting.
-    this.#checkSent().catch((error: unknown) => this.exit(exitOf(error)));
+    this.#anchors.checkSent().catch((error: unknown) => this.exit(exitOf(error)));
     this.soon();
   }
 
   async #load(recovered: Recovered): Promise<void> {
-    const { env, address } = this, { journal, log, term, n, folded, k } = recovered, { chunks } = this.#subjects;
+    const { env, address } = this, { journal, log, term, n, k } = recovered, { chunks } = this.#subjects;
     const keeper = new RecordKeeper(log.stream, journal, env.clock, env.retainMs);
     const snapshots = new Snapshots(journal, env.broker.stream(streamName(chunks), chunks), () => env.broker.create({ name: streamName(chunks), subject: chunks, replicas: env.replicas }));
     this.#committer = new Committer({
       where: address, code: env.code, term, n, log, journal, keeper, snapshots, maxPayload: env.broker.maxPayload,
       accepted: () => { this.available(); this.pump(); }, written: (closed) => this.#written(closed), failed: (error) => this.exit(exitOf(error)),
     });
-    const outlets = new Map(this.emitter.all.map((outlet) => [outlet.id, outlet]));
-    if (folded !== undefined) {
-      await this.memory.load(journal.store);
-      this.#apply({ kind: "snapshot", n: folded.n, term, previous: 0, code: "", body: folded.body }, outlets);
-    }
-    for await (const { record, seq, size } of recovered.records()) {
-      if (record.n > (folded?.n ?? 0) && record.kind !== "snapshot") this.#apply(record, outlets);
-      const out: (readonly [Outlet, number])[] = [];
-      for (const [target, number, frame] of record.body.out ?? []) {
-        const outlet = outlets.get(outletId(target));
-        if (outlet === undefined) continue;
-        outlet.delivery.add(number, frame);
-        out.push([outlet, number]);
-      }
-      keeper.add({ n: record.n, seq, bytes: size, out });
-    }
-    for (const outlet of outlets.values()) outlet.delivery.dropSettled();
-    this.memory.replayed();
+    const { own, counts } = await replay(this, recovered, keeper);
+    this.#watermark = own.watermark ?? -Infinity;
+    this.#ended = own.ended;
+    this.taken = counts.in;
     this.memory.tries.k = k;
-  }
-
-  #apply(record: CommitRecord, outlets: ReadonlyMap<string, Outlet>): void {
-    const { body, term } = record;
-    this.behaviour.apply(record);
-    this.memory.apply(body);
-    for (const [target, seq, its] of body.sent ?? []) Object.assign(outlets.get(outletId(target)) ?? {}, { seq, term: its });
-    for (const [target, seq] of body.out ?? []) Object.assign(outlets.get(outletId(target)) ?? {}, { seq, term });
-    for (const [target, settled, settledAt] of body.settled ?? []) Object.assign(outlets.get(outletId(target))?.delivery ?? {}, { settled, settledAt });
-    if (body.own !== undefined) {
-      this.#watermark = body.own.watermark ?? -Infinity;
-      this.#ended = body.own.ended;
-      for (const outlet of this.emitter.outlets) outlet.watermark = this.#watermark;
-    }
-    if (body.counts !== undefined) {
-      const { in: taken, ...counts } = body.counts;
-      this.taken = taken;
-      this.emitter.counts = counts;
-    }
-  }
-
-  /** P30: its own log and mailboxes, before it builds on them. */
-  #checkOwn(): Promise<void> {
-    const { env, address } = this, { log } = this.#committer as Committer, subjects = this.#subjects;
-    return this.#untilReachable(async () => {
-      await checkLog(address, log.stream, log.at);
-      for (const [input, position] of this.memory.inbound.positions.entries()) {
-        const subject = subjects.mailbox(input);
-        await checkMailbox(address, env.broker.stream(streamName(subject), subject), position);
-      }
-    });
-  }
-
-  /** P30: what it has sent. */
-  #checkSent(): Promise<void> {
-    const { env, address, generation } = this;
-    return this.#untilReachable(async () => {
-      for (const outlet of this.emitter.all) {
-        const { target } = outlet;
-        await checkOutlet(address, generation, outlet, () => (typeof target === "string" ? undefined : env.readerCursor(`${env.flow.name}/${target[0]}/${target[2]}`, target[3], address, generation)));
-      }
-    });
-  }
-
-  async #untilReachable(check: () => Promise<void>): Promise<void> {
-    while (!this.#over) {
-      try {
-        return await check();
-      } catch (error) {
-        if (this.#over) return;
-        if (!(error instanceof MillraceError) || !["UNREACHABLE", "STREAM_MISSING"].includes(error.code)) throw error;
-        await new Promise<void>((done) => this.env.clock.after(laterMs, done));
-      }
-    }
   }
 
   #unreachable(): void {
@@ -233,7 +167,7 @@ export class Actor {
     if (this.#over || !this.#running) return;
     // Nothing new is committed before the check is done: what went back must not be built upon.
     this.#checked = false;
-    this.#checkOwn().then(() => this.#checkSent()).then(() => {
+    this.#anchors.checkOwn((this.#committer as Committer).log).then(() => this.#anchors.checkSent()).then(() => {
       if (this.#over) return;
       this.#checked = true;
       this.available();
@@ -314,7 +248,7 @@ export class Actor {
     const now = this.env.clock.monotonic();
     let { pending } = behaviour;
     if (pending === "now" || (!this.#ended && behaviour.finished)) return this.#closeTurn("turn");
-    if (pending === "nothing" && this.#timeful && behaviour.watermark > this.#watermark) pending = "later";
+    if (pending === "nothing" && this.#trails(Math.max(this.#watermark, behaviour.watermark))) pending = "later";
     if (pending === "nothing") return false;
     if (this.#laterAt === Infinity) this.#laterAt = now + laterMs;
     return now >= this.#laterAt ? this.#closeTurn("turn") : false;
@@ -325,14 +259,13 @@ export class Actor {
     behaviour.closing();
     const ends = !this.#ended && kind === "turn" && behaviour.finished;
     const watermark = ends ? Infinity : Math.max(this.#watermark, behaviour.watermark), rises = watermark > this.#watermark;
-    const alone = rises && (ends || now - this.#watermarkSentAt >= laterMs), body: Body = {};
+    const alone = ends || (this.#trails(watermark) && now - this.#watermarkSentAt >= laterMs), body: Body = {};
     const frames = emitter.close({ from: this.address, generation: this.generation, term: committer.term, n }, {
       watermark, watermarkAlone: alone, note: ends ? ["end"] : null, limit: env.broker.maxPayload - 64 * 1024, info: (row) => rowInfo(this.address, this.generation, n, row, null) as EventInfo,
     });
     if (alone) this.#watermarkSentAt = now;
     this.#ended ||= ends;
-    // What a watermark promises goes with the events of this turn, or alone; else the next turn promises it.
-    if (alone || frames.length > 0) this.#watermark = watermark;
+    this.#watermark = watermark;
     if (rises || ends) body.own = this.#own();
     this.memory.write(body);
     if (frames.length > 0) body.out = frames.map(({ outlet, seq, bytes }) => [outlet.target, seq, bytes]);
@@ -344,6 +277,11 @@ export class Actor {
     const [position] = this.memory.inbound.positions;
     committer.append(kind, body, frames, committer.snapshotDue ? this.#capture(n) : undefined, position === undefined ? undefined : { ...position });
     return true;
+  }
+
+  /** Whether somebody behind it who needs event time was not told this watermark. */
+  #trails(watermark: number): boolean {
+    return this.#timeful && !this.#ended && this.emitter.outlets.some((outlet) => outlet.eventTime && outlet.watermark < watermark);
   }
 
   #own(): NonNullable<Body["own"]> {

@@ -1,7 +1,11 @@
 // P30: after every reconnect, and in every recovery, whether the broker still holds what it had acknowledged. A mismatch parks.
 import type { BrokerStream } from "../broker/broker.ts";
+import { MillraceError } from "../event/errors.ts";
 import { decodeMessage, roundOf } from "../event/frame.ts";
+import { type FencedLog, pause } from "../journal/fenced-log.ts";
 import { wentBack } from "../journal/recovery.ts";
+import type { Actor } from "./actor.ts";
+import { streamName, subjectsOf } from "./environment.ts";
 import type { Position } from "./inbound.ts";
 import type { Outlet } from "./outlet.ts";
 
@@ -16,13 +20,13 @@ export async function isAnchor(mailbox: BrokerStream, position: Position): Promi
 }
 
 /** @throws MillraceError BROKER_WENT_BACK, UNREACHABLE */
-export async function checkMailbox(where: string, mailbox: BrokerStream, position: Position): Promise<void> {
+async function checkMailbox(where: string, mailbox: BrokerStream, position: Position): Promise<void> {
   if (await isAnchor(mailbox, position)) return;
   throw wentBack(where, `the mailbox of ${where} does not hold message ${position.at} that was read from it`);
 }
 
 /** The log still ends with, or goes on after, the record that was accepted last. @throws as above */
-export async function checkLog(where: string, log: BrokerStream, at: number): Promise<void> {
+async function checkLog(where: string, log: BrokerStream, at: number): Promise<void> {
   const { last } = await log.bounds();
   if (last < at) throw wentBack(where, `the log of ${where} ends at ${last}, record ${at} was accepted`);
 }
@@ -31,7 +35,7 @@ export async function checkLog(where: string, log: BrokerStream, at: number): Pr
  * What is settled is still in the mailbox, or was trimmed and its reader's committed cursor is not lower†.
  * @throws as above
  */
-export async function checkOutlet(where: string, generation: string, outlet: Outlet, readerCursor: () => number | undefined): Promise<void> {
+async function checkOutlet(where: string, generation: string, outlet: Outlet, readerCursor: () => number | undefined): Promise<void> {
   const { delivery, id } = outlet, { settled, settledAt } = delivery;
   if (settledAt === 0) return;
   const there = await delivery.stream.get(settledAt);
@@ -48,4 +52,51 @@ export async function checkOutlet(where: string, generation: string, outlet: Out
   const cursor = readerCursor();
   if (first > settledAt && (cursor === undefined || cursor >= settled)) return;
   throw wentBack(where, `${id} does not hold frame ${settled} that ${where} sent`);
+}
+
+/** Milliseconds between two tries where the broker cannot be asked. */
+const againMs = 200;
+
+export class Anchors {
+  readonly #actor: Actor;
+
+  constructor(actor: Actor) {
+    this.#actor = actor;
+  }
+
+  /** Own log and mailboxes, before the actor builds on them. @throws MillraceError BROKER_WENT_BACK */
+  checkOwn(log: FencedLog): Promise<void> {
+    const { env, address, stage, generation, partition, memory } = this.#actor, subjects = subjectsOf(env.flow.name, stage.name, generation, partition);
+    return this.#untilReachable(async () => {
+      await checkLog(address, log.stream, log.at);
+      for (const [input, position] of memory.inbound.positions.entries()) {
+        const subject = subjects.mailbox(input);
+        await checkMailbox(address, env.broker.stream(streamName(subject), subject), position);
+      }
+    });
+  }
+
+  /** What it has sent; those who read it may still be starting. @throws MillraceError BROKER_WENT_BACK */
+  checkSent(): Promise<void> {
+    const { env, address, generation, emitter } = this.#actor;
+    return this.#untilReachable(async () => {
+      for (const outlet of emitter.all) {
+        const { target } = outlet;
+        await checkOutlet(address, generation, outlet, () => (typeof target === "string" ? undefined : env.readerCursor(`${env.flow.name}/${target[0]}/${target[2]}`, target[3], address, generation)));
+      }
+    });
+  }
+
+  async #untilReachable(check: () => Promise<void>): Promise<void> {
+    const { signal, env: { clock } } = this.#actor;
+    while (!signal.aborted) {
+      try {
+        return await check();
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof MillraceError) || !["UNREACHABLE", "STREAM_MISSING"].includes(error.code)) throw error;
+        await pause(againMs, { clock, signal });
+      }
+    }
+  }
 }

@@ -4,8 +4,9 @@
 import { MillraceError } from "../../event/errors.ts";
 import type { Stored, Subscription } from "../broker.ts";
 import { unreachable } from "../failures.ts";
-import { type Api, READ_TIMEOUT_MS } from "./api.ts";
+import type { Api } from "./api.ts";
 import type { Client, Message } from "./client.ts";
+import { createConsumer, deleteConsumer, isBehind, pullRequest } from "./consumer.ts";
 import { parseNotice, parsePlace, type Place } from "./delivery.ts";
 import type { Gate } from "./gate.ts";
 
@@ -15,9 +16,6 @@ const BUFFER_BYTES = 8 * 1024 * 1024;
 const MESSAGE_OVERHEAD = 64 * 1024;
 /** Less room than this is not worth a request. */
 const LEAST_SHARE = 4;
-const HEARTBEAT_MS = 1_500;
-const REQUEST_MS = 30_000;
-const INACTIVE_MS = 300_000;
 /** The followers of a connection are looked at so often. */
 export const TICK_MS = 500;
 /** Nothing at all for so many ticks, though heartbeats were asked for: two heartbeats were missed. */
@@ -28,7 +26,6 @@ const MOST_IDLE_TICKS = 600;
 const LEAST_BACKOFF_MS = 50;
 const MOST_BACKOFF_MS = 2_000;
 
-const encoder = new TextEncoder();
 const place: Place = { stream: 0, delivery: 0, pending: 0 };
 
 export interface FollowerParts {
@@ -207,9 +204,9 @@ export class Follower implements Subscription {
     if (messages < BUFFER_MESSAGES / LEAST_SHARE) return;
     const bytes = this.#byteLimit - this.#bytes - Math.max(0, this.#askedBytes);
     if (bytes < this.#byteLimit / LEAST_SHARE) return;
-    const body = `{"batch":${messages},"max_bytes":${bytes},"expires":${REQUEST_MS}000000,"idle_heartbeat":${HEARTBEAT_MS}000000}`;
+    const [subject, body] = pullRequest(this.#stream, this.#consumer, messages, bytes);
     try {
-      this.#parts.client.publish(`$JS.API.CONSUMER.MSG.NEXT.${this.#stream}.${this.#consumer}`, encoder.encode(body), this.#inbox);
+      this.#parts.client.publish(subject, body, this.#inbox);
     } catch {
       // Not connected: the reconnect attaches anew.
       return;
@@ -220,11 +217,7 @@ export class Follower implements Subscription {
 
   // A consumer that was asked and says that it holds messages, while none came in the meantime, is stuck.
   async #askWhy(epoch: number, consumer: string, arrived: number): Promise<void> {
-    const verb = `CONSUMER.INFO.${this.#stream}.${consumer}`;
-    const isStuck = await this.#parts.api.about<{ num_pending: number; delivered: { consumer_seq: number } }>(this.#stream, verb, undefined, READ_TIMEOUT_MS).then(
-      (info) => info.num_pending > 0 || info.delivered.consumer_seq > arrived,
-      (thrown) => !(thrown instanceof MillraceError && thrown.code === "UNREACHABLE"),
-    );
+    const isStuck = await isBehind(this.#parts.api, this.#stream, consumer, arrived).catch((thrown) => !(thrown instanceof MillraceError && thrown.code === "UNREACHABLE"));
     if (isStuck && epoch === this.#epoch && arrived === this.#arrived && this.#asked > 0) this.#later();
   }
 
@@ -266,31 +259,15 @@ export class Follower implements Subscription {
     if (consumer !== undefined) await this.#delete(consumer);
   }
 
-  /** Gives how many messages it holds. */
-  async #create(epoch: number, consumer: string): Promise<number> {
-    const config = {
-      name: consumer,
-      deliver_policy: "by_start_sequence",
-      opt_start_seq: this.#next,
-      ack_policy: "none",
-      replay_policy: "instant",
-      filter_subject: this.#subject,
-      inactive_threshold: INACTIVE_MS * 1e6,
-      num_replicas: 1,
-      mem_storage: true,
-    };
-    const made = await this.#parts.gate.through(async () => {
+  #create(epoch: number, consumer: string): Promise<number> {
+    return this.#parts.gate.through(async () => {
       if (epoch !== this.#epoch) throw unreachable(this.#stream, "given up while it waited");
-      const verb = `CONSUMER.CREATE.${this.#stream}.${consumer}.${this.#subject}`;
-      return this.#parts.api.about<{ num_pending: number }>(this.#stream, verb, { stream_name: this.#stream, action: "create", config }, READ_TIMEOUT_MS);
+      return createConsumer(this.#parts.api, this.#stream, consumer, this.#subject, this.#next);
     });
-    return made.num_pending;
   }
 
-  // One that is not deleted ends by itself after five minutes without a request.
   async #delete(consumer: string): Promise<void> {
-    if (!this.#parts.client.connected) return;
-    await this.#parts.api.call(`CONSUMER.DELETE.${this.#stream}.${consumer}`, undefined, READ_TIMEOUT_MS).catch(() => {});
+    if (this.#parts.client.connected) await deleteConsumer(this.#parts.api, this.#stream, consumer);
   }
 }
 

@@ -1,0 +1,53 @@
+// Replay: puts an actor's memory together again from what recovery gives, records applied in order. Performs no effect and
+// runs no handler (I7); frames that are not known to be stored go back into their deliveries.
+import type { Recovered } from "../journal/recovery.ts";
+import type { Body, CommitRecord } from "../journal/record.ts";
+import type { Actor } from "./actor.ts";
+import { type Outlet, outletId } from "./outlet.ts";
+import type { RecordKeeper } from "./record-keeper.ts";
+
+/** What the actor itself keeps of its records. */
+export interface Replayed {
+  readonly own: NonNullable<Body["own"]>;
+  readonly counts: NonNullable<Body["counts"]>;
+}
+
+export async function replay(actor: Actor, recovered: Recovered, keeper: RecordKeeper): Promise<Replayed> {
+  const { memory, behaviour, emitter } = actor, { journal, folded, term } = recovered;
+  const outlets = new Map(emitter.all.map((outlet) => [outlet.id, outlet]));
+  let own: Replayed["own"] = { watermark: null, ended: false, caught: false };
+  let counts: Replayed["counts"] = { in: 0, out: 0, late: 0, deadLetters: 0 };
+  const apply = (record: CommitRecord): void => {
+    behaviour.apply(record);
+    memory.apply(record.body);
+    applyOutlets(outlets, record);
+    own = record.body.own ?? own;
+    counts = record.body.counts ?? counts;
+  };
+  if (folded !== undefined) {
+    await memory.load(journal.store);
+    apply({ kind: "snapshot", n: folded.n, term, previous: 0, code: "", body: folded.body });
+  }
+  for await (const { record, seq, size } of recovered.records()) {
+    if (record.n > (folded?.n ?? 0) && record.kind !== "snapshot") apply(record);
+    const out: (readonly [Outlet, number])[] = [];
+    for (const [target, number, frame] of record.body.out ?? []) {
+      const outlet = outlets.get(outletId(target));
+      if (outlet === undefined) continue;
+      outlet.delivery.add(number, frame);
+      out.push([outlet, number]);
+    }
+    keeper.add({ n: record.n, seq, bytes: size, out });
+  }
+  for (const outlet of outlets.values()) outlet.delivery.dropSettled();
+  const { in: _taken, ...given } = counts;
+  emitter.counts = given;
+  memory.replayed();
+  return { own, counts };
+}
+
+function applyOutlets(outlets: ReadonlyMap<string, Outlet>, { body, term }: CommitRecord): void {
+  for (const [target, seq, its] of body.sent ?? []) Object.assign(outlets.get(outletId(target)) ?? {}, { seq, term: its });
+  for (const [target, seq] of body.out ?? []) Object.assign(outlets.get(outletId(target)) ?? {}, { seq, term });
+  for (const [target, settled, settledAt] of body.settled ?? []) Object.assign(outlets.get(outletId(target))?.delivery ?? {}, { settled, settledAt });
+}
