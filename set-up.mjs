@@ -40,7 +40,7 @@ function installDependencies() {
   step("dependencies: npm ci", () => {
     const npm = process.env["npm_execpath"];
     // On Windows npm is a script, which only a shell starts; the arguments are constants.
-    const [command, ...first] = npm !== undefined && npm.endsWith(".js") ? [process.execPath, npm] : ["npm"];
+    const [command, ...first] = npm?.endsWith(".js") ? [process.execPath, npm] : ["npm"];
     runQuietly(command, [...first, "ci", "--ignore-scripts", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"], { shell: command === "npm" && process.platform === "win32" });
     writeFileSync(stamp, wanted);
   });

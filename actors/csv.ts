@@ -157,9 +157,10 @@ const format: Format<object> = {
   },
 };
 
-function columnsOfEvent({ id, data }: FlowEvent<object>): string[] {
+function columnsOfEvent(event: FlowEvent<object>): string[] {
+  const { data } = event;
   if (typeof data === "object" && data !== null && !Array.isArray(data)) return Object.keys(data);
-  throw new TerminalError(`event ${id} is no object with fields: csv.sink takes objects, text.sink texts, jsonl.sink all data`);
+  throw new TerminalError(`event ${event.id} is no object with fields: csv.sink takes objects, text.sink texts, jsonl.sink all data`);
 }
 
 export const csv = {

@@ -66,10 +66,8 @@ export async function* readRecords<T>(path: string, from: RecordPosition, ctx: S
       while (at < bytes.length) {
         const ends = cut(bytes, at, !more, format);
         if (ends.length === 0) break;
-        const { readings, lines } = parse(window, at, ends, line, ctx, format);
-        line += lines;
+        line = yield* parse(window, at, ends, line, ctx, format);
         at = ends.at(-1) as number;
-        if (readings.length > 0) yield readings;
       }
       if (!more) return;
       if (bytes.length - at > maxRecordBytes) {
@@ -110,7 +108,12 @@ function cut<T>(bytes: Buffer, at: number, last: boolean, format: RecordFormat<T
   return ends;
 }
 
-function parse<T>(window: FileWindow, first: number, ends: readonly number[], line: number, ctx: SourceContext, format: RecordFormat<T>) {
+/**
+ * Readings of the records that end at `ends`. A new array begins behind each record that is given up: so what is given up
+ * always lies before the whole of the array with which it is committed, and is neither given up twice nor forgotten.
+ * Returns the line after them.
+ */
+function* parse<T>(window: FileWindow, first: number, ends: readonly number[], line: number, ctx: SourceContext, format: RecordFormat<T>): Generator<RecordReading<T>[], number> {
   const { bytes, offset, path } = window;
   const all = bytes.subarray(first, ends.at(-1));
   const ascii = isAscii(all);
@@ -127,8 +130,7 @@ function parse<T>(window: FileWindow, first: number, ends: readonly number[], li
   // All at once; where something is wrong with one of them, one by one.
   const results = utf8 && !oversized ? format.parse(texts) : undefined;
 
-  const readings: RecordReading<T>[] = [];
-  const before = line;
+  let readings: RecordReading<T>[] = [];
   at = first;
   for (let i = 0; i < ends.length; i++) {
     const end = ends[i] as number;
@@ -149,17 +151,16 @@ function parse<T>(window: FileWindow, first: number, ends: readonly number[], li
     line += format.multiline ? linesOf(text) : 1;
     at = end;
     if (result === undefined) continue;
-    const position = { offset: offset + end, line };
-    if (result instanceof Unreadable) {
-      giveUp(ctx, path, place, raw, result.reason);
-      // What is given up counts as done with the reading before it: else it would be given up again after a crash.
-      const reading = readings.at(-1);
-      if (reading !== undefined) reading.position = position;
-    } else {
-      readings.push({ data: result, position });
+    if (!(result instanceof Unreadable)) {
+      readings.push({ data: result, position: { offset: offset + end, line } });
+      continue;
     }
+    if (readings.length > 0) yield readings;
+    readings = [];
+    giveUp(ctx, path, place, raw, result.reason);
   }
-  return { readings, lines: line - before };
+  if (readings.length > 0) yield readings;
+  return line;
 }
 
 /** Without the newline, be it LF or CRLF. */

@@ -81,8 +81,8 @@ class FileSession<T> {
       await this.#try(async () => {
         await this.#result.prepare();
         if (this.#mark.offset === 0) return;
-        await this.#locate();
-        await this.#publish();
+        this.#published = (await this.#locate()) !== this.#result.data;
+        if (!this.#published) await this.#publish();
       });
     } catch (error) {
       await this.close();

@@ -30,12 +30,12 @@ async function* readArray<T>(path: string, at: string, from: number, ctx: Source
           readings.push({ data: data as T, position });
           if (readings.length < arrayLength) continue;
         } else {
+          // What is given up lies before the whole of the array with which it is committed.
+          if (readings.length > 0) yield readings;
+          readings = [];
           const reason = element.excerpt === undefined ? "it is no UTF-8" : `it is longer than ${maxRecordBytes} bytes; this is its beginning`;
           ctx.deadLetter(element.excerpt ?? window.excerpt(element.start - window.offset, element.end - window.offset),
             new MillraceError("ELEMENT_INVALID", `${path}:${await places.of(element.start)}`, `element ${position - 1} cannot be read: ${reason}`, "Correct the element and replay the dead letter."));
-          // What is given up counts as done with the reading before it: else it would be given up again after a crash.
-          const reading = readings.at(-1);
-          if (reading !== undefined) reading.position = position;
           continue;
         }
       }

@@ -35,9 +35,10 @@ interface Standing {
 export class ResultFile {
   /** What readers open. Absolute. */
   readonly path: string;
+  /** Where the data are while the flow runs. */
+  readonly data: string;
   readonly #folder: string;
   readonly #name: string;
-  readonly #data: string;
   readonly #done: string;
   readonly #link: string;
   readonly #files: Files;
@@ -50,8 +51,8 @@ export class ResultFile {
     this.#files = files;
     this.#folder = dirname(path);
     this.#name = basename(path);
-    this.#data = `${path}.${generation}`;
-    this.#done = `${this.#data}.done`;
+    this.data = `${path}.${generation}`;
+    this.#done = `${this.data}.done`;
     this.#link = `${path}.${generation}.${randomBytes(4).toString("hex")}.link`;
   }
 
@@ -62,13 +63,13 @@ export class ResultFile {
     if (this.#atOpen.kind === "other") {
       throw new MillraceError("SINK_UNWRITABLE", this.path, "what stands at this path is no file of a sink but a folder, a device or a link to elsewhere", "Give the path of a regular file, by its own name.");
     }
-    this.#older = (await this.#links()).filter(({ data }) => data !== basename(this.#data));
+    this.#older = (await this.#links()).filter(({ data }) => data !== basename(this.data));
   }
 
   /** The data, of which there are to be `offset` bytes, and their size, wherever they are. */
   async locate(offset: number): Promise<{ file: string; size: number } | undefined> {
     let short: { file: string; size: number } | undefined;
-    for (const file of [this.#done, this.#data]) {
+    for (const file of [this.#done, this.data]) {
       const size = await this.#sizeOf(file);
       if (size === undefined) continue;
       if (size >= offset) return { file, size };
@@ -85,16 +86,16 @@ export class ResultFile {
   /** Makes the data file, for the first batch. */
   async create(): Promise<string> {
     await this.#symlink(this.#link);
-    await (await this.#files.open(this.#data, "a")).close();
+    await (await this.#files.open(this.data, "a")).close();
     await this.#sync();
-    return this.#data;
+    return this.data;
   }
 
   /** Lets the path lead to the data, once there are some. False where somebody else has put something there meanwhile. */
   async publish(): Promise<boolean> {
     const before = await this.#standing();
     if (this.#isMine(before)) return true;
-    if ((await this.#sizeOf(this.#data)) === undefined) return false;
+    if ((await this.#sizeOf(this.data)) === undefined) return false;
     if (before.kind === "nothing") {
       if (!(await this.#symlink(this.path))) return this.#isMine(await this.#standing());
       await this.#remove(this.#link);
@@ -114,8 +115,8 @@ export class ResultFile {
     const found = (await this.locate(size)) ?? (size === 0 ? { file: await this.create(), size } : undefined);
     if (found?.size !== size) return false;
     if (found.file === this.path) return true;
-    if (found.file === this.#data) await this.#rename(this.#data, this.#done);
-    const own = (await this.#links()).filter(({ data }) => data === basename(this.#data));
+    if (found.file === this.data) await this.#rename(this.data, this.#done);
+    const own = (await this.#links()).filter(({ data }) => data === basename(this.data));
     for (const { link } of own) await this.#remove(link);
     for (const { link, data } of this.#older) {
       await this.#remove(join(this.#folder, data));
@@ -130,7 +131,7 @@ export class ResultFile {
   /** The half result to which the path led at the open goes when there is something to show in its place. */
   async #removeReplaced(): Promise<void> {
     const { data } = this.#atOpen;
-    if (data === undefined || data === basename(this.#data)) return;
+    if (data === undefined || data === basename(this.data)) return;
     await this.#remove(join(this.#folder, data));
     await this.#remove(join(this.#folder, `${data}.done`));
   }
@@ -153,7 +154,7 @@ export class ResultFile {
   /** False where something is there. */
   async #symlink(link: string): Promise<boolean> {
     try {
-      await this.#files.symlink(basename(this.#data), link);
+      await this.#files.symlink(basename(this.data), link);
       return true;
     } catch (error) {
       if (codeOf(error) === "EEXIST") return false;
@@ -177,7 +178,7 @@ export class ResultFile {
   }
 
   #isMine(standing: Standing): boolean {
-    return standing.data === basename(this.#data);
+    return standing.data === basename(this.data);
   }
 
   async #standing(): Promise<Standing> {

@@ -13,8 +13,8 @@ const lines: RecordFormat<string> = {
 
 const format: Format<string> = {
   encode(events) {
-    for (const { id, data } of events) {
-      if (typeof data !== "string") throw new TerminalError(`event ${id} is no text: text.sink takes texts, jsonl.sink all data`);
+    for (const event of events) {
+      if (typeof event.data !== "string") throw new TerminalError(`event ${event.id} is no text: text.sink takes texts, jsonl.sink all data`);
     }
     return { text: `${events.map((event) => event.data).join("\n")}\n` };
   },

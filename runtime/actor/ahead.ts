@@ -3,7 +3,7 @@
 import type { OperatorSpec, Scope } from "../flow/operator.ts";
 import { type Chain, type ChainHost, type EventScope, openChain } from "./chain.ts";
 import { DeadlineError } from "./failure.ts";
-import type { Item } from "./processor.ts";
+import type { Item } from "./item.ts";
 
 interface Begun {
   readonly item: Item;

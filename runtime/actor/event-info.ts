@@ -14,10 +14,16 @@ export function rowInfo(from: string, generation: string, n: number, row: Row, t
   return { id: extra?.[0] ?? `${from}@${generation}.${n}.${k}`, type: type ?? usual, time, source: from, ...(key === null ? {} : { key }) };
 }
 
+/** An event's type where it is not the usual one. */
+export function typeOf(frame: Frame, row: Row): string | null {
+  const type = row[3]?.[1];
+  return type == null ? null : (frame.types[type] ?? null);
+}
+
 /** An event kept with what it was sent with. */
 export function heldOf(frame: Frame, row: Row): HeldEvent {
-  const shape = row[4], type = row[3]?.[1];
-  return [frame.from, frame.generation, frame.seq, frame.n, frame.edge, row, shape === -1 ? null : (frame.shapes[shape] ?? null), type == null ? null : (frame.types[type] ?? null)];
+  const shape = row[4];
+  return [frame.from, frame.generation, frame.seq, frame.n, frame.edge, row, shape === -1 ? null : (frame.shapes[shape] ?? null), typeOf(frame, row)];
 }
 
 export function heldInfo(event: HeldEvent): EventInfo {

@@ -109,6 +109,7 @@ export class Intake {
   progress(done: number): void {
     const open = this.#open[0] as OpenFrame, { inbound } = this.#actor.memory, { frame, channel, at } = open;
     open.done = done;
+    if (open.given < done) open.given = done;
     if (done < frame.rows.length) return inbound.advance(channel, frame, done);
     this.#open.shift();
     inbound.accept(channel, frame);

@@ -3,31 +3,23 @@
 //
 // R1. A turn ends between events: what an event did is in it whole, or not at all.
 // R2. Timers and held events that event time lets go come before later events.
-import type { EventInfo, Key } from "../event/event.ts";
-import { type Frame, type Row, rowData } from "../event/frame.ts";
+import type { Key } from "../event/event.ts";
+import { type Row, rowData } from "../event/frame.ts";
 import type { ProcessorPlan } from "../flow/plan.ts";
-import type { HeldEvent } from "../journal/record.ts";
 import type { Actor } from "./actor.ts";
 import { Ahead } from "./ahead.ts";
 import type { Behaviour } from "./behaviour.ts";
 import { atOnce, type Chain, type ChainHost, type Describe, EventScope, openChain } from "./chain.ts";
-import { eventId, heldInfo, heldOf, rowInfo, spread } from "./event-info.ts";
+import { eventId, heldOf, rowInfo, typeOf } from "./event-info.ts";
 import { DeadlineError, fateOf } from "./failure.ts";
-import type { HeldEntry } from "./held.ts";
 import type { Position } from "./inbound.ts";
 import { Intake, type OpenFrame } from "./intake.ts";
-import type { DueTimer } from "./timers.ts";
+import { dataOf, idOf, infoOf, type Item, keptOf, rowOf } from "./item.ts";
+import { OneByOne } from "./one-by-one.ts";
 import { maxWaiting, type WaitingEntry } from "./waiting.ts";
 
 /** So long it works without letting acks and other actors in, in ms. */
 const sliceMs = 8;
-
-/** What is handled next. */
-export type Item =
-  | { readonly kind: "row"; readonly open: OpenFrame; readonly index: number }
-  | { readonly kind: "held"; readonly entry: HeldEntry }
-  | { readonly kind: "waiting"; readonly entry: WaitingEntry }
-  | { readonly kind: "timer"; readonly timer: DueTimer };
 
 export class Processor implements Behaviour {
   readonly #actor: Actor;
@@ -46,10 +38,8 @@ export class Processor implements Behaviour {
   #draining = false;
   #suspendedUntil = -Infinity;
   #suspensions = 0;
-  // Up to where the mailbox was filled when this owner began: past it the deaths before were no event's fault.
-  #inFlightTo = 0;
-  #leave: (() => void) | undefined;
-  #cleared = false;
+  #settled: (() => void) | undefined;
+  #oneByOne: OneByOne | undefined;
 
   constructor(actor: Actor, plan: ProcessorPlan) {
     this.#actor = actor;
@@ -75,18 +65,21 @@ export class Processor implements Behaviour {
   write(): void {}
 
   async start(): Promise<void> {
-    const { inbound, tries } = this.#actor.memory;
-    this.#time = this.#plan.order === "time" ? Math.min(inbound.watermark, this.#actor.memory.held.next - 1) : inbound.watermark;
-    if (tries.k >= 2) this.#inFlightTo = (await this.#intake.mailbox.bounds()).last;
+    const { tries } = this.#actor.memory;
+    this.#time = this.#plan.order === "time" ? Math.min(this.#reached, this.#actor.memory.held.next - 1) : this.#reached;
+    if (tries.k >= 2) this.#oneByOne = new OneByOne(this.#actor, this, this.#plan.poison.after, (await this.#intake.mailbox.bounds()).last);
     this.#intake.follow();
   }
 
   work(): void {
     const { clock } = this.#actor.env, until = clock.monotonic() + sliceMs;
-    while (this.#busy === undefined && !this.#actor.full && !this.#draining && this.#leave === undefined) {
+    while (this.#busy === undefined && !this.#actor.full && !this.#draining) {
       if (clock.monotonic() >= until) return this.#actor.soon();
       if (clock.now() < this.#suspendedUntil) return;
-      if (this.#careful) { this.#onlyOne(); return; }
+      if (this.#oneByOne !== undefined) {
+        if (!this.#oneByOne.work(this.#intake.position.at)) return;
+        this.#oneByOne = undefined;
+      }
       const due = this.#released();
       if (due !== undefined) this.#handle(due);
       else if (this.#ahead !== undefined) { if (!this.#workAhead(this.#ahead)) return; }
@@ -94,9 +87,9 @@ export class Processor implements Behaviour {
     }
   }
 
-  /** What event time, or the wall clock, lets go: held events and timers in the order of time, then events that wait for a try. */
+  /** What event time, or the wall clock, lets go: held events and timers in the order of time, then events that wait for a try; timers wait for those. */
   #released(): Item | undefined {
-    const { env } = this.#actor, { timers, held, waiting, inbound } = this.#actor.memory, { watermark } = inbound, now = env.clock.now();
+    const { env } = this.#actor, { timers, held, waiting } = this.#actor.memory, now = env.clock.now(), watermark = this.#reached;
     const entry = held.due(watermark), timer = timers.due(watermark, now);
     if (entry !== undefined && (timer === undefined || entry.time <= timer.time)) {
       this.#time = Math.max(this.#time, entry.time - 1);
@@ -110,8 +103,14 @@ export class Processor implements Behaviour {
       const first = waiting.due(now);
       if (first !== undefined) return { kind: "waiting", entry: first };
     }
-    this.#time = watermark;
+    this.#time = Math.max(this.#time, watermark);
     return undefined;
+  }
+
+  /** Event time that is reached: not past an event that waits for a try. */
+  get #reached(): number {
+    const { inbound, waiting } = this.#actor.memory;
+    return waiting.size > 0 ? Math.min(inbound.watermark, waiting.earliest - 1) : inbound.watermark;
   }
 
   // The oldest frame's events, one after the other, until it is done or a handler is not. The hot path: no allocation of its own.
@@ -123,7 +122,7 @@ export class Processor implements Behaviour {
     if (open === undefined) return false;
     const { frame } = open, { rows, shapes } = frame, scope = this.#scope, inOrder = this.#plan.order === "time", { watermark } = inbound, clock = this.#actor.env.clock;
     let i = open.done, row = rows[i];
-    const describe: Describe = () => this.infoOf(frame, row as Row);
+    const describe: Describe = () => rowInfo(frame.from, frame.generation, frame.n, row as Row, typeOf(frame, row as Row));
     try {
       for (; i < rows.length; i++) {
         if ((i & 63) === 63 && (this.#actor.full || clock.monotonic() >= until)) break;
@@ -132,15 +131,16 @@ export class Processor implements Behaviour {
         emitter.save();
         if (inOrder && row[1] > watermark) held.add(heldOf(frame, row));
         else if (waiting.size > 0 && waiting.blocks(key)) waiting.add(eventId(frame, i), 0, 1, heldOf(frame, row));
-        else if (tries.size > 0 && tries.of(eventId(frame, i)) >= this.#plan.poison.after) this.#poison(new Error("it was begun too often without coming to an end"), { kind: "row", open, index: i });
+        else if (tries.size > 0 && tries.of(eventId(frame, i)) >= this.#plan.poison.after) this.#tooOften({ kind: "row", open, index: i });
         else {
-          const result = this.#chain.push(rowData(row, shapes), scope.reset(row[1], key ?? undefined, 1, describe));
+          const attempt = tries.size === 0 ? 1 : tries.of(eventId(frame, i)) + 1, result = this.#chain.push(rowData(row, shapes), scope.reset(row[1], key ?? undefined, attempt, describe));
           if (result !== undefined) {
             this.#commitTo(open, i);
             this.#await(result, { kind: "row", open, index: i }, scope);
             return true;
           }
         }
+        if (tries.size > 0) tries.done(eventId(frame, i));
         changes.keep();
         this.#actor.taken++;
         this.#actor.events++;
@@ -163,8 +163,8 @@ export class Processor implements Behaviour {
     const { emitter } = this.#actor, { tries } = this.#actor.memory, scope = this.#scope;
     this.#firing = false;
     emitter.save();
-    if (tries.size > 0 && tries.of(this.idOf(item)) >= this.#plan.poison.after) {
-      this.#poison(new Error("it was begun too often without coming to an end"), item);
+    if (tries.size > 0 && tries.of(idOf(item)) >= this.#plan.poison.after) {
+      this.#tooOften(item);
       return this.#done(item);
     }
     try {
@@ -182,15 +182,10 @@ export class Processor implements Behaviour {
       const { operator, key, name, time } = item.timer;
       this.#actor.memory.timers.fired(item.timer);
       this.#firing = true;
-      return chain.fire(operator, name, scope.reset(time, key, this.#actor.memory.tries.of(this.idOf(item)) + 1, () => this.#timerInfo(item.timer)));
+      return chain.fire(operator, name, scope.reset(time, key, this.#actor.memory.tries.of(idOf(item)) + 1, () => infoOf(this.#actor, item)));
     }
-    if (item.kind === "row") {
-      const { frame } = item.open, row = frame.rows[item.index] as Row;
-      return chain.push(rowData(row, frame.shapes), scope.reset(row[1], row[2] ?? undefined, this.#actor.memory.tries.of(this.idOf(item)) + 1, () => this.infoOf(frame, row)));
-    }
-    const { event } = item.entry, row = event[5];
-    const attempt = item.kind === "waiting" ? item.entry.attempt : 1;
-    return chain.push(rowData(row, event[6] === null ? [] : spread(row, event[6])), scope.reset(row[1], row[2] ?? undefined, attempt, () => heldInfo(event)));
+    const row = rowOf(item), attempt = item.kind === "waiting" ? item.entry.attempt : this.#actor.memory.tries.of(idOf(item)) + 1;
+    return chain.push(dataOf(item), scope.reset(row[1], row[2] ?? undefined, attempt, () => infoOf(this.#actor, item)));
   }
 
   /** The event is past: what it did stays. */
@@ -201,7 +196,7 @@ export class Processor implements Behaviour {
       this.#actor.taken++;
     } else if (item.kind === "held") held.release(item.entry);
     else if (item.kind === "waiting") waiting.done(item.entry);
-    if (tries.size > 0) tries.done(this.idOf(item));
+    if (tries.size > 0) tries.done(idOf(item));
     changes.keep();
     this.#actor.events++;
     this.#suspensions = 0;
@@ -217,6 +212,8 @@ export class Processor implements Behaviour {
       this.#busy = undefined;
       then();
       this.#drained?.();
+      this.#settled?.();
+      this.#settled = undefined;
       this.#actor.pump();
     };
     const cancel = this.#actor.env.clock.after(deadlineMs, () => settle(() => {
@@ -231,12 +228,12 @@ export class Processor implements Behaviour {
     const { emitter, env } = this.#actor, { changes, waiting, tries } = this.#actor.memory;
     changes.revert();
     emitter.revert();
-    const fate = fateOf(thrown, attempt), id = this.idOf(item);
+    const fate = fateOf(thrown, attempt), id = idOf(item);
     if (fate.is === "dead letter") this.#giveUp(fate.code, fate.error, item, attempt);
     else if (fate.is === "retry" && item.kind === "waiting") return this.#postpone(item.entry, fate.afterMs, attempt);
-    else if (fate.is === "retry" && item.kind !== "timer") waiting.add(id, env.clock.now() + fate.afterMs, attempt + 1, this.#heldOf(item));
+    else if (fate.is === "retry" && item.kind !== "timer") waiting.add(id, env.clock.now() + fate.afterMs, attempt + 1, keptOf(item));
     else if (fate.is === "unavailable" || fate.is === "retry") return this.#suspend(fate.afterMs, fate.error);
-    else if (!(thrown instanceof DeadlineError) && tries.of(id) + 1 >= this.#plan.poison.after) this.#poison(fate.error, item);
+    else if (!(thrown instanceof DeadlineError) && tries.of(id) + 1 >= this.#plan.poison.after) this.#poison(fate.error, item, tries.of(id) + 1);
     else return this.#actor.crash(fate.error, id);
     this.#done(item);
   }
@@ -254,23 +251,22 @@ export class Processor implements Behaviour {
     this.#actor.suspended(error);
   }
 
-  #poison(error: Error, item: Item): void {
-    const id = this.idOf(item), attempts = this.#actor.memory.tries.of(id) + 1;
+  /** It was begun as often as it may, and no try came to an end: a process that dies names no error. */
+  #tooOften(item: Item): void {
+    const attempts = this.#actor.memory.tries.of(idOf(item));
+    this.#poison(new Error(`it was begun ${attempts} times and no try came to an end`), item, attempts);
+  }
+
+  #poison(error: Error, item: Item, attempts: number): void {
+    const id = idOf(item);
     this.#giveUp("POISON", error, item, attempts);
     this.#actor.memory.tries.done(id);
     this.#actor.poisoned(id, error);
   }
 
   #giveUp(code: string, error: Error, item: Item, attempts: number): void {
-    const { emitter } = this.#actor, { timers } = this.#actor.memory;
-    if (item.kind === "timer") {
-      timers.fired(item.timer);
-      return emitter.deadLetter(code, error, attempts, this.#timerInfo(item.timer), { timer: item.timer.name });
-    }
-    const [event, data] = item.kind === "row"
-      ? [this.infoOf(item.open.frame, item.open.frame.rows[item.index] as Row), rowData(item.open.frame.rows[item.index] as Row, item.open.frame.shapes)]
-      : [heldInfo(item.entry.event), rowData(item.entry.event[5], item.entry.event[6] === null ? [] : spread(item.entry.event[5], item.entry.event[6]))];
-    emitter.deadLetter(code, error, attempts, event, data);
+    if (item.kind === "timer") this.#actor.memory.timers.fired(item.timer);
+    this.#actor.emitter.deadLetter(code, error, attempts, infoOf(this.#actor, item), dataOf(item));
   }
 
   /** Handlers of several events under way; says whether there was something to do. */
@@ -289,8 +285,8 @@ export class Processor implements Behaviour {
     for (let first = ahead.settled(); first !== undefined && !this.#actor.full; first = ahead.settled()) {
       worked = true;
       const { item, release, error, attempt } = first;
-      if (item.kind === "row" && waiting.blocks((item.open.frame.rows[item.index] as Row)[2])) {
-        waiting.add(this.idOf(item), 0, 1, this.#heldOf(item));
+      if (item.kind === "row" && waiting.blocks(rowOf(item)[2])) {
+        waiting.add(idOf(item), 0, 1, keptOf(item));
         ahead.shift();
         this.#done(item);
         continue;
@@ -305,7 +301,7 @@ export class Processor implements Behaviour {
       } catch (thrown) {
         if (ahead.first === first) ahead.shift();
         const fate = fateOf(thrown, attempt);
-        if (fate.is === "crash" || fate.is === "unavailable") this.#takeBack(ahead, item);
+        if (fate.is === "crash" || fate.is === "unavailable") this.#takeBack(ahead);
         this.#failed(thrown, item, attempt);
         if (fate.is === "unavailable") return true;
       }
@@ -314,48 +310,27 @@ export class Processor implements Behaviour {
   }
 
   /** A throw aborts the later ones; they run again. */
-  #takeBack(ahead: Ahead, item: Item): void {
+  #takeBack(ahead: Ahead): void {
     ahead.abort();
     for (const open of this.#intake.open) open.given = open.done;
-    if (item.kind === "row") item.open.given = item.index;
   }
 
-  // ── event by event, after deaths in a row without a known cause (PROTOCOL 9, poison)
-
-  get #careful(): boolean {
-    const { tries } = this.#actor.memory;
-    return tries.k >= 2 && !this.#cleared;
+  /** What is next, alone: for an actor that looks for the event that kills. */
+  next(): Item | "frame" | undefined {
+    const due = this.#released();
+    if (due !== undefined) return due;
+    const open = this.#intake.open[0] ?? this.#intake.next();
+    if (open === undefined) return undefined;
+    if (open.done < open.frame.rows.length) return { kind: "row", open, index: open.done };
+    this.#intake.progress(open.done);
+    return "frame";
   }
 
-  #onlyOne(): void {
-    const { env } = this.#actor, { tries } = this.#actor.memory, due = this.#released(), open = due === undefined ? (this.#intake.open[0] ?? this.#intake.next()) : undefined;
-    if (open !== undefined && open.frame.rows.length === open.done) { this.#commitTo(open, open.done); return this.#actor.soon(); }
-    if (due === undefined && this.#intake.position.at >= this.#inFlightTo) {
-      this.#cleared = true;
-      tries.calm();
-      return this.#actor.soon();
-    }
-    const item: Item | undefined = due ?? (open === undefined ? undefined : { kind: "row", open, index: open.done });
-    if (item === undefined) return;
-    this.#leave = () => {};
-    void env.oneByOne.enter().then((leave) => {
-      if (this.#actor.signal.aborted) return leave();
-      this.#leave = leave;
-      const id = this.idOf(item);
-      if (tries.of(id) >= this.#plan.poison.after) return this.#tryOne(item);
-      this.#actor.attempt(id, () => this.#tryOne(item));
-      this.#actor.pump();
-    });
-  }
-
-  #tryOne(item: Item): void {
+  /** Handles it; calls when its handler is done, whatever came of it. */
+  handleAlone(item: Item, then: () => void): void {
     this.#handle(item);
-    void this.#actor.whenCommitted().then(() => {
-      this.#leave?.();
-      this.#leave = undefined;
-      this.#actor.soon();
-    });
-    this.#actor.soon();
+    if (this.#busy === undefined) then();
+    else this.#settled = then;
   }
 
   // ── what the actor asks
@@ -397,7 +372,7 @@ export class Processor implements Behaviour {
 
   drain(): Promise<void> {
     this.#draining = true;
-    if (this.#ahead !== undefined) this.#takeBack(this.#ahead, { kind: "row", open: { given: 0 } as OpenFrame, index: 0 });
+    if (this.#ahead !== undefined) this.#takeBack(this.#ahead);
     if (this.#busy === undefined) return Promise.resolve();
     return new Promise((done) => { this.#drained = done; });
   }
@@ -409,32 +384,8 @@ export class Processor implements Behaviour {
   async close(): Promise<void> {
     this.#token++;
     this.#drained?.();
-    this.#leave?.();
+    this.#oneByOne?.close();
     this.#ahead?.abort();
     await this.#intake.close();
-  }
-
-  // ── words for events
-
-  /** The same words for the same event at each try. */
-  idOf(item: Item): string {
-    if (item.kind === "row") return eventId(item.open.frame, item.index);
-    if (item.kind === "waiting") return item.entry.id;
-    if (item.kind === "timer") return `timer ${item.timer.operator} ${JSON.stringify(item.timer.key)} ${item.timer.name} ${item.timer.time}`;
-    const [from, generation, , n, , row] = item.entry.event;
-    return `${from}@${generation}.${n}.${row[0]}`;
-  }
-
-  #heldOf(item: Exclude<Item, { kind: "timer" }>): HeldEvent {
-    return item.kind === "row" ? heldOf(item.open.frame, item.open.frame.rows[item.index] as Row) : item.entry.event;
-  }
-
-  infoOf(frame: Frame, row: Row): EventInfo {
-    return rowInfo(frame.from, frame.generation, frame.n, row, row[3]?.[1] == null ? null : (frame.types[row[3][1]] ?? null));
-  }
-
-  #timerInfo({ key, name, time }: DueTimer): EventInfo {
-    const { address, generation } = this.#actor;
-    return { id: `${address}@${generation}.timer.${time}.${name}.${String(key)}`, type: "timer", time, key, source: address };
   }
 }

@@ -8,7 +8,7 @@ import type { Batch, Written } from "../flow/sink.ts";
 import type { Body, CommitRecord, HeldEvent } from "../journal/record.ts";
 import type { Actor } from "./actor.ts";
 import type { Behaviour } from "./behaviour.ts";
-import { heldInfo, heldOf, rowInfo, spread } from "./event-info.ts";
+import { heldInfo, heldOf, rowInfo, spread, typeOf } from "./event-info.ts";
 import { exitOf } from "./exit.ts";
 import { fateOf } from "./failure.ts";
 import type { HeldEntry } from "./held.ts";
@@ -151,8 +151,7 @@ export class SinkWriter implements Behaviour {
         const row = frame.rows[i] as Row;
         if (inOrder) held.add(heldOf(frame, row));
         else {
-          const type = row[3]?.[1];
-          this.#gathered.push(new Received(rowData(row, frame.shapes), row[1], () => rowInfo(frame.from, frame.generation, frame.n, row, type == null ? null : (frame.types[type] ?? null))));
+          this.#gathered.push(new Received(rowData(row, frame.shapes), row[1], () => rowInfo(frame.from, frame.generation, frame.n, row, typeOf(frame, row))));
         }
         changes.keep();
         this.#actor.events++;

@@ -54,6 +54,8 @@ export class WaitingEvents {
   readonly #byId = new Map<string, WaitingEntry>();
   readonly #byKey = new Map<Key, WaitingEntry[]>();
   #places = 0;
+  /** Kept until something is added or goes: it is asked for with every event. */
+  #earliest: number | undefined;
 
   constructor(changes: Changes) {
     this.#changes = changes;
@@ -65,9 +67,11 @@ export class WaitingEvents {
 
   /** Least time of the events that wait: the actor's own watermark stays below it. */
   get earliest(): number {
-    let earliest = Infinity;
-    for (const entry of this.#byId.values()) earliest = Math.min(earliest, entry.time);
-    return earliest;
+    if (this.#earliest === undefined) {
+      this.#earliest = Infinity;
+      for (const entry of this.#byId.values()) this.#earliest = Math.min(this.#earliest, entry.time);
+    }
+    return this.#earliest;
   }
 
   /** Whether an event of this key must queue behind one that waits. */
@@ -113,6 +117,7 @@ export class WaitingEvents {
   }
 
   #insert(entry: WaitingEntry): void {
+    this.#earliest = undefined;
     this.#byId.set(entry.id, entry);
     if (entry.key === null) return;
     const queue = this.#byKey.get(entry.key);
@@ -124,6 +129,7 @@ export class WaitingEvents {
   }
 
   #remove(entry: WaitingEntry): void {
+    this.#earliest = undefined;
     this.#byId.delete(entry.id);
     const queue = entry.key === null ? undefined : this.#byKey.get(entry.key);
     if (queue === undefined) return;

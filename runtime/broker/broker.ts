@@ -20,6 +20,8 @@ export interface BrokerStream {
   /**
    * Appends. Calls go onto the wire in the order of the calls, also when none is awaited. With `expected`: only if the
    * sequence of the last message of this subject is `expected` (0: none). Never rejects; settles within `timeoutMs` (700).
+   * `data` must stay as it is until then. A read may overtake an append that was called before it and has not settled.
+   * @throws TOO_LARGE above `maxPayload`, at the call: split before.
    */
   append(data: Uint8Array, expected?: number, timeoutMs?: number): Promise<Appended>;
   /** The last message of the subject, read from the leader (never direct get). Rejects with UNREACHABLE when the broker cannot be asked, STREAM_MISSING when there is no stream. */
@@ -36,7 +38,7 @@ export interface BrokerStream {
    * message given + 1.
    */
   follow(from: number): Subscription;
-  /** Removes everything before sequence `before` (exclusive), from the front. Rejects like `last`. */
+  /** Removes everything before sequence `before` (exclusive), from the front; changes no number, also beyond the end. Rejects like `last`. */
   purge(before: number): Promise<void>;
 }
 
@@ -44,7 +46,7 @@ export interface BrokerStream {
 export interface Subscription {
   /** The next message if one is here already. */
   take(): Stored | undefined;
-  /** Puts `call` in place: called, in a later task, whenever messages came into an empty buffer. One listener. */
+  /** Puts `call` in place of the one before: called, later, whenever messages came into an empty buffer, and once if some are there already. */
   onReady(call: () => void): void;
   /** Ends it. Nothing is given after. */
   close(): Promise<void>;
@@ -79,7 +81,7 @@ export interface Broker {
   readonly connected: boolean;
   /** Called on each change: false when the connection is lost (all appends under way become "unknown"), true when it is back. Returns what ends it. */
   onConnection(call: (connected: boolean) => void): () => void;
-  /** Makes a stream that is not there and leaves one that is; rejects with STREAM_CONFLICT where it is made otherwise. */
+  /** Makes a stream that is not there and leaves one that is; rejects with STREAM_CONFLICT where it is made otherwise. A higher `maxMessages` is no conflict: P15 and P32 raise it. */
   create(spec: StreamSpec): Promise<void>;
   /** Names of the streams whose name starts so. */
   list(prefix: string): Promise<readonly string[]>;
@@ -90,7 +92,7 @@ export interface Broker {
   readonly keys: KeyValue;
   /** Answers requests on a plain subject; the reply is what `answer` gives. Returns what ends it. */
   serve(subject: string, answer: (request: Uint8Array) => Promise<Uint8Array>): () => void;
-  /** One request and its answer. Rejects with UNREACHABLE, or NOT_FOUND where nobody listens. */
+  /** One request and its answer. Rejects with UNREACHABLE, NOT_FOUND where nobody listens, or REQUEST_FAILED where `answer` rejected. */
   request(subject: string, data: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
   close(): Promise<void>;
 }

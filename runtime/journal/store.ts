@@ -9,15 +9,16 @@ export interface Store {
   get(key: Uint8Array): Uint8Array | undefined;
   /**
    * All or nothing. Survives a kill of the process once it resolves. Calls are carried out in their order, one at a time.
-   * After a failure every later call fails (JOURNAL_FAILED): close, open again, recover.
+   * After a failure every later call fails (JOURNAL_FAILED): close, open again, recover. What the operations hold must stay as it is until the call settles.
    */
   write(operations: readonly StoreOperation[]): Promise<void>;
   /** Entries with gte <= key < lt in the order of their bytes, as of the call. */
   range(gte: Uint8Array, lt: Uint8Array, options?: { readonly reverse?: boolean; readonly limit?: number }): AsyncIterable<readonly [key: Uint8Array, value: Uint8Array]>;
+  /** Waits for the writes that were called. */
   close(): Promise<void>;
 }
 
-/** Opens the stores of one data folder. Names are relative paths of safe segments. */
+/** Opens the stores of one data folder. Names are relative paths of safe segments (a-z 0-9 -); others reject with JOURNAL_NAME. */
 export interface Stores {
   /** Rejects with JOURNAL_LOCKED while another process has it, JOURNAL_FAILED otherwise. A new one is empty. */
   open(name: string): Promise<Store>;

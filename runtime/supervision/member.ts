@@ -60,6 +60,10 @@ export class Member {
   suspended: string | undefined;
   /** To be stopped by its supervisor's strategy. */
   leaving = false;
+  /** The exit that its supervisor has yet to answer; an order does away with it. */
+  unanswered: Exit | undefined;
+  /** Counts the orders given about it: the newest stands. */
+  orders = 0;
   /** Stopped by order: only an order starts it. */
   held = false;
   /** Started at least once in this life of its supervisor, whatever came of it. */
@@ -103,13 +107,13 @@ export class Member {
   /** A new budget and a new backoff; what people are shown stays. */
   renew(): void {
     this.standing = { ...fresh, restarts: this.standing.restarts };
-    this.suspended = undefined;
-    this.leaving = false;
+    this.forget();
     this.tried = false;
   }
 
   /** Takes back what its supervisor was going to do with it. */
   forget(): void {
+    this.unanswered = undefined;
     this.dueAt = undefined;
     this.suspended = undefined;
     this.leaving = false;
@@ -258,6 +262,7 @@ export class Member {
     if (halt !== undefined) return halt.finish();
     // Whether and when it is started again is decided anew.
     this.dueAt = undefined;
+    this.unanswered = exit;
     this.#owner.exited(this, exit, context, ranMs);
     life.settle?.();
   }

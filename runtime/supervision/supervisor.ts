@@ -128,7 +128,8 @@ export class Supervisor implements Child {
   /** Stops a child that must not go on before a person has looked. @throws MillraceError NOT_RUNNING */
   async park(member: Member, why: Why): Promise<void> {
     await this.#order(member, "park", { class: "order", message: why.message, ...(why.code === undefined ? {} : { code: why.code }) });
-    await this.#hold(member, Infinity);
+    const order = await this.#hold(member, Infinity);
+    if (member.orders !== order) return;
     member.move({ type: "park", why });
     member.held = false;
   }
@@ -142,6 +143,7 @@ export class Supervisor implements Child {
     if (member.alive || state === "ended") throw new MillraceError("NOT_PARKED", member.id, `${member.id} is ${state}`, state === "ended" ? "It is done for this run; start a new run." : "There is nothing to do.");
     await this.#order(member, "start", { class: "order", message: "started by order" });
     if (member.alive) return;
+    member.orders++;
     member.held = false;
     member.move({ type: "unpark" });
     if (member.spec.child instanceof Supervisor) member.spec.child.#release();
@@ -161,6 +163,7 @@ export class Supervisor implements Child {
   }
 
   async #handle(member: Member, exit: Exit, context: "start" | "run", ranMs: number | undefined): Promise<void> {
+    if (member.unanswered !== exit) return;
     const { action, delayMs, standing } = judge(member.standing, exit, { kind: this.kind, plan: this.plan, restart: member.restart, now: this.#env.clock.monotonic(), ranMs, random: this.#env.random });
     member.standing = standing;
     if (action === undefined) return this.#advance();
@@ -173,8 +176,8 @@ export class Supervisor implements Child {
       member.last = this.#decide(member, context, reason, action, delayMs, siblings);
       if (!(await this.#env.record(member.last, this.#life.signal))) return;
     }
-    // By order it may have been stopped or parked meanwhile.
-    if (member.settledDown || member.alive) return this.#advance();
+    // An order that came in meanwhile stands.
+    if (member.unanswered !== exit) return this.#advance();
     // Never at once (S2): a child that fails within its start would keep everything else from being heard.
     const due = this.#env.clock.monotonic() + Math.max(1, delayMs ?? 0);
     member.forget();
@@ -233,11 +236,14 @@ export class Supervisor implements Child {
     else for (const member of members) await halt(member);
   }
 
-  async #hold(member: Member, deadlineMs: number): Promise<void> {
+  /** Stops a member and keeps it so. Gives the number of this order: once another is given, that one stands. */
+  async #hold(member: Member, deadlineMs: number): Promise<number> {
+    const order = ++member.orders;
     member.held = true;
     member.forget();
     await member.halt(Math.min(deadlineMs, limitOf(member, this.plan)));
     this.#post(() => this.#advance());
+    return order;
   }
 
   /** What is parked below is to be started with this one; what is fenced belongs to another owner, what was stopped by order stays so. */

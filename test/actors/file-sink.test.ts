@@ -46,6 +46,19 @@ test("a flow without events leaves an empty file, and not the one of an earlier 
   assert.equal(await readdir(folder.path), ["out.txt"]);
 });
 
+test("a flow without events leaves nothing of a run that was given up", async () => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, "out.txt");
+  {
+    await using before = await session(text.sink(path), { generation: "oldrun00-1" });
+    await before.write(batch(1, "old"));
+  }
+  await using sink = await session(text.sink(path));
+  await sink.finish?.();
+  assert.is(await content(path), "");
+  assert.equal(await readdir(folder.path), ["out.txt"]);
+});
+
 test("what an earlier run left is there until the first batch of the next one is", async () => {
   await using folder = await temporaryFolder();
   const path = join(folder.path, "out.txt");

@@ -1,4 +1,5 @@
 // Whoever pauses between two operations on the file system, for however long: the result is whole (P28, F3).
+// test deadline: 300 s
 import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
@@ -98,7 +99,7 @@ async function zombie(pending: Pending, path: string, at: number) {
   // What a zombie is told in the end is its own affair.
   const late = pending.call(sink, pause.files, path, generation).catch(() => {}).then(() => sink?.close?.());
   const reached = await Promise.race([pause.reached.then(() => true), late.then(() => false)]);
-  return { reached, goOn: () => (pause.letOn(), late) };
+  return { reached, goOn: () => { pause.letOn(); return late; } };
 }
 
 async function isWhole(path: string, of: string, about: string): Promise<void> {
@@ -122,25 +123,9 @@ for (const [there, before] of Object.entries(earlier)) {
           await isWhole(path, winner, `${successors} over, before operation ${at}`);
           await paused.goOn();
           await isWhole(path, winner, `${successors} over, after operation ${at}`);
-        }
-      }
-    });
-
-    test(`over ${there}: a zombie with ${pending.what} that does it between any two operations of the run or the next one does no harm`, async () => {
-      for (const successor of [generation, next]) {
-        for (let at = 0, reached = true; reached; at++) {
-          await using folder = await temporaryFolder();
-          const path = join(folder.path, "out.txt");
-          await before(path);
-          const late = await zombie(pending, path, 0);
-          const pause = pausing(at);
-          pause.begin();
-          const work = life(pause.files, path, successor, successor === generation ? pending.known : 0, "end");
-          reached = await Promise.race([pause.reached.then(() => true), work.then(() => false)]);
-          await late.goOn();
-          pause.letOn();
-          await work;
-          await isWhole(path, successor, `${successor}, the zombie came at ${at}`);
+          // As after a crash before the end was recorded.
+          if (successors === "same") await life(quick, path, generation, 2, "end");
+          await isWhole(path, winner, `${successors} over, again after operation ${at}`);
         }
       }
     });
@@ -172,6 +157,30 @@ for (const [there, before] of Object.entries(earlier)) {
         await isWhole(path, next, `given up at ${at}`);
         assert.equal(await fs.readdir(folder.path), ["out.txt"], `given up at ${at}`);
         await gone.goOn();
+      }
+    });
+  }
+}
+
+for (const pending of [write(1), write(2), finish]) {
+  for (const [whose, successor] of [["its own run", generation], ["the next run", next]] as const) {
+    test(`a zombie with ${pending.what} that pauses anywhere in it, and goes on anywhere in the work of ${whose}, does no harm`, async () => {
+      for (let at = 0, reached = true; reached; at++) {
+        for (let then = 0, also = true; also; then++) {
+          await using folder = await temporaryFolder();
+          const path = join(folder.path, "out.txt");
+          await earlier["a result"](path);
+          const paused = await zombie(pending, path, at);
+          ({ reached } = paused);
+          const pause = pausing(then);
+          pause.begin();
+          const work = life(pause.files, path, successor, successor === generation ? pending.known : 0, "end");
+          also = await Promise.race([pause.reached.then(() => true), work.then(() => false)]);
+          await paused.goOn();
+          pause.letOn();
+          await work;
+          await isWhole(path, successor, `zombie at ${at}, owner at ${then}`);
+        }
       }
     });
   }

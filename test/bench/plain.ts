@@ -78,6 +78,7 @@ export const plain: Contender = async ({ server, events: count }: Run) => {
 export async function makeStreams(connection: NatsConnection): Promise<void> {
   const manager = await connection.jetstreamManager();
   for (const name of ["IN", "OUT"]) {
+    await manager.streams.delete(name).catch(() => {});
     await manager.streams.add({ name, subjects: [`${name.toLowerCase()}.>`] });
     await manager.consumers.add(name, { durable_name: "d", ack_policy: AckPolicy.Explicit, max_ack_pending: 5_000 });
   }

@@ -216,6 +216,40 @@ export function brokerContract(name: string, make: () => Promise<BrokerFixture>)
     assert.equal(await read(1, 402), [400, 401, 402]);
   });
 
+  test("a read that cannot go on rejects, and what it gave before has no hole", async () => {
+    await using fixture = await withStream();
+    const { stream } = fixture;
+    for (let done = 0; done < 3_000; done += 500) await Promise.all(Array.from({ length: 500 }, (_, i) => stream.append(text(`m${done + i + 1}`))));
+    let last = 0;
+    const failed = await rejection((async () => {
+      for await (const message of stream.read(1, 3_000)) {
+        assert.is(message.seq, last + 1);
+        last = message.seq;
+        if (last === 100) {
+          await fixture.cut();
+          await connection(fixture.broker, false);
+        }
+      }
+    })());
+    assert.is(failed.code, "UNREACHABLE");
+    assert.ok(last >= 100);
+  });
+
+  test("a pattern reads and follows all the subjects that it covers", async () => {
+    await using fixture = await make();
+    await fixture.broker.create(spec("mr.dead.f.>", { name: "mr_dead_f" }));
+    for (const [i, name] of ["a.0", "b.0", "a.1", "b.1"].entries()) assert.is(await fixture.broker.stream("mr_dead_f", `mr.dead.f.${name}`).append(text(name)), i + 1);
+    const all = fixture.broker.stream("mr_dead_f", "mr.dead.f.>");
+    const some = fixture.broker.stream("mr_dead_f", "mr.dead.f.a.*");
+    assert.equal([(await all.last())?.seq, (await some.last())?.seq], [4, 3]);
+    const seen: unknown[] = [];
+    for await (const message of some.read(1, 10)) seen.push(brief(message));
+    assert.equal(seen, [[1, "a.0"], [3, "a.1"]]);
+    const follow = some.follow(1);
+    assert.equal(await take(follow, 2), [[1, "a.0"], [3, "a.1"]]);
+    await follow.close();
+  });
+
   test("a read can be left early", async () => {
     await using fixture = await withStream();
     await Promise.all(Array.from({ length: 100 }, (_, i) => fixture.stream.append(text(`m${i + 1}`))));

@@ -2,7 +2,7 @@
 // ended with it. A server that a killed node left behind is ended here at the next start; its streams are on disk.
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -76,8 +76,9 @@ export async function startEmbedded(options: EmbeddedOptions = {}): Promise<Embe
   }
 }
 
-/** How another process on this machine reaches the embedded server of a data folder; `undefined` where none was left running. */
+/** How another process on this machine reaches the embedded server of a data folder; `undefined` where none runs. */
 export async function readConnection(dataDir: string): Promise<(Credentials & { readonly servers: string }) | undefined> {
+  if ((await runningServer(join(await realpath(dataDir).catch(() => dataDir), "nats"))) === undefined) return undefined;
   const text = await readFile(connectionPath(dataDir), "utf8").catch(() => undefined);
   return text === undefined ? undefined : (JSON.parse(text) as Credentials & { servers: string });
 }
@@ -99,12 +100,17 @@ function projectConf(): string {
   }
 }
 
-/** The lock is ours, so no node is left that needs this server. Its pid may be another's by now: only a process that was started with our configuration is ended. */
-async function endOrphan(folder: string, say: (line: string) => void): Promise<void> {
+/** Pid of the server that runs on a folder. The pid in its file may be another's by now: only a process that was started with this folder's configuration counts. */
+async function runningServer(folder: string): Promise<number | undefined> {
   const pid = Number(await readFile(pidPath(folder), "utf8").catch(() => ""));
-  if (!Number.isSafeInteger(pid) || pid <= 1) return;
-  const isOurs = async () => (await commandOf(pid))?.some((part) => part.includes(confPath(folder))) === true;
-  if (!(await isOurs())) return;
+  if (!Number.isSafeInteger(pid) || pid <= 1) return undefined;
+  return (await commandOf(pid))?.some((part) => part.includes(confPath(folder))) === true ? pid : undefined;
+}
+
+/** The lock is ours, so no node is left that needs this server. */
+async function endOrphan(folder: string, say: (line: string) => void): Promise<void> {
+  const pid = await runningServer(folder);
+  if (pid === undefined) return;
   const start = await startOf(pid);
   say(`Ending the nats-server ${pid} that a killed run left behind ...`);
   const kill = (signal: NodeJS.Signals) => {

@@ -1,5 +1,5 @@
 // Fetches a nats-server into the cache, from the first source that has one. Used by the set-up, and by a node that embeds its server.
-import { mkdir, mkdtemp, rename, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { asError, MillraceError } from "../../event/errors.ts";
 import { fromDebian, type DebianArchive } from "./debian-archive.ts";
@@ -70,8 +70,9 @@ export async function obtain(options: ObtainOptions = {}, search: Search = { pas
   throw new MillraceError(
     "NATS_SERVER_MISSING",
     "nats-server",
-    `there is no nats-server of the range ${series ?? testedRangeText} on this machine, and none could be fetched${tried.map((line) => `\n  - ${line}`).join("")}\n`,
+    `there is no nats-server of the range ${series ?? testedRangeText} on this machine, and none could be fetched`,
     [
+      ...(tried.length === 0 ? [] : ["Tried:", ...tried.map((line) => `  - ${line}`)]),
       "Do one of these:",
       "  - connect to a server that runs: --nats nats://host:4222, or MILLRACE_NATS",
       "  - name a binary: MILLRACE_NATS_SERVER=/path/to/nats-server",
@@ -114,7 +115,6 @@ async function keep(unpacked: string, env: Environment): Promise<NatsServerBinar
   await mkdir(dirname(path), { recursive: true });
   // Replaces what another start put there meanwhile; one that runs keeps its file.
   await rename(unpacked, path);
-  await stat(path);
   return { path, version: looked.version };
 }
 

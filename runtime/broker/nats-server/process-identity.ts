@@ -8,7 +8,7 @@ const psTimeoutMs = 5_000;
 /** When the process of a pid began, as a text to compare; `undefined` where there is none (or only its remains, not yet collected). */
 export async function startOf(pid: number): Promise<string | undefined> {
   if (process.platform !== "linux") {
-    const [state, ...began] = ((await ps(pid, "state=,lstart=")) ?? "").trim().split(/\s+/);
+    const [state, ...began] = ((await ps(pid, "state=", "lstart=")) ?? "").trim().split(/\s+/);
     return state === undefined || state === "" || state.startsWith("Z") ? undefined : began.join(" ");
   }
   const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
@@ -34,8 +34,8 @@ export async function pidSpace(): Promise<string> {
   return `${hostname()} ${await readlink("/proc/self/ns/pid").catch(() => "")}`.trim();
 }
 
-function ps(pid: number, columns: string): Promise<string | undefined> {
+function ps(pid: number, ...columns: readonly string[]): Promise<string | undefined> {
   return new Promise((resolve) => {
-    execFile("ps", ["-ww", "-o", columns, "-p", String(pid)], { timeout: psTimeoutMs, env: { ...process.env, LC_ALL: "C" } }, (error, stdout) => resolve(error === null ? stdout : undefined));
+    execFile("ps", ["-ww", ...columns.flatMap((column) => ["-o", column]), "-p", String(pid)], { timeout: psTimeoutMs, env: { ...process.env, LC_ALL: "C" } }, (error, stdout) => resolve(error === null ? stdout : undefined));
   });
 }

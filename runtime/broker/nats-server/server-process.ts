@@ -56,6 +56,8 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
   // A file, not a pipe: a server that writes into the pipe of a dead node is ended by it in the middle of its work.
   const output = await open(join(folder, "server.out"), "w");
   let child: ChildProcess;
+  let exited: Promise<string>;
+  let ended: string | undefined;
   try {
     const [command, ...args] = [...(await endingWithParent()), binary.path, "-c", confPath(folder)];
     // A session of its own: Ctrl-C is for the node, which drains first and then stops its server.
@@ -64,16 +66,13 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
       stdio: ["ignore", output.fd, output.fd],
       env: { ...process.env, MILLRACE_NATS_USER: credentials.user, MILLRACE_NATS_PASSWORD: credentials.pass },
     });
+    // Before anything is awaited: a server that ends at once has no second exit.
+    exited = exitOf(child);
+    void exited.then((how) => (ended = how));
+    endWithProcess(child, exited);
   } finally {
     await output.close();
   }
-  const exited = new Promise<string>((resolve) => {
-    child.once("error", (error) => resolve(error.message));
-    child.once("exit", (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`));
-  });
-  endWithProcess(child, exited);
-  let ended: string | undefined;
-  void exited.then((how) => (ended = how));
   const stop = () => end(child, exited);
   const deadline = performance.now() + options.startTimeoutMs;
   for (;;) {
@@ -88,6 +87,13 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
     }
     await delay(pollMs);
   }
+}
+
+function exitOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.once("error", (error) => resolve(error.message));
+    child.once("exit", (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`));
+  });
 }
 
 /** The project's configuration with the values of this run. */

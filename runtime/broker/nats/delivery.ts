@@ -46,10 +46,11 @@ export type Notice =
 export function parseNotice(message: Message): Notice {
   const { headers } = message;
   if (headers?.code === 100) return { kind: "heartbeat", delivered: Number(headers.get("Nats-Last-Consumer")) || 0 };
-  // 408: it ran out of time; 409 with a size: the next message does not fit into what was asked for. Both tell what is left.
-  const messages = headers?.get("Nats-Pending-Messages");
-  if ((headers?.code === 408 || headers?.code === 409) && messages) {
-    return { kind: "ended", messages: Number(messages) || 0, bytes: Number(headers.get("Nats-Pending-Bytes")) || 0, isTooSmall: headers.code === 409 };
+  // 408: it ran out of time; 409 "Message Size Exceeds MaxBytes": the next message does not fit. Both tell what is left; what tells that
+  // the consumer is gone from where it was does not always.
+  const left = headers?.get("Nats-Pending-Messages");
+  if (headers && left && (headers.code === 408 || headers.code === 409) && !/leadership|shutdown|deleted/i.test(headers.description)) {
+    return { kind: "ended", messages: Number(left) || 0, bytes: Number(headers.get("Nats-Pending-Bytes")) || 0, isTooSmall: /exceeds/i.test(headers.description) };
   }
   return { kind: "broken" };
 }

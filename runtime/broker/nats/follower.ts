@@ -32,6 +32,8 @@ export interface FollowerParts {
   readonly client: Client;
   readonly api: Api;
   readonly gate: Gate;
+  /** Bytes of the largest message. */
+  readonly maxPayload: number;
   /** It was closed. */
   readonly ended: (follower: Follower) => void;
 }
@@ -52,6 +54,8 @@ export class Follower implements Subscription {
   // The consumer of now. What belongs to an earlier epoch does not count.
   #epoch = 0;
   #consumer: string | undefined;
+  // One of before that could not be deleted for want of a connection.
+  #orphan: string | undefined;
   #inbox = "";
   #unsubscribe: (() => void) | undefined;
   #retry: NodeJS.Timeout | undefined;
@@ -78,7 +82,7 @@ export class Follower implements Subscription {
     this.#subject = subject;
     this.#next = Math.max(1, from);
     // Any one message has room in an empty buffer.
-    this.#byteLimit = Math.max(BUFFER_BYTES, parts.client.server.maxPayload + MESSAGE_OVERHEAD);
+    this.#byteLimit = Math.max(BUFFER_BYTES, parts.maxPayload + MESSAGE_OVERHEAD);
     this.attach();
   }
 
@@ -87,8 +91,9 @@ export class Follower implements Subscription {
     if (message === undefined) return undefined;
     this.#head++;
     this.#bytes -= message.data.length;
-    if (this.#head === this.#buffer.length) {
-      this.#buffer = [];
+    // Also where it never runs empty, what was taken must not be held.
+    if (this.#head === this.#buffer.length || this.#head === BUFFER_MESSAGES) {
+      this.#buffer = this.#buffer.slice(this.#head);
       this.#head = 0;
     }
     this.#ask();
@@ -128,6 +133,8 @@ export class Follower implements Subscription {
         this.#inbox = inbox;
         if (pending === 0) this.#drained();
         this.#ask();
+        if (this.#orphan !== undefined) void this.#delete(this.#orphan);
+        this.#orphan = undefined;
       },
       (thrown) => {
         if (epoch !== this.#epoch) return;
@@ -256,7 +263,9 @@ export class Follower implements Subscription {
     this.isDrained = false;
     const consumer = this.#consumer;
     this.#consumer = undefined;
-    if (consumer !== undefined) await this.#delete(consumer);
+    if (consumer === undefined) return;
+    if (this.#parts.client.connected) await this.#delete(consumer);
+    else this.#orphan = consumer;
   }
 
   #create(epoch: number, consumer: string): Promise<number> {
@@ -266,8 +275,8 @@ export class Follower implements Subscription {
     });
   }
 
-  async #delete(consumer: string): Promise<void> {
-    if (this.#parts.client.connected) await deleteConsumer(this.#parts.api, this.#stream, consumer);
+  #delete(consumer: string): Promise<void> {
+    return deleteConsumer(this.#parts.api, this.#stream, consumer);
   }
 }
 

@@ -22,7 +22,6 @@ export interface ApiMessage {
 
 export interface StreamParts extends FollowerParts {
   readonly appender: Appender;
-  readonly maxPayload: number;
   readonly followed: (follower: Follower) => void;
 }
 

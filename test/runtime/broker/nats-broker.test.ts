@@ -312,6 +312,49 @@ faults("a follower's buffer is bounded: the server holds back what nobody takes"
   await clean(server);
 });
 
+faults("the largest messages pass a follower's buffer among small ones", async () => {
+  const server = await nats();
+  await using broker = await open(server);
+  await broker.create({ name: "mr_a", subject: "mr.a", replicas: 1 });
+  const stream = broker.stream("mr_a", "mr.a");
+  const sizes = [10, broker.maxPayload, broker.maxPayload, 5, 3_000_000, 3_000_000, 3_000_000, broker.maxPayload, 1];
+  for (const size of sizes) await stream.append(new Uint8Array(size).fill(size & 255), undefined, 10_000);
+  const follow = stream.follow(1);
+  const seen: number[] = [];
+  await within(20_000, "all messages", new Promise<void>((resolve) => {
+    const look = () => {
+      for (let message = follow.take(); message; message = follow.take()) seen.push(message.data.length);
+      if (seen.length === sizes.length) resolve();
+    };
+    follow.onReady(look);
+    look();
+  }));
+  assert.equal(seen, sizes);
+  await follow.close();
+  await clean(server);
+});
+
+faults("cut connections leave no consumers behind", async () => {
+  const server = await nats();
+  await using proxy = await startTcpProxy(server.port);
+  await using broker = await open(server, proxy.port);
+  await broker.create({ name: "mr_a", subject: "mr.a", replicas: 1 });
+  const stream = broker.stream("mr_a", "mr.a");
+  const follow = stream.follow(1);
+  await using raw = await connectRaw(server);
+  for (const i of numbers(1, 3)) {
+    await stream.append(text(`${i}`));
+    assert.equal(await take(follow, 1), [[i, `${i}`]]);
+    proxy.cut();
+    await connection(broker, false);
+    proxy.mend();
+    await connection(broker, true);
+    await eventually("one consumer", async () => (await raw.consumers("mr_a")).length === 1);
+  }
+  await follow.close();
+  await clean(server);
+});
+
 faults("a server older than 2.10.23 is refused with the way to get a newer one", async () => {
   for (const version of ["2.9.10", "2.10.22", "1.4.1"]) {
     await using greeter = await startNatsGreeter({ version, jetstream: true });
@@ -346,7 +389,7 @@ faults("a flow of compare-and-set appends over cut connections stays one chain (
   let last = 0;
   const outcomes = new Map<Appended, number>();
   for (const i of numbers(1, 400)) {
-    if (i % 40 === 0) proxy.cut();
+    if (i % 80 === 0) proxy.cut();
     for (;;) {
       const outcome = await stream.append(text(`${i}`), last);
       outcomes.set(typeof outcome === "number" ? "refused" : outcome, 1);

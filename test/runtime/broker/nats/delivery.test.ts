@@ -23,8 +23,8 @@ for (const reply of ["", "_INBOX.x.1", "$JS.ACK.a.b.1.2", "$JS.ACK.a.b.1.x.7.1.0
   });
 }
 
-const notice = (code: number, fields: Record<string, string> = {}) =>
-  parseNotice({ subject: "", data: new Uint8Array(), size: () => 0, headers: { code, description: "", get: (name) => fields[name] ?? "" } });
+const notice = (code: number, fields: Record<string, string> = {}, description = "") =>
+  parseNotice({ subject: "", data: new Uint8Array(), size: () => 0, headers: { code, description, get: (name) => fields[name] ?? "" } });
 
 test("a heartbeat tells the number of the last delivery", () => {
   assert.equal(notice(100, { "Nats-Last-Consumer": "12", "Nats-Last-Stream": "400" }), { kind: "heartbeat", delivered: 12 });
@@ -33,7 +33,9 @@ test("a heartbeat tells the number of the last delivery", () => {
 test("a request that ended tells what is left of it, and whether the next message was too large for it", () => {
   const left = { "Nats-Pending-Messages": "5", "Nats-Pending-Bytes": "776" };
   assert.equal(notice(408, left), { kind: "ended", messages: 5, bytes: 776, isTooSmall: false });
-  assert.equal(notice(409, left), { kind: "ended", messages: 5, bytes: 776, isTooSmall: true });
+  assert.equal(notice(409, left, "Batch Completed"), { kind: "ended", messages: 5, bytes: 776, isTooSmall: false });
+  assert.equal(notice(409, left, "Message Size Exceeds MaxBytes"), { kind: "ended", messages: 5, bytes: 776, isTooSmall: true });
+  assert.equal(notice(409, left, "Server Shutdown"), { kind: "broken" });
 });
 
 for (const code of [400, 404, 408, 409, 423, 503, 0]) {

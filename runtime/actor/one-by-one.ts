@@ -1,0 +1,65 @@
+// Event by event, each behind an attempt record: how an actor whose process died more than once finds the event that kills it
+// (PROTOCOL 9, poison). On one node one event at a time is tried so, that no bystander is counted.
+import type { Actor } from "./actor.ts";
+import { idOf, type Item } from "./item.ts";
+
+export interface Handles {
+  /** What is next; "frame": one without events is past. */
+  next(): Item | "frame" | undefined;
+  handleAlone(item: Item, then: () => void): void;
+}
+
+export class OneByOne {
+  readonly #actor: Actor;
+  readonly #handles: Handles;
+  readonly #after: number;
+  readonly #inFlightTo: number;
+  #trying = false;
+  #leave: (() => void) | undefined;
+
+  /**
+   * @param after tries after which an event is not tried again
+   * @param inFlightTo end of the mailbox when this owner began: past it, the deaths were no event's fault
+   */
+  constructor(actor: Actor, handles: Handles, after: number, inFlightTo: number) {
+    this.#actor = actor;
+    this.#handles = handles;
+    this.#after = after;
+    this.#inFlightTo = inFlightTo;
+  }
+
+  /** Begins with the next event; says whether all that was in flight is past. */
+  work(position: number): boolean {
+    if (this.#trying) return false;
+    const { tries } = this.#actor.memory, item = this.#handles.next();
+    if (item === "frame") { this.#actor.soon(); return false; }
+    if (item === undefined || (item.kind === "row" && position >= this.#inFlightTo)) {
+      if (position < this.#inFlightTo) return false;
+      tries.calm();
+      return true;
+    }
+    this.#trying = true;
+    void this.#actor.env.oneByOne.enter().then((leave) => {
+      if (this.#actor.signal.aborted) return leave();
+      this.#leave = leave;
+      if (tries.of(idOf(item)) >= this.#after) return this.#handle(item);
+      this.#actor.attempt(idOf(item), () => this.#handle(item));
+      this.#actor.pump();
+    });
+    return false;
+  }
+
+  #handle(item: Item): void {
+    this.#handles.handleAlone(item, () => void this.#actor.whenCommitted().then(() => {
+      this.close();
+      this.#trying = false;
+      this.#actor.soon();
+    }));
+    this.#actor.soon();
+  }
+
+  close(): void {
+    this.#leave?.();
+    this.#leave = undefined;
+  }
+}

@@ -1,0 +1,137 @@
+// A flow on this node: its actors as children for its supervisors, what they need, and what is to be known of them.
+import { createHash } from "node:crypto";
+import type { Actor, Counts } from "../actor/actor.ts";
+import { type ActorEnvironment, type ActorEvents, addressOf, type Division, type Turnstile } from "../actor/environment.ts";
+import { createActor } from "../actor/wiring.ts";
+import type { Broker } from "../broker/broker.ts";
+import type { Clock, Random } from "../event/clock.ts";
+import type { Logger } from "../flow/context.ts";
+import { fingerprintOf } from "../flow/fingerprint.ts";
+import type { FlowPlan, StagePlan } from "../flow/plan.ts";
+import type { Stores } from "../journal/store.ts";
+import { ActorChild } from "../supervision/actor-child.ts";
+import type { FlowSupervision } from "../supervision/flow-supervisor.ts";
+import type { FlowRun } from "./run.ts";
+
+/** What all flows of a node share. */
+export interface HostEnvironment {
+  readonly node: string;
+  readonly broker: Broker;
+  readonly stores: Stores;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly soon: (call: () => void) => void;
+  readonly retainMs: number;
+  readonly replicas: 1 | 3;
+  readonly oneByOne: Turnstile;
+}
+
+/** An actor on this node, through all its lives. */
+export class HostedActor {
+  readonly address: string;
+  readonly stage: StagePlan;
+  readonly partition: number;
+  readonly child: ActorChild<Actor>;
+  #recovered = false;
+  #seen: Counts = { in: 0, out: 0, late: 0, deadLetters: 0 };
+
+  constructor(env: ActorEnvironment, stage: StagePlan, partition: number) {
+    this.address = addressOf(env.flow, stage, partition);
+    this.stage = stage;
+    this.partition = partition;
+    this.child = new ActorChild(this.address, env.clock, (events) => createActor(env, stage, partition, this.#watched(events)));
+  }
+
+  /** The newest life, once it has its state back; after its end, too. */
+  get recovered(): Actor | undefined {
+    return this.#recovered ? this.child.actor : undefined;
+  }
+
+  /** As of its newest life; while that recovers, of the one before. */
+  get counts(): Counts {
+    const actor = this.recovered;
+    if (actor !== undefined) this.#seen = actor.counts;
+    return this.#seen;
+  }
+
+  #watched(events: ActorEvents): ActorEvents {
+    // A life that is being recovered knows nothing yet: its cursors and counts would say 0.
+    void this.counts;
+    this.#recovered = false;
+    return {
+      ...events,
+      onState: (state, error) => {
+        if (state === "running.active") this.#recovered = true;
+        events.onState(state, error);
+      },
+    };
+  }
+}
+
+export class HostedFlow {
+  readonly plan: FlowPlan;
+  readonly run: FlowRun;
+  /** By address, in the order of the stages and their partitions. */
+  readonly actors: ReadonlyMap<string, HostedActor>;
+
+  constructor(host: HostEnvironment, plan: FlowPlan, run: FlowRun) {
+    this.plan = plan;
+    this.run = run;
+    const divisions = new Map(run.record.stages.map(({ name, generation, parallelism }): [string, Division] => [name, { generation, count: parallelism }]));
+    const env: ActorEnvironment = {
+      ...host,
+      flow: plan,
+      code: run.record.code,
+      // Only stages of the plan are asked for, and a run is not resumed where one of them is new.
+      division: (stage) => divisions.get(stage) as Division,
+      readerCursor: (reader, input, from, generation) => this.#cursor(reader, input, from, generation),
+    };
+    const actors = new Map<string, HostedActor>();
+    for (const stage of plan.stages) {
+      for (let partition = 0; partition < env.division(stage.name).count; partition++) {
+        const actor = new HostedActor(env, stage, partition);
+        actors.set(actor.address, actor);
+      }
+    }
+    this.actors = actors;
+  }
+
+  get name(): string {
+    return this.plan.name;
+  }
+
+  generationOf(stage: string): string | undefined {
+    return this.run.record.stages.find(({ name }) => name === stage)?.generation;
+  }
+
+  supervision(): FlowSupervision {
+    return { run: this.run.record.token, actors: (stage) => this.#of(stage).map(({ child }) => child) };
+  }
+
+  /** Sums over the actors of a stage. */
+  counts(stage: StagePlan): Counts {
+    const sum = { in: 0, out: 0, late: 0, deadLetters: 0 };
+    for (const { counts } of this.#of(stage)) {
+      sum.in += counts.in;
+      sum.out += counts.out;
+      sum.late += counts.late;
+      sum.deadLetters += counts.deadLetters;
+    }
+    return sum;
+  }
+
+  #of(stage: StagePlan): HostedActor[] {
+    return [...this.actors.values()].filter((actor) => actor.stage === stage);
+  }
+
+  /** P30. A reader that runs has accepted in memory what it is about to commit: that is not less than what it has committed. */
+  #cursor(reader: string, input: number, from: string, generation: string): number | undefined {
+    return this.actors.get(reader)?.recovered?.memory.inbound.channel(input, from, generation)?.seq;
+  }
+}
+
+/** Of a flow that did not come as a bundle only the shape is known: another handler in the same place is not seen. */
+export function codeOfShape(plan: FlowPlan): string {
+  return createHash("sha256").update(JSON.stringify(fingerprintOf(plan))).digest("hex");
+}

@@ -1,0 +1,25 @@
+// What a data folder holds of earlier runs of a flow beside the journals of this one.
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+
+/** The folder of the journals of all flows in a data folder. */
+export function journalsIn(dataDir: string): string {
+  return join(dataDir, "journals");
+}
+
+/** Deletes the journals of a flow but those of one run, whoever left them: also those of runs that the server no longer knows. */
+export async function removeOldJournals(dataDir: string, flow: string, token: string): Promise<void> {
+  const folder = join(journalsIn(dataDir), flow);
+  for (const stage of await entries(folder)) {
+    for (const generation of await entries(join(folder, stage))) {
+      if (!generation.startsWith(`${token}-`)) await rm(join(folder, stage, generation), { recursive: true, force: true, maxRetries: 3 });
+    }
+  }
+}
+
+async function entries(folder: string): Promise<readonly string[]> {
+  return await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return [];
+    throw error;
+  });
+}

@@ -1,0 +1,37 @@
+// What a node writes down: JSON, one object a line, in `millrace.log` of its data folder; warnings also to whoever watches.
+import { existsSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { pino } from "pino";
+import type { Logger } from "../flow/context.ts";
+
+/** At the start of a node a log larger than that becomes `millrace.log.1`, and what that was goes. */
+const largestBytes = 8 * 1024 * 1024;
+
+export interface LogFile extends Logger {
+  readonly path: string;
+  close(): void;
+}
+
+/** `warned`: told of warnings and errors, one line each. */
+export function openLog(dataDir: string, node: string, warned: (line: string) => void): LogFile {
+  mkdirSync(dataDir, { recursive: true });
+  const path = join(dataDir, "millrace.log");
+  if (existsSync(path) && statSync(path).size > largestBytes) renameSync(path, `${path}.1`);
+  // Synchronous: what was said before a crash is there after it. A few lines a minute, never one an event.
+  const destination = pino.destination({ dest: path, sync: true });
+  const logger = pino({ base: { node }, timestamp: pino.stdTimeFunctions.isoTime, level: "debug" }, destination);
+  const write = (level: "debug" | "info" | "warn" | "error") => (message: string, fields: object = {}): void => {
+    logger[level](fields, message);
+    if (level === "warn" || level === "error") warned(lineOf(message, fields));
+  };
+  return { path, debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error"), close: () => destination.end() };
+}
+
+const longest = 400;
+
+/** Message and fields on one line: `suspended: something that it needs is down (actor quakes/report/0, reason disk full)`. */
+function lineOf(message: string, fields: object): string {
+  const told = Object.entries(fields).map(([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`).join(", ");
+  const line = `${message}${told === "" ? "" : ` (${told})`}`.replace(/\s+/g, " ");
+  return line.length <= longest ? line : `${line.slice(0, longest - 1)}…`;
+}

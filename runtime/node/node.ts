@@ -1,0 +1,237 @@
+// A node: takes its data folder, gets to NATS, and hosts flows under its root supervisor until they have ended or it is stopped.
+import { Turnstile } from "../actor/environment.ts";
+import { systemClock, systemRandom, type Clock, type Random } from "../event/clock.ts";
+import { asError, MillraceError } from "../event/errors.ts";
+import type { FlowPlan } from "../flow/plan.ts";
+import type { Decision } from "../supervision/decision.ts";
+import { StoredDecisionLog } from "../supervision/decision-log.ts";
+import { Root } from "../supervision/root.ts";
+import type { TreeNode } from "../supervision/tree.ts";
+import { FlowEnd } from "./flow-end.ts";
+import { codeOfShape, HostedFlow, type HostEnvironment } from "./hosted-flow.ts";
+import { openLog, type LogFile } from "./log-file.ts";
+import { join, leave } from "./membership.ts";
+import { checkNodeOptions, defaultName, type NodeOptions, plansOf } from "./options.ts";
+import { type NodeParts, realParts } from "./parts.ts";
+import { ask, Questions } from "./questions.ts";
+import { FlowRun } from "./run.ts";
+import type { RunChange } from "./run-choice.ts";
+import { Story, storySubject } from "./story.ts";
+
+/** A process that hosts actors under a root supervisor. */
+export interface Node extends AsyncDisposable {
+  readonly name: string;
+  /**
+   * Resolves when all its flows have ended, or when it was stopped. Rejects when an actor or a flow is parked or was left to itself: with
+   * who, why, and what to do; the rest goes on until `stop`.
+   */
+  readonly done: Promise<void>;
+  /** Stops in order: takes nothing new, commits, sends what it owes, each actor within its `shutdown`; what was not finished goes on with the next start. */
+  stop(): Promise<void>;
+}
+
+/** Who watches a node from within its process; the command line. */
+export interface NodeWatch {
+  /** What is going on while a nats-server is fetched or an old one ended, a line a call. */
+  readonly say?: (line: string) => void;
+  /** Warnings, a line each. */
+  readonly warned?: (line: string) => void;
+  /** Asked where something changed since a run was interrupted. */
+  readonly ask?: (change: RunChange) => Promise<"fresh" | "resume" | undefined>;
+  /** Hash of a flow's code, by its name. Default: of its shape alone. */
+  readonly code?: (plan: FlowPlan) => string;
+  /** A flow's plan as it is to run: with what the command line overrides. */
+  readonly plan?: (plan: FlowPlan) => FlowPlan;
+  readonly parts?: (options: NodeOptions) => Promise<NodeParts>;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+const pingMs = 1_000;
+/** At the end NATS may be away: the run is then found as interrupted, which it is. */
+const farewellMs = 3_000;
+const notes = { begun: "a new run", resumed: "the interrupted run is resumed" } as const;
+
+/**
+ * Starts a node. Resolves when its flows' runs are begun or resumed and their actors are being started.
+ * @throws MillraceError OPTION_INVALID, FLOW_EXPECTED, FLOW_TWICE; DATA_FOLDER_BUSY while another node has the folder, DATA_FOLDER_INVALID;
+ *   NATS_SERVER_MISSING and other NATS_…, UNREACHABLE; RUN_CHANGED, FLOW_RUNNING, FLOW_TAKEN, BROKER_WENT_BACK; what a source throws whose
+ *   input is not there
+ */
+export async function startNode(options: NodeOptions = {}, watch: NodeWatch = {}): Promise<RunningNode> {
+  checkNodeOptions(options);
+  const plans = plansOf(options.flows ?? []).map((plan) => watch.plan?.(plan) ?? plan);
+  const { clock = systemClock, random = systemRandom, warned = () => {}, say = () => {} } = watch;
+  const name = options.name ?? defaultName(random), log = openLog(options.dataDir ?? ".millrace", name, warned);
+  let parts: NodeParts | undefined, node: RunningNode | undefined;
+  try {
+    let fault = (error: Error, _final: boolean): void => log.error(error.message);
+    parts = await (watch.parts ?? ((of) => realParts(of, { say, onFault: (error, final) => fault(error, final) })))(options);
+    const host: HostEnvironment = {
+      node: name, broker: parts.access.broker, stores: parts.journals, clock, random, log, soon: (call) => void setImmediate(call),
+      retainMs: parts.access.retainMs, replicas: 1, oneByOne: new Turnstile(),
+    };
+    node = new RunningNode(host, parts, log);
+    fault = (error, final) => node?.broken(error, final);
+    await node.start();
+    for (const plan of plans) {
+      const run = await FlowRun.begin({ ...host, removeOldJournals: parts.removeOldJournals, ask: watch.ask }, plan, watch.code?.(plan) ?? codeOfShape(plan), options.run ?? "continue");
+      log.info(`${plan.name}: ${run.resumed ? notes.resumed : notes.begun}`, { run: run.record.token });
+      node.host(new HostedFlow(host, plan, run));
+    }
+    return node;
+  } catch (error) {
+    log.error(asError(error).message);
+    if (node !== undefined) await node.stop();
+    else await parts?.close().finally(() => log.close());
+    if (parts === undefined) log.close();
+    throw error;
+  }
+}
+
+export class RunningNode implements Node {
+  readonly name: string;
+  readonly parts: NodeParts;
+  readonly clock: Clock;
+  readonly log: LogFile;
+  readonly root: Root;
+  readonly questions: Questions;
+  readonly startedAt: number;
+  readonly done: Promise<void>;
+  readonly #host: HostEnvironment;
+  readonly #flows: { readonly flow: HostedFlow; readonly end: FlowEnd }[] = [];
+  readonly #story: Story;
+  readonly #decisions: StoredDecisionLog;
+  #settle: { readonly resolve: () => void; readonly reject: (error: Error) => void };
+  #endings: (() => void)[] = [];
+  #stopping: Promise<void> | undefined;
+
+  constructor(host: HostEnvironment, parts: NodeParts, log: LogFile) {
+    this.name = host.node;
+    this.parts = parts;
+    this.clock = host.clock;
+    this.log = log;
+    this.#host = host;
+    this.questions = new Questions(this.name);
+    this.startedAt = host.clock.now();
+    this.#story = new Story(host.broker, host.clock);
+    this.#decisions = new StoredDecisionLog(parts.own, "decisions");
+    this.root = new Root(this.name, {
+      clock: host.clock, random: host.random, log: this.#decisions,
+      observer: {
+        onDecision: (decision) => this.#decided(decision),
+        onState: (id, { state }) => void (state === "ended" && this.#flowOf(id)?.end.ended()),
+        onFault: (error, where) => log.warn("the supervision itself has a fault", { where, reason: error.message }),
+      },
+    });
+    this.#settle = { resolve: () => {}, reject: () => {} };
+    this.done = new Promise((resolve, reject) => { this.#settle = { resolve, reject }; });
+    // Who does not look at `done` is not to die of it.
+    this.done.catch(() => {});
+  }
+
+  get flows(): readonly HostedFlow[] {
+    return this.#flows.map(({ flow }) => flow);
+  }
+
+  get stopping(): boolean {
+    return this.#stopping !== undefined;
+  }
+
+  tree(): TreeNode {
+    return this.root.snapshot();
+  }
+
+  async start(): Promise<void> {
+    const { broker } = this.#host;
+    await this.root.start();
+    this.#endings.push(this.questions.serve(broker));
+    this.#endings.push(broker.onConnection((connected) => {
+      if (!connected) return this.log.warn("NATS is away: actors wait, nothing is lost");
+      this.log.info("NATS is back");
+      this.root.retrySuspended();
+      this.#story.send();
+    }));
+    await join(broker.keys, { name: this.name, since: this.startedAt }, async (node) => {
+      try {
+        await ask(broker, node, { what: "ping" }, pingMs);
+        return true;
+      } catch (error) {
+        return error instanceof MillraceError && error.code !== "NOT_FOUND";
+      }
+    });
+  }
+
+  /** Takes a flow; its actors are being started when this returns. */
+  host(flow: HostedFlow): void {
+    const end = new FlowEnd(flow.run, this.clock, this.log, () => this.#look());
+    this.#flows.push({ flow, end });
+    this.root.addFlow(flow.plan, flow.supervision()).catch((error: unknown) => end.failed(asError(error)));
+  }
+
+  /** The embedded server ended. */
+  broken(error: Error, final: boolean): void {
+    this.log.error(error.message);
+    if (final) for (const { end } of this.#flows) end.failed(error);
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #stop(): Promise<void> {
+    const { broker } = this.#host;
+    try {
+      await this.root.stop();
+      await this.#bounded(Promise.all([...this.#flows.map(({ end }) => end.stopped()), leave(broker.keys, this.name)]));
+    } finally {
+      for (const end of this.#endings) end();
+      this.#story.close();
+      await this.#decisions.close().catch((error: unknown) => this.log.warn("the log of decisions did not close", { reason: asError(error).message }));
+      await this.parts.close().catch((error: unknown) => this.log.warn("NATS was not let go of in order", { reason: asError(error).message }));
+      this.log.info("stopped");
+      this.log.close();
+      this.#settle.resolve();
+    }
+  }
+
+  /** Good manners, not safety: NATS may be away. */
+  async #bounded(work: Promise<unknown>): Promise<void> {
+    await new Promise<void>((done) => {
+      const cancel = this.clock.after(farewellMs, done);
+      work.catch((error: unknown) => this.log.debug("a farewell did not arrive", { reason: asError(error).message })).finally(() => { cancel(); done(); });
+    });
+  }
+
+  #flowOf(id: string): { readonly flow: HostedFlow; readonly end: FlowEnd } | undefined {
+    return this.#flows.find(({ flow }) => flow.name === id);
+  }
+
+  #decided(decision: Decision): void {
+    const { offender, reason, action } = decision, name = offender.split("/")[0] as string, hosted = this.#flowOf(name);
+    if (reason.class !== "order") this.log.warn(`${offender}: ${reason.message}: ${decision.decision}`, { class: reason.class, ...(reason.event === undefined ? {} : { event: reason.event }) });
+    if (hosted === undefined) return;
+    const { flow, end } = hosted;
+    this.#story.tell(name, storySubject(name, offender, (stage) => flow.generationOf(stage)), decision);
+    if (action === "park" || action === "yield" || action === "leave") end.failed(whyNot(decision));
+  }
+
+  #look(): void {
+    const ends = this.#flows.map(({ end }) => end), failure = ends.find(({ failure }) => failure !== undefined)?.failure;
+    if (failure !== undefined) this.#settle.reject(failure);
+    else if (ends.every(({ finished }) => finished)) this.#settle.resolve();
+  }
+}
+
+/** The flow cannot come to its end: one of its actors will not go on. */
+function whyNot({ offender, action, reason }: Decision): MillraceError {
+  const again = "start again: the same command goes on where it stopped";
+  if (action === "yield") return new MillraceError("FLOW_TAKEN", offender, `${offender} belongs to another node now`, "Leave it to that one; `millrace tree` shows it.");
+  if (action === "leave") return new MillraceError("ACTOR_LEFT", offender, `${offender} is not restarted, by its restart type: ${reason.message}`, `Make it permanent, or mend the cause; then ${again}.`);
+  return new MillraceError("PARKED", offender, `${offender} is parked: ${reason.message}`, `Do what it says, then ${again}.`);
+}

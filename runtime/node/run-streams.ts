@@ -1,0 +1,78 @@
+// The streams of a run: made before its actors start, deleted when a new run begins (PROTOCOL 2).
+import { deadStream, streamName, subjectsOf } from "../actor/environment.ts";
+import type { Broker, StreamSpec } from "../broker/broker.ts";
+import { MillraceError } from "../event/errors.ts";
+import type { FlowPlan } from "../flow/plan.ts";
+import { bounded } from "./bounded.ts";
+import type { RunRecord } from "./run-record.ts";
+import { storyStream } from "./story.ts";
+
+const atOnce = 32;
+/** A broker that is busy making hundreds of streams may let one time out. */
+const tries = 5;
+/** Above the mailbox's limit, for what only P32 keeps. */
+const retainedFrames = 4_096;
+const dayMs = 86_400_000;
+const keptDays = 30;
+const keptDecisions = 200;
+
+export interface StreamOptions {
+  readonly replicas: 1 | 3;
+  readonly retainMs: number;
+}
+
+/** Every stream of a run, those that all runs of the flow share included; chunk streams are made by their actors. */
+export function streamsOf(plan: FlowPlan, { stages }: RunRecord, { replicas, retainMs }: StreamOptions): readonly StreamSpec[] {
+  const divisions = new Map(stages.map((stage) => [stage.name, stage]));
+  const specs: StreamSpec[] = [
+    { name: deadStream(plan.name), subject: `mr.dead.${plan.name}.>`, maxAgeMs: keptDays * dayMs, replicas },
+    { name: storyStream(plan.name), subject: `mr.story.${plan.name}.>`, maxPerSubject: keptDecisions, maxAgeMs: keptDays * dayMs, replicas },
+  ];
+  for (const stage of plan.stages) {
+    const division = divisions.get(stage.name);
+    if (division === undefined) continue;
+    for (let partition = 0; partition < division.parallelism; partition++) {
+      const subjects = subjectsOf(plan.name, stage.name, division.generation, partition);
+      specs.push({ name: streamName(subjects.log), subject: subjects.log, replicas });
+      if (stage.kind === "source") continue;
+      for (const input of new Set(stage.inputs.map((edge) => edge.input))) {
+        const subject = subjects.mailbox(input), maxMessages = stage.maxFrames + 1 + (retainMs > 0 ? retainedFrames : 0);
+        specs.push({ name: streamName(subject), subject, maxMessages, replicas });
+      }
+    }
+  }
+  return specs;
+}
+
+/** Makes all that are not there. @throws MillraceError UNREACHABLE, STREAM_CONFLICT */
+export async function createStreams(broker: Broker, specs: readonly StreamSpec[]): Promise<void> {
+  await bounded(specs, atOnce, (spec) => patiently(() => broker.create(spec)));
+}
+
+/** Deletes the streams of all actors of a flow but those of one run. @throws MillraceError UNREACHABLE */
+export async function removeOldStreams(broker: Broker, flow: string, token: string): Promise<void> {
+  const names = await patiently(() => broker.list(`mr_actor_${flow}_`));
+  await bounded(names.filter((name) => !name.includes(`_${token}-`)), atOnce, (name) => patiently(() => broker.remove(name)));
+}
+
+/**
+ * A run that goes on needs what it had: a stream that is made anew would be empty where it was not.
+ * @throws MillraceError BROKER_WENT_BACK, UNREACHABLE
+ */
+export async function checkStreams(broker: Broker, flow: string, specs: readonly StreamSpec[]): Promise<void> {
+  const there = new Set(await patiently(() => broker.list("mr_")));
+  const missing = specs.filter(({ name }) => name.startsWith("mr_actor_") && !there.has(name));
+  if (missing.length === 0) return;
+  throw new MillraceError("BROKER_WENT_BACK", flow, `${missing.length} of the streams of the interrupted run are not there, the first is ${missing[0]?.name}`,
+    "Bring the server's store back and start again; or begin a new run with --fresh.");
+}
+
+async function patiently<T>(call: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await call();
+    } catch (error) {
+      if (attempt === tries || !(error instanceof MillraceError) || error.code !== "UNREACHABLE") throw error;
+    }
+  }
+}

@@ -1,0 +1,137 @@
+// Begins or resumes the run of a flow (PROTOCOL 2): decides which, by compare-and-set on its key, then makes ready what its
+// actors need. A crash between any two steps leaves a run that is `preparing`, which the next start replaces.
+import type { Broker } from "../broker/broker.ts";
+import type { Clock, Random } from "../event/clock.ts";
+import { asError, MillraceError } from "../event/errors.ts";
+import { fingerprintOf } from "../flow/fingerprint.ts";
+import type { FlowPlan } from "../flow/plan.ts";
+import { ask } from "./questions.ts";
+import { changedError, choose, type RunChange, type RunMode, type Wanted } from "./run-choice.ts";
+import { type KeptRun, readRun, type RunRecord, type RunState, writeRun } from "./run-record.ts";
+import { checkStreams, createStreams, removeOldStreams, type StreamOptions, streamsOf } from "./run-streams.ts";
+import { newToken } from "./token.ts";
+
+/** The fingerprint of a source must not hold up the start for longer, in ms. */
+const fingerprintMs = 30_000;
+const pingMs = 1_000;
+
+export interface RunEnvironment extends StreamOptions {
+  readonly broker: Broker;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Name of the node. */
+  readonly node: string;
+  /** Deletes the journals of a flow but those of a run. */
+  readonly removeOldJournals: (flow: string, token: string) => Promise<void>;
+  /** Asked where something changed; `undefined`: neither. Default: nobody can be asked. */
+  readonly ask?: ((change: RunChange) => Promise<"fresh" | "resume" | undefined>) | undefined;
+}
+
+/** A run of a flow that this node has. */
+export class FlowRun {
+  readonly #env: RunEnvironment;
+  readonly #flow: string;
+  /** Whether it goes on where an earlier start was interrupted. */
+  readonly resumed: boolean;
+  #kept: KeptRun;
+
+  private constructor(env: RunEnvironment, flow: string, kept: KeptRun, resumed: boolean) {
+    this.#env = env;
+    this.#flow = flow;
+    this.#kept = kept;
+    this.resumed = resumed;
+  }
+
+  get record(): RunRecord {
+    return this.#kept.record;
+  }
+
+  /**
+   * @throws MillraceError RUN_CHANGED, FLOW_RUNNING (another node has it), FLOW_TAKEN (another node was faster), BROKER_WENT_BACK,
+   * INPUT_UNREADABLE or what a source throws where its input is not there, UNREACHABLE, STREAM_CONFLICT
+   */
+  static async begin(env: RunEnvironment, plan: FlowPlan, code: string, mode: RunMode): Promise<FlowRun> {
+    const kept = await readRun(env.broker.keys, plan.name);
+    if (kept !== undefined) await refuseRunning(env, plan.name, kept.record);
+    const wanted: Wanted = { code, inputs: await inputsOf(plan, env.clock), shape: fingerprintOf(plan) };
+    let choice = choose(plan.name, kept?.record, wanted, mode);
+    if (choice.is === "changed") {
+      const answer = await env.ask?.(choice.change);
+      if (answer === undefined || (answer === "resume" && choice.change.obstacles.length > 0)) throw changedError(choice.change, answer ?? mode);
+      choice = { is: answer === "fresh" ? "new" : "resume" };
+    }
+    return choice.is === "resume" && kept !== undefined ? await FlowRun.#resume(env, plan, kept, wanted) : await FlowRun.#fresh(env, plan, kept, wanted);
+  }
+
+  static async #resume(env: RunEnvironment, plan: FlowPlan, kept: KeptRun, wanted: Wanted): Promise<FlowRun> {
+    await checkStreams(env.broker, plan.name, streamsOf(plan, kept.record, env));
+    const run = new FlowRun(env, plan.name, kept, true);
+    await run.#write({ ...kept.record, ...wanted, state: "running", node: env.node });
+    return run;
+  }
+
+  static async #fresh(env: RunEnvironment, plan: FlowPlan, kept: KeptRun | undefined, wanted: Wanted): Promise<FlowRun> {
+    const token = newToken(env.random), { broker } = env;
+    const record: RunRecord = {
+      ...wanted, token, state: "preparing", node: env.node, startedAt: env.clock.now(),
+      stages: plan.stages.map(({ name, parallelism }) => ({ name, generation: `${token}-1`, parallelism })),
+    };
+    const written = await writeRun(broker.keys, plan.name, record, kept?.revision ?? 0);
+    if (written === undefined) throw taken(plan.name);
+    const run = new FlowRun(env, plan.name, written, false);
+    await removeOldStreams(broker, plan.name, token);
+    await env.removeOldJournals(plan.name, token);
+    await createStreams(broker, streamsOf(plan, record, env));
+    await run.#write({ ...record, state: "running" });
+    return run;
+  }
+
+  /** @throws MillraceError FLOW_TAKEN where the key is no longer this node's, UNREACHABLE */
+  async mark(state: RunState): Promise<void> {
+    await this.#write({ ...this.record, state });
+  }
+
+  async #write(record: RunRecord): Promise<void> {
+    const written = await writeRun(this.#env.broker.keys, this.#flow, record, this.#kept.revision);
+    if (written === undefined) throw taken(this.#flow);
+    this.#kept = written;
+  }
+}
+
+const taken = (flow: string): MillraceError => new MillraceError("FLOW_TAKEN", flow, `Another node has just started flow "${flow}"`, "Leave it to that one; `millrace tree` shows it.");
+
+/** One that was killed does not answer. One that is cut off does not, either: its actors are fenced by the claims of this node's. */
+async function refuseRunning({ broker, node }: RunEnvironment, flow: string, record: RunRecord): Promise<void> {
+  if (record.node === node || record.state === "finished" || record.state === "stopped") return;
+  try {
+    await ask(broker, record.node, { what: "ping" }, pingMs);
+  } catch (error) {
+    if (error instanceof MillraceError && ["NOT_FOUND", "UNREACHABLE"].includes(error.code)) return;
+    throw error;
+  }
+  throw new MillraceError("FLOW_RUNNING", flow, `Flow "${flow}" runs on node ${record.node}`, "Stop it there first, or leave it to that node.");
+}
+
+async function inputsOf(plan: FlowPlan, clock: Clock): Promise<RunRecord["inputs"]> {
+  const inputs: { stage: string; fingerprint: string }[] = [];
+  for (const stage of plan.stages) {
+    if (stage.kind !== "source" || stage.source.guarantee !== "replayable" || stage.source.fingerprint === undefined) continue;
+    inputs.push({ stage: stage.name, fingerprint: await fingerprint(`${plan.name}/${stage.name}`, stage.source.fingerprint, clock) });
+  }
+  return inputs;
+}
+
+async function fingerprint(where: string, take: () => Promise<string>, clock: Clock): Promise<string> {
+  let cancel = (): void => {};
+  const late = new Promise<never>((_, reject) => {
+    cancel = clock.after(fingerprintMs, () => reject(new Error(`no answer within ${fingerprintMs} ms`)));
+  });
+  try {
+    return await Promise.race([take(), late]);
+  } catch (thrown) {
+    if (thrown instanceof MillraceError) throw thrown;
+    throw new MillraceError("INPUT_UNREADABLE", where, `What source ${where} reads cannot be looked at: ${asError(thrown).message}`, "See that it is there and can be read, then start again.", { cause: thrown });
+  } finally {
+    cancel();
+  }
+}
