@@ -196,12 +196,26 @@ export function initial(): Lifecycle {
   return { state: "idle", paused: false, why: null };
 }
 
+// The answers by state: they depend on nothing else, and a node with a thousand actors asks often when all of them start.
+const answers = new Map<StateName, ReadonlyMap<string, Answer>>();
+
+function answersIn(state: StateName): ReadonlyMap<string, Answer> {
+  const known = answers.get(state);
+  if (known !== undefined) return known;
+  const found = new Map<string, Answer>();
+  for (const { eventType, meta, description } of getNextTransitions(snapshotOf({ ...initial(), state }))) {
+    // In order of precedence; those that are ignored or refused have no guard, so the first one speaks for all.
+    if (found.has(eventType)) continue;
+    const answer = (meta as { answer?: "ignored" | "refused" } | undefined)?.answer;
+    found.set(eventType, answer === undefined ? { answer: "moves" } : { answer, because: description ?? "" });
+  }
+  answers.set(state, found);
+  return found;
+}
+
 /** What an event would come to, and why. */
-export function ask(at: Lifecycle, event: EventName): Answer {
-  // In order of precedence; those that are ignored or refused have no guard, so the first one speaks for all.
-  const taken = getNextTransitions(snapshotOf(at)).find(({ eventType }) => eventType === event);
-  const answer = taken === undefined ? "refused" : (taken.meta as { answer?: "ignored" | "refused" } | undefined)?.answer;
-  return answer === undefined ? { answer: "moves" } : { answer, because: taken?.description ?? "there is no such event" };
+export function ask({ state }: Pick<Lifecycle, "state">, event: EventName): Answer {
+  return answersIn(state).get(event) ?? { answer: "refused", because: "there is no such event" };
 }
 
 /**

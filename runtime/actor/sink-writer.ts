@@ -2,7 +2,7 @@
 // put together again and written again: same events, same order, same number (P28, models/sink.mjs).
 import { MillraceError } from "../event/errors.ts";
 import type { EventInfo, FlowEvent, Key } from "../event/event.ts";
-import { type Row, rowData } from "../event/frame.ts";
+import { type Frame, type Row, rowData } from "../event/frame.ts";
 import type { SinkPlan } from "../flow/plan.ts";
 import type { Batch, Written } from "../flow/sink.ts";
 import type { Body, CommitRecord, HeldEvent } from "../journal/record.ts";
@@ -23,18 +23,25 @@ const sliceMs = 8;
 class Received implements FlowEvent {
   readonly data: unknown;
   readonly time: number;
-  readonly #describe: () => EventInfo;
+  readonly #frame: Frame | HeldEvent;
+  readonly #row: Row;
 
-  constructor(data: unknown, time: number, describe: () => EventInfo) {
+  constructor(data: unknown, frame: Frame | HeldEvent, row: Row) {
     this.data = data;
-    this.time = time;
-    this.#describe = describe;
+    this.time = row[1];
+    this.#frame = frame;
+    this.#row = row;
   }
 
-  get id(): string { return this.#describe().id; }
-  get type(): string { return this.#describe().type; }
-  get key(): Key { return this.#describe().key as Key; }
-  get source(): string { return this.#describe().source; }
+  get #info(): EventInfo {
+    const frame = this.#frame;
+    return "rows" in frame ? rowInfo(frame.from, frame.generation, frame.n, this.#row, typeOf(frame, this.#row)) : heldInfo(frame);
+  }
+
+  get id(): string { return this.#info.id; }
+  get type(): string { return this.#info.type; }
+  get key(): Key { return this.#info.key as Key; }
+  get source(): string { return this.#info.source; }
 }
 
 interface Session {
@@ -151,7 +158,7 @@ export class SinkWriter implements Behaviour {
         const row = frame.rows[i] as Row;
         if (inOrder) held.add(heldOf(frame, row));
         else {
-          this.#gathered.push(new Received(rowData(row, frame.shapes), row[1], () => rowInfo(frame.from, frame.generation, frame.n, row, typeOf(frame, row))));
+          this.#gathered.push(new Received(rowData(row, frame.shapes), frame, row));
         }
         changes.keep();
         this.#actor.events++;
@@ -279,5 +286,5 @@ export class SinkWriter implements Behaviour {
 
 function received(event: HeldEvent): Received {
   const row = event[5];
-  return new Received(rowData(row, event[6] === null ? [] : spread(row, event[6])), row[1], () => heldInfo(event));
+  return new Received(rowData(row, event[6] === null ? [] : spread(row, event[6])), event, row);
 }

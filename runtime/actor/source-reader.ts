@@ -1,9 +1,10 @@
 // The behaviour of a source: reads its splits from their positions, and commits positions and events in one record (P26).
 import { asError, MillraceError } from "../event/errors.ts";
-import { instant, isKey, type Key } from "../event/event.ts";
+import { instant, isKey } from "../event/event.ts";
 import { fnv1a32 } from "../event/partition.ts";
 import type { SourcePlan } from "../flow/plan.ts";
 import type { PullSource, Reading, SourceContext } from "../flow/source.ts";
+import { isPromise } from "../flow/display.ts";
 import type { Body, CommitRecord } from "../journal/record.ts";
 import type { Actor } from "./actor.ts";
 import type { Behaviour } from "./behaviour.ts";
@@ -16,16 +17,8 @@ const sliceMs = 8;
 
 type Positioned = Reading<unknown> & { readonly position: unknown };
 
-/** An event that is read and checked, or what makes it a dead letter. */
-interface Ready {
-  readonly position: unknown;
-  readonly data: unknown;
-  readonly time: number;
-  readonly key: Key | undefined;
-  readonly id: string | null;
-  readonly type: string | undefined;
-  readonly refused: { readonly code: string; readonly error: Error } | undefined;
-}
+/** What a schema made of a batch, event by event. */
+type Validated = readonly { readonly value: unknown; readonly refused: Error | undefined }[];
 
 class Split {
   readonly name: string;
@@ -35,7 +28,9 @@ class Split {
   watermark = -Infinity;
   moved = false;
   events: AsyncIterator<unknown> | undefined;
-  ready: readonly Ready[] = [];
+  batch: readonly Positioned[] = [];
+  /** Where there is a schema. */
+  validated: Validated | undefined;
   next = 0;
   asking = false;
   /** Since when it waits for its next event, monotonic ms. */
@@ -109,7 +104,7 @@ export class SourceReader implements Behaviour {
       if (this.#actor.full) return;
       if (clock.monotonic() >= until) return this.#actor.soon();
       this.#take(split, until);
-      if (split.next === split.ready.length && !split.ended && !split.asking) void this.#ask(split);
+      if (split.next === split.batch.length && !split.ended && !split.asking) void this.#ask(split);
       else if (split.asking) this.#idle(split);
     }
     if (this.#source.ends !== true && this.#source.splits !== undefined && clock.now() >= this.#splitsAt) {
@@ -122,26 +117,44 @@ export class SourceReader implements Behaviour {
     const { emitter, env } = this.#actor, { changes } = this.#actor.memory, { outOfOrder } = this.#plan;
     for (const { raw, error } of split.letters.splice(0)) this.#deadLetter("UNREADABLE", error, raw);
     let { next } = split;
-    for (; next < split.ready.length; next++) {
+    const { batch, validated } = split;
+    for (; next < batch.length; next++) {
       if ((next & 63) === 63 && (this.#actor.full || env.clock.monotonic() >= until)) break;
-      const event = split.ready[next] as Ready;
+      const reading = batch[next] as Positioned, checked = validated?.[next];
       emitter.save();
-      if (event.refused !== undefined) this.#deadLetter(event.refused.code, event.refused.error, event.data);
-      else try {
-        emitter.emit("", event.data, event.time, event.key, event.type, event.id);
-        if (outOfOrder !== "any" && event.time - outOfOrder - 1 > split.watermark) split.watermark = event.time - outOfOrder - 1;
-      } catch (error) {
-        emitter.revert();
-        const fate = fateOf(error, 1);
-        this.#deadLetter(fate.is === "dead letter" ? fate.code : "KEY_INVALID", asError(error), event.data);
+      if (checked?.refused !== undefined) this.#deadLetter("SCHEMA", checked.refused, reading.data);
+      else {
+        const data = checked === undefined ? reading.data : checked.value;
+        try {
+          const time = this.#timeOf(reading, data);
+          emitter.emit("", data, time, reading.key, reading.type ?? this.#plan.type, reading.id ?? null);
+          if (outOfOrder !== "any" && time - outOfOrder - 1 > split.watermark) split.watermark = time - outOfOrder - 1;
+        } catch (error) {
+          emitter.revert();
+          const fate = fateOf(error, 1);
+          this.#deadLetter(fate.is === "dead letter" ? fate.code : "KEY_INVALID", asError(error), data);
+        }
       }
       changes.keep();
-      split.position = event.position;
+      split.position = reading.position;
       split.moved = true;
       this.#actor.taken++;
       this.#actor.events++;
     }
     split.next = next;
+  }
+
+  /** @throws MillraceError TIME_INVALID, KEY_INVALID; what user functions throw is about this one event, too. */
+  #timeOf(reading: Positioned, data: unknown): number {
+    const { time: timeOf } = this.#plan, { key } = reading;
+    if (key !== undefined && !isKey(key)) throw new MillraceError("KEY_INVALID", this.#actor.address, `The key of an event is ${String(key).slice(0, 80)}`, "A key is a text of at most 512 bytes or a safe integer.");
+    let given: unknown = reading.time, why: unknown;
+    if (timeOf !== undefined) try { given = timeOf(data); } catch (error) { why = error; }
+    if (given === undefined && timeOf === undefined) return this.#actor.env.clock.now();
+    const time = why === undefined ? instant(given) : undefined;
+    if (time !== undefined) return time;
+    const found = why === undefined ? `is ${String(given).slice(0, 80)}` : `cannot be read: ${asError(why).message}`;
+    throw new MillraceError("TIME_INVALID", this.#actor.address, `The time of an event ${found}`, "Give ms since the epoch, a Date or ISO 8601 with a zone.");
   }
 
   #deadLetter(code: string, error: Error, raw: unknown): void {
@@ -160,19 +173,21 @@ export class SourceReader implements Behaviour {
       split.events ??= this.#source.read(split.position, this.#context(split))[Symbol.asyncIterator]();
       const { done, value } = await split.events.next();
       if (this.#stop.signal.aborted) return;
-      split.asking = false;
       split.waitsSince = Infinity;
       this.#suspensions = 0;
       if (done === true) {
         split.ended = true;
         split.moved = true;
         split.watermark = Infinity;
-        split.ready = [];
+        split.batch = [];
+        split.validated = undefined;
       } else {
-        const batch = (Array.isArray(value) ? value : [value]) as readonly Positioned[], ready = this.#prepare(batch);
-        split.ready = ready instanceof Promise ? await ready : ready;
+        const batch = (Array.isArray(value) ? value : [value]) as readonly Positioned[], checked = this.#validate(batch);
+        split.validated = await checked;
+        split.batch = batch;
       }
       split.next = 0;
+      split.asking = false;
       this.#actor.pump();
     } catch (error) {
       split.asking = false;
@@ -187,34 +202,14 @@ export class SourceReader implements Behaviour {
     return { actor: address, split: split.name, signal: this.#stop.signal, log: env.log, deadLetter: (raw, error) => { split.letters.push({ raw, error }); } };
   }
 
-  #prepare(batch: readonly Positioned[]): readonly Ready[] | Promise<readonly Ready[]> {
+  #validate(batch: readonly Positioned[]): Validated | Promise<Validated> | undefined {
     const { schema } = this.#plan;
-    if (schema === undefined) return batch.map((reading) => this.#check(reading, reading.data));
-    const results = batch.map((reading) => {
-      const result = schema["~standard"].validate(reading.data);
-      return result instanceof Promise ? result.then((value: unknown) => this.#validated(reading, value)) : this.#validated(reading, result);
+    if (schema === undefined) return undefined;
+    const results = batch.map(({ data }) => {
+      const result = schema["~standard"].validate(data);
+      return isPromise(result) ? Promise.resolve(result).then(validated) : validated(result);
     });
-    return results.some((result) => result instanceof Promise) ? Promise.all(results) : (results as Ready[]);
-  }
-
-  #validated(reading: Positioned, result: unknown): Ready {
-    const { issues, value } = result as { readonly issues?: readonly { readonly message: string; readonly path?: readonly unknown[] }[]; readonly value: unknown };
-    if (issues === undefined) return this.#check(reading, value);
-    const words = issues.slice(0, 4).map(({ message, path }) => (path === undefined || path.length === 0 ? message : `${path.map((part) => String((part as { key?: unknown }).key ?? part)).join(".")}: ${message}`));
-    return refused(reading, "SCHEMA", new Error(words.join("; ")));
-  }
-
-  /** Time and key of an event. What user functions throw is about this one event. */
-  #check(reading: Positioned, data: unknown): Ready {
-    const { time: timeOf } = this.#plan, now = this.#actor.env.clock.now;
-    try {
-      const given = timeOf === undefined ? reading.time : timeOf(data), time = given === undefined && timeOf === undefined ? now() : instant(given);
-      if (time === undefined) throw new Error(`its time is ${String(given).slice(0, 80)}: give ms since the epoch, a Date or ISO 8601 with a zone`);
-      if (reading.key !== undefined && !isKey(reading.key)) return refused(reading, "KEY_INVALID", new Error(`its key is ${String(reading.key).slice(0, 80)}`));
-      return { position: reading.position, data, time, key: reading.key, id: reading.id ?? null, type: reading.type ?? this.#plan.type, refused: undefined };
-    } catch (error) {
-      return refused(reading, "TIME_INVALID", asError(error));
-    }
+    return results.some(isPromise) ? Promise.all(results) : (results as Validated);
   }
 
   #failed(thrown: unknown): void {
@@ -287,6 +282,9 @@ export class SourceReader implements Behaviour {
   }
 }
 
-function refused(reading: Positioned, code: string, error: Error): Ready {
-  return { position: reading.position, data: reading.data, time: 0, key: undefined, id: null, type: undefined, refused: { code, error } };
+function validated(result: unknown): Validated[number] {
+  const { issues, value } = result as { readonly issues?: readonly { readonly message: string; readonly path?: readonly unknown[] }[]; readonly value: unknown };
+  if (issues === undefined) return { value, refused: undefined };
+  const words = issues.slice(0, 4).map(({ message, path }) => (path === undefined || path.length === 0 ? message : `${path.map((part) => String((part as { key?: unknown }).key ?? part)).join(".")}: ${message}`));
+  return { value: undefined, refused: new Error(words.join("; ")) };
 }

@@ -4,6 +4,7 @@
 // S2. What happens is a message in the lane; nothing is restarted from within a failure. `stop` and `kill` pass the lane.
 // S3. Children are started in order and stopped in reverse order. Under one_for_one they owe each other nothing: told in that
 //     order, waited for together. Under the other strategies each waits for the one before it.
+import { setMaxListeners } from "node:events";
 import type { Exit } from "../actor/exit.ts";
 import type { Why } from "../actor/lifecycle.ts";
 import { MillraceError } from "../event/errors.ts";
@@ -43,6 +44,7 @@ export class Supervisor implements Child {
   #up = false;
   // Of one life, from start to stop: what an earlier one left in the lane or waiting for the log does nothing.
   #life = new AbortController();
+  #poked: AbortController | undefined;
   #run: Run | undefined;
   /** Those who wait for members to be begun; called with each advance and at the end. */
   #waiting: { readonly isOver: () => boolean; readonly resolve: () => void }[] = [];
@@ -56,7 +58,7 @@ export class Supervisor implements Child {
     this.#env = env;
     this.#token = run;
     this.#lane = new Lane((error) => env.fault(error, id));
-    const poke = (): void => this.#post(() => this.#advance());
+    const poke = (): void => this.#poke();
     this.#agenda = new Agenda(this.#members, plan, env, poke);
     this.#owner = {
       exited: (member, exit, context, ranMs) => this.#post(() => this.#handle(member, exit, context, ranMs)),
@@ -75,6 +77,8 @@ export class Supervisor implements Child {
   /** Resolves when each child was started once, or failed to; what failed is then under way as any failure is. */
   async start(run: Run): Promise<void> {
     const { signal } = (this.#life = new AbortController());
+    // Each order and decision under way listens to it.
+    setMaxListeners(0, signal);
     this.#run = run;
     this.#up = true;
     run.report({ type: "claimed" });
@@ -122,7 +126,7 @@ export class Supervisor implements Child {
     await this.terminate(member, deadlineMs);
     const at = this.#members.indexOf(member);
     if (at >= 0) this.#members.splice(at, 1);
-    this.#post(() => this.#advance());
+    this.#poke();
   }
 
   /** Stops a child that must not go on before a person has looked. @throws MillraceError NOT_RUNNING */
@@ -159,7 +163,7 @@ export class Supervisor implements Child {
       if (member.suspended !== undefined && member.dueAt !== undefined) member.dueAt = now;
       if (member.spec.child instanceof Supervisor) member.spec.child.retrySuspended();
     }
-    this.#post(() => this.#advance());
+    this.#poke();
   }
 
   async #handle(member: Member, exit: Exit, context: "start" | "run", ranMs: number | undefined): Promise<void> {
@@ -222,6 +226,17 @@ export class Supervisor implements Child {
     for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
 
+  /** Has `#advance` done in its turn, once however often it is asked for. */
+  #poke(): void {
+    const life = this.#life;
+    if (this.#poked === life) return;
+    this.#poked = life;
+    this.#post(() => {
+      this.#poked = undefined;
+      this.#advance();
+    });
+  }
+
   /** Does `task` in its turn, if this life of the supervisor lasts so long. */
   #post(task: () => void | Promise<void>): void {
     const life = this.#life;
@@ -242,7 +257,7 @@ export class Supervisor implements Child {
     member.held = true;
     member.forget();
     await member.halt(Math.min(deadlineMs, limitOf(member, this.plan)));
-    this.#post(() => this.#advance());
+    this.#poke();
     return order;
   }
 
@@ -256,7 +271,7 @@ export class Supervisor implements Child {
 
   async #begun(members: readonly Member[]): Promise<void> {
     if (!this.#up) return;
-    this.#post(() => this.#advance());
+    this.#poke();
     await new Promise<void>((resolve) => this.#waiting.push({ isOver: () => members.every(({ begun }) => begun), resolve }));
   }
 

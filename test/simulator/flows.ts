@@ -104,7 +104,7 @@ const timed = (name: string, order: "time" | "arrival", disorder: "any" | number
     }));
     flow.sink("report", quiet, target<Step>());
   })),
-  feed: (chance, most) => feedOf(chance, { sources: { feed: 1 }, most, keys: 3, disorder: typeof disorder === "number" ? 1 : 3 }),
+  feed: (chance, most) => feedOf(chance, { sources: { feed: 1 }, most, keys: 3, disorder: 3 }),
   wrong(observed, feed, whole) {
     const steps = observed.all as readonly Step[], items = itemsOf(feed);
     const wrongOrder = inOrderOf(observed, (of) => (of as Step).key, (of) => (of as Step).n);
@@ -165,7 +165,7 @@ const windows = (name: string, disorder: "any" | number): SimulatedFlow => ({
     }));
     flow.sink("report", count, { order: "time" }, target<Window>());
   })),
-  feed: (chance, most) => feedOf(chance, { sources: { feed: typeof disorder === "number" ? 1 : chance.between(1, 2) }, most, keys: 3, disorder: typeof disorder === "number" ? 1 : 3 }),
+  feed: (chance, most) => feedOf(chance, { sources: { feed: typeof disorder === "number" ? 1 : chance.between(1, 2) }, most, keys: 3, disorder: 3 }),
   wrong(observed, feed, whole) {
     const table = new Map<string, Window & { ids: number[] }>();
     for (const { key, time: at, id, copy } of itemsOf(feed).flatMap(copied).sort((a, b) => a.id - b.id || a.copy - b.copy)) {
@@ -193,7 +193,7 @@ const ordered: SimulatedFlow = {
     }));
     flow.sink("report", rank, { order: "time" }, target());
   })),
-  feed: (chance, most) => feedOf(chance, { sources: { left: 1, right: chance.between(1, 2) }, most: Math.ceil(most / 2), keys: 3, disorder: 1 }),
+  feed: (chance, most) => feedOf(chance, { sources: { left: 1, right: chance.between(1, 2) }, most: Math.ceil(most / 2), keys: 3, disorder: 3 }),
   wrong(observed, feed, whole) {
     const counts = new Map<string, number>();
     const expected = [...itemsOf(feed)].sort((a, b) => a.time - b.time).map(({ key, id }) => {

@@ -175,7 +175,7 @@ async function sink({ connection, manager, run, made, path }: Stages): Promise<{
       if (written >= expected) break;
     }
   })();
-  return { done, close: async () => { await messages.close(); await file.close(); await log.close(); } };
+  return { done, close: async () => { messages.stop(); await file.close(); await log.close(); } };
 }
 
 /** Whether it is the next of its sender; that it was seen is noted. */

@@ -1,7 +1,7 @@
 // Orders by address.
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { grow, ScriptedChild, type World } from "./scripted-child.ts";
+import { grow, ScriptedChild, WaywardLog, type World } from "./scripted-child.ts";
 
 const test = suite("root");
 const why = { code: "BROKER_WENT_BACK", message: "the broker lost what it had acknowledged", remedy: "Run millrace doctor." };
@@ -95,6 +95,31 @@ test("an order to park that overtakes a decision wins", async () => {
   await done(world, root.park("f/s/1", why));
   await elapse(60_000);
   assert.equal([state("f/s/1"), child("f/s/1").runs], ["parked", 1]);
+});
+
+test("of orders that come close together the newest stands", async () => {
+  const world = await grow(), { root, child, elapse, state } = world;
+  child("f/s/1").stops = "never";
+  void root.park("f/s/1", why);
+  await elapse(500);
+  void root.terminate("f/s/1");
+  await elapse(1_000);
+  assert.is(state("f/s/1"), "stopped");
+  await done(world, root.unpark("f/s/1"));
+  assert.is(state("f/s/1"), "running.active");
+});
+
+test("an order to start that overtakes a decision wins: what was to be left stopped runs", async () => {
+  const log = new WaywardLog(), world = await grow({ log, stage: { restart: "temporary" } }), { root, child, elapse, state } = world;
+  log.mode = "hangs";
+  child("f/s/1").crash();
+  await elapse(10);
+  log.mode = "works";
+  const unparked = root.unpark("f/s/1");
+  await elapse(10);
+  log.release();
+  await done(world, unparked);
+  assert.is(state("f/s/1"), "running.active");
 });
 
 test("one that hangs can be failed from outside: it is killed and restarted", async () => {

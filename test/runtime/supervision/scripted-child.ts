@@ -19,11 +19,14 @@ export class ScriptedChild implements Child {
   readonly id: string;
   readonly #told: string[];
   /** What the next starts come to; then they run. */
-  readonly starts: ("hangs" | "hangs again" | Error | Exit)[] = [];
+  readonly starts: ("hangs" | Error | Exit)[] = [];
   /** "exits": says so by its exit as well, as the engine's actors do. */
   stops: "at once" | "exits" | "never" | Error = "at once";
   run: Run | undefined;
   runs = 0;
+  /** Lets the start, or the stop, that hangs go on. */
+  started = (): void => {};
+  failStop = (_: Error): void => {};
 
   constructor(id: string, told: string[]) {
     this.id = id;
@@ -35,7 +38,7 @@ export class ScriptedChild implements Child {
     this.runs++;
     this.run = run;
     const next = this.starts.shift();
-    if (next === "hangs") return new Promise(() => {});
+    if (next === "hangs") return new Promise((resolve) => (this.started = resolve));
     if (next instanceof Error) return Promise.reject(next);
     if (typeof next === "object") run.exit(next);
     return Promise.resolve();
@@ -43,7 +46,7 @@ export class ScriptedChild implements Child {
 
   stop(deadlineMs: number): Promise<void> {
     this.#told.push(`stop ${this.id} ${deadlineMs}`);
-    if (this.stops === "never") return new Promise(() => {});
+    if (this.stops === "never") return new Promise((_, reject) => (this.failStop = reject));
     if (this.stops === "exits") this.run?.exit({ class: "shutdown" });
     return this.stops === "at once" || this.stops === "exits" ? Promise.resolve() : Promise.reject(this.stops);
   }

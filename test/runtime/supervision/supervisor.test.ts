@@ -16,6 +16,35 @@ test("children are started in order, and the tree runs", async () => {
   );
 });
 
+test("one_for_one: a start that takes its time holds nobody up", async () => {
+  const { news, child, state, elapse } = await grow({ prepare: ({ child }) => child("f/s/0").starts.push("hangs") });
+  assert.equal([news(), state("f/s"), state("f/s/2")], [["start f/s/0", "start f/s/1", "start f/s/2"], "recovering", "running.active"]);
+  child("f/s/0").started();
+  await elapse(0);
+  assert.equal([state("f/s"), state("f")], ["running.active", "running.active"]);
+});
+
+for (const strategy of ["one_for_all", "rest_for_one"] as const) {
+  test(`${strategy}: each child is started when the one before it runs`, async () => {
+    const { news, child, elapse } = await grow({ stages: { a: 2, b: 1 }, stage: { strategy }, flow: { strategy }, prepare: ({ child }) => ["f/a/0", "f/a/1"].forEach((id) => child(id).starts.push("hangs")) });
+    assert.equal(news(), ["start f/a/0"]);
+    child("f/a/0").started();
+    await elapse(0);
+    assert.equal(news(), ["start f/a/1"]);
+    child("f/a/1").started();
+    await elapse(0);
+    assert.equal(news(), ["start f/b/0"]);
+  });
+
+  test(`${strategy}: one that fails to start holds the next ones up until it runs, one that is unavailable does not`, async () => {
+    const { news, elapse } = await grow({ stage: { strategy }, prepare: ({ child }) => { child("f/s/0").starts.push(new Error("no")); child("f/s/1").starts.push(new UnavailableError("down")); } });
+    await elapse(99);
+    assert.equal(news().filter((one) => one.startsWith("start")), ["start f/s/0"]);
+    await elapse(1);
+    assert.equal(news().filter((one) => one.startsWith("start")), ["start f/s/0", "start f/s/1", "start f/s/2"]);
+  });
+}
+
 test("a child that crashes is restarted after its backoff, and nobody else is touched", async () => {
   const { child, news, elapse, state, node } = await grow();
   news();
@@ -112,6 +141,17 @@ test("what a killed life still says is not heard", async () => {
   await elapse(0);
   assert.equal(news(), []);
   assert.is(state("f/s/2"), "running.active");
+});
+
+test("a stop that fails after its child was killed and started again does not touch the new life", async () => {
+  const { child, elapse, state, news } = await grow({ stage: { strategy: "one_for_all" } });
+  child("f/s/2").stops = "never";
+  child("f/s/0").crash();
+  await elapse(1_000);
+  news();
+  child("f/s/2").failStop(new Error("too late"));
+  await elapse(0);
+  assert.equal([news(), state("f/s/2")], [[], "running.active"]);
 });
 
 test("a start that fails counts, waits longer each time, and never loops", async () => {

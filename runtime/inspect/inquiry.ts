@@ -1,0 +1,46 @@
+// Asks the nodes of a NATS account about themselves.
+import type { Broker } from "../broker/broker.ts";
+import { asError } from "../event/errors.ts";
+import { bounded } from "../node/bounded.ts";
+import { readNodes } from "../node/membership.ts";
+import { ask } from "../node/questions.ts";
+import type { NodeReport, TreeLine } from "./report.ts";
+
+export interface Asked {
+  readonly node: string;
+  /** All pages put together. */
+  readonly report?: NodeReport;
+  /** Why there is none. */
+  readonly failure?: Error;
+}
+
+const answerMs = 5_000;
+const atOnce = 16;
+/** Pages of one node; a node with more has its tree cut off here. */
+const mostPages = 200;
+
+/** One for each node that is known, by name. @throws MillraceError UNREACHABLE where NATS itself does not answer */
+export async function askAll(broker: Broker): Promise<readonly Asked[]> {
+  const nodes = await readNodes(broker.keys), asked: Asked[] = [];
+  await bounded(nodes, atOnce, async ({ name }) => {
+    try {
+      asked.push({ node: name, report: await askTree(broker, name) });
+    } catch (error) {
+      asked.push({ node: name, failure: asError(error) });
+    }
+  });
+  return asked.sort((a, b) => (a.node < b.node ? -1 : 1));
+}
+
+/** @throws MillraceError NOT_FOUND, UNREACHABLE, REQUEST_FAILED */
+export async function askTree(broker: Broker, node: string): Promise<NodeReport> {
+  const lines: TreeLine[] = [];
+  let report: NodeReport;
+  let from: number | undefined = 0, pages = 0;
+  do {
+    report = (await ask(broker, node, { what: "tree", from }, answerMs)) as NodeReport;
+    lines.push(...report.lines);
+    from = report.next;
+  } while (from !== undefined && ++pages < mostPages);
+  return { ...report, lines };
+}

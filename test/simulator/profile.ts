@@ -1,0 +1,73 @@
+// What one schedule is like: how large the world is, what goes wrong in it and how often, how small the engine's limits are, so that
+// what is rare in life is common here.
+import type { Chance } from "./chance.ts";
+import type { TargetKind } from "./target.ts";
+
+export type Fault = "crash" | "kill" | "cut" | "pause" | "takeover" | "move" | "wipe" | "rollback" | "old generation";
+
+export interface Profile {
+  readonly nodes: readonly string[];
+  /** Most events of one split. */
+  readonly events: number;
+  readonly target: TargetKind;
+  readonly parallelism: number;
+  readonly slowShare: number;
+  readonly hurry: number;
+  /** Lost, repeated and refused steps: how many, how often. */
+  readonly messageFaults: number;
+  readonly messageFaultShare: number;
+  readonly diskFaultShare: number;
+  readonly handlerFaults: number;
+  /** Crashes, kills, cuts …: how many, how often, which. */
+  readonly faults: number;
+  readonly faultShare: number;
+  readonly kinds: readonly Fault[];
+  readonly retainMs: number;
+  // Limits of the engine.
+  readonly maxPayload: number;
+  readonly maxFrames: number;
+  readonly turnEvents: number;
+  readonly sourceBatch: number;
+  readonly sendWindow: number;
+  readonly unsettledFrames: number;
+  readonly sinkBatch: number;
+  readonly snapshotRecords: number;
+  readonly inlineBytes: number;
+  readonly chunkBytes: number;
+  /** Most bytes of a frame. */
+  readonly frameBytes: number;
+}
+
+const ordinary: readonly Fault[] = ["crash", "crash", "kill", "kill", "cut", "pause", "takeover", "takeover", "move", "wipe", "old generation"];
+
+export function profileOf(chance: Chance, given: Partial<Profile> = {}): Profile {
+  const parts = chance.hits(0.15), loss = chance.hits(0.08);
+  return {
+    nodes: chance.hits(0.8) ? ["a", "b"] : ["a", "b", "c"],
+    events: chance.of([2, 3, 4, 6, 8]),
+    target: chance.of(["numbered", "file"] as const),
+    parallelism: chance.of([0, 1, 2]),
+    slowShare: chance.of([0, 0, 0.2, 0.5]),
+    hurry: chance.of([0, 0, 0.005, 0.03]),
+    messageFaults: chance.of([0, 1, 2, 4, 8]),
+    messageFaultShare: chance.of([0.005, 0.02, 0.1]),
+    diskFaultShare: chance.hits(0.1) ? 0.02 : 0,
+    handlerFaults: chance.of([0, 0, 1, 2]),
+    faults: chance.of([0, 1, 2, 3, 4]),
+    faultShare: chance.of([0.003, 0.01, 0.03]),
+    kinds: loss ? [...ordinary, "rollback", "rollback", "rollback"] : ordinary,
+    retainMs: chance.hits(0.2) ? 1_000 : 0,
+    maxPayload: parts ? chance.of([1_700, 2_000, 3_000]) : 1024 * 1024,
+    maxFrames: chance.of([1, 2, 3, 16, 4_096]),
+    turnEvents: chance.of([1, 2, 8_192]),
+    sourceBatch: chance.of([1, 3]),
+    sendWindow: chance.of([1, 2, 64]),
+    unsettledFrames: chance.of([1, 1_024]),
+    sinkBatch: chance.of([1, 2, 8_192]),
+    snapshotRecords: chance.of([2, 3, 5, 1_024]),
+    inlineBytes: chance.of([0, 100, 256 * 1024]),
+    chunkBytes: chance.of([60, 512 * 1024]),
+    frameBytes: parts ? 900 : chance.of([200, 1024 * 1024]),
+    ...given,
+  };
+}
