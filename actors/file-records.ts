@@ -45,7 +45,7 @@ const carriageReturn = 0x0d;
 const tooLong = `it is longer than ${maxRecordBytes} bytes; this is its beginning`;
 
 /** @throws MillraceError FILE_MISSING, FILE_UNREADABLE, FILE_CHANGED; UnavailableError for what passes. */
-export async function* readRecords<T>(path: string, from: RecordPosition, ctx: SourceContext, format: RecordFormat<T>): AsyncGenerator<RecordReading<T>[], void> {
+export async function* readRecords<T>(path: string, from: RecordPosition, ctx: SourceContext, format: RecordFormat<T>): AsyncGenerator<RecordReading<T>[] | { position: RecordPosition }, void> {
   // From one byte before, to see that a record begins here.
   const window = await FileWindow.open(path, Math.max(0, from.offset - 1), ctx.signal);
   try {
@@ -113,7 +113,7 @@ function cut<T>(bytes: Buffer, at: number, last: boolean, format: RecordFormat<T
  * always lies before the whole of the array with which it is committed, and is neither given up twice nor forgotten.
  * Returns the line after them.
  */
-function* parse<T>(window: FileWindow, first: number, ends: readonly number[], line: number, ctx: SourceContext, format: RecordFormat<T>): Generator<RecordReading<T>[], number> {
+function* parse<T>(window: FileWindow, first: number, ends: readonly number[], line: number, ctx: SourceContext, format: RecordFormat<T>): Generator<RecordReading<T>[] | { position: RecordPosition }, number> {
   const { bytes, offset, path } = window;
   const all = bytes.subarray(first, ends.at(-1));
   const ascii = isAscii(all);
@@ -158,6 +158,8 @@ function* parse<T>(window: FileWindow, first: number, ends: readonly number[], l
     if (readings.length > 0) yield readings;
     readings = [];
     giveUp(ctx, path, place, raw, result.reason);
+    // Committed with the place after it, also where no good record follows for long.
+    yield { position: { offset: offset + end, line } };
   }
   if (readings.length > 0) yield readings;
   return line;

@@ -13,7 +13,7 @@ interface JsonOptions {
 }
 
 /** @param from how many elements are done with */
-async function* readArray<T>(path: string, at: string, from: number, ctx: SourceContext): AsyncGenerator<(Reading<T> & { position: number })[], void> {
+async function* readArray<T>(path: string, at: string, from: number, ctx: SourceContext): AsyncGenerator<(Reading<T> & { position: number })[] | { position: number }, void> {
   const window = await FileWindow.open(path, 0, ctx.signal);
   const places = new TextPlaces(path, ctx.signal);
   try {
@@ -36,6 +36,7 @@ async function* readArray<T>(path: string, at: string, from: number, ctx: Source
           const reason = element.excerpt === undefined ? "it is no UTF-8" : `it is longer than ${maxRecordBytes} bytes; this is its beginning`;
           ctx.deadLetter(element.excerpt ?? window.excerpt(element.start - window.offset, element.end - window.offset),
             new MillraceError("ELEMENT_INVALID", `${path}:${await places.of(element.start)}`, `element ${position - 1} cannot be read: ${reason}`, "Correct the element and replay the dead letter."));
+          yield { position };
           continue;
         }
       }

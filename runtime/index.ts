@@ -9,5 +9,5 @@ export type { EventTime, FlowOptions, Poison, RunOptions, SourceOptions, StageOp
 export { defineFlow, type Flow, type FlowBuilder, type Handles } from "./flow/flow.ts";
 export { isSchema, type Schema } from "./flow/schema.ts";
 export { defineSink, type Batch, type RepeatingSink, type SinkActor, type SinkContext, type TransactionalContext, type TransactionalSink, type Written } from "./flow/sink.ts";
-export { defineSource, type Accept, type PullSource, type PushSource, type Reading, type SourceActor, type SourceContext } from "./flow/source.ts";
+export { defineSource, type Accept, type PullSource, type PushSource, type Reading, type SourceActor, type SourceContext, type Yielded } from "./flow/source.ts";
 export type { DataOf, Input, Keyed, Operator, Outputs, Queries, Sink, Source, Stage, State, Stream } from "./flow/stream.ts";

@@ -21,11 +21,11 @@ import { replay } from "./replay.ts";
 import { type Captured, Snapshots } from "./snapshot.ts";
 
 /** A turn closes at so many events or bytes, and always when the log is free (P8). */
-const turnEvents = 8_192;
-const turnBytes = 4 * 1024 * 1024;
+export const turnLimit = { events: 8_192, bytes: 4 * 1024 * 1024 };
 /** More than that committed and not settled: nothing new is taken (P14). */
-const unsettledFrames = 1_024;
-const unsettledBytes = 32 * 1024 * 1024;
+export const unsettledLimit = { frames: 1_024, bytes: 32 * 1024 * 1024 };
+/** A frame stays so far below the largest message (PROTOCOL 3). */
+export const frameReserve = { bytes: 64 * 1024 };
 /** What need not be committed at once waits so long for something that must: positions, watermarks without events. */
 const laterMs = 200;
 
@@ -208,13 +208,13 @@ export class Actor {
 
   /** Whether the open turn takes no more. */
   get full(): boolean {
-    return this.events >= turnEvents || this.emitter.gathered >= turnBytes || this.#last !== undefined || this.#attempt !== undefined;
+    return this.events >= turnLimit.events || this.emitter.gathered >= turnLimit.bytes || this.#last !== undefined || this.#attempt !== undefined;
   }
 
   get #heldUp(): boolean {
     let frames = 0, bytes = 0;
     for (const { delivery } of this.emitter.outlets) { frames += delivery.unsettled; bytes += delivery.bytes; }
-    this.#waitsForSettling = frames > unsettledFrames || bytes > unsettledBytes;
+    this.#waitsForSettling = frames > unsettledLimit.frames || bytes > unsettledLimit.bytes;
     return this.#waitsForSettling;
   }
 
@@ -261,7 +261,7 @@ export class Actor {
     const watermark = ends ? Infinity : Math.max(this.#watermark, behaviour.watermark), rises = watermark > this.#watermark;
     const alone = ends || (this.#trails(watermark) && now - this.#watermarkSentAt >= laterMs), body: Body = {};
     const frames = emitter.close({ from: this.address, generation: this.generation, term: committer.term, n }, {
-      watermark, watermarkAlone: alone, note: ends ? ["end"] : null, limit: env.broker.maxPayload - 64 * 1024, info: (row) => rowInfo(this.address, this.generation, n, row, null) as EventInfo,
+      watermark, watermarkAlone: alone, note: ends ? ["end"] : null, limit: env.broker.maxPayload - frameReserve.bytes, info: (row) => rowInfo(this.address, this.generation, n, row, null) as EventInfo,
     });
     if (alone) this.#watermarkSentAt = now;
     this.#ended ||= ends;

@@ -20,8 +20,7 @@ export interface DeliveryOptions {
 }
 
 /** At most so many frames, or bytes, ahead of the acks (P10). */
-const windowFrames = 64;
-const windowBytes = 8 * 1024 * 1024;
+export const sendWindow = { frames: 64, bytes: 8 * 1024 * 1024 };
 const fullDelay = { min: 5, max: 1_000 } as const;
 const lostDelay = { min: 20, max: 1_000 } as const;
 
@@ -108,11 +107,11 @@ export class MailboxDelivery extends Delivery {
   #next = 0;
   #inFlight = 0;
   #inFlightBytes = 0;
-  #window = windowFrames;
+  #window = sendWindow.frames;
 
   send(): void {
     if (this.closed || this.waiting !== undefined) return;
-    while (this.#next < this.queue.length && this.#inFlight < this.#window && (this.#inFlight === 0 || this.#inFlightBytes < windowBytes)) {
+    while (this.#next < this.queue.length && this.#inFlight < this.#window && (this.#inFlight === 0 || this.#inFlightBytes < sendWindow.bytes)) {
       this.#round ??= { mark: this.options.random.bytes(8), begun: this.options.clock.monotonic() };
       this.#dispatch(this.queue[this.#next++] as Outgoing, this.#round);
     }
@@ -134,7 +133,7 @@ export class MailboxDelivery extends Delivery {
   #stored(frame: Outgoing, at: number): void {
     frame.storedAt = at;
     this.delay = 0;
-    if (this.#window < windowFrames) this.#window = Math.min(windowFrames, this.#window * 2);
+    if (this.#window < sendWindow.frames) this.#window = Math.min(sendWindow.frames, this.#window * 2);
     const before = this.queue.length;
     if (this.full) { this.full = false; this.options.onChange(); }
     this.settle();

@@ -16,7 +16,7 @@ import type { Position } from "./inbound.ts";
 import { Intake } from "./intake.ts";
 
 /** Most events in one batch. */
-const maxBatch = 8_192;
+export const batchLimit = { events: 8_192 };
 const sliceMs = 8;
 
 /** An event as a sink gets it. What is known of it beside the data is put together when it is asked for. */
@@ -142,7 +142,7 @@ export class SinkWriter implements Behaviour {
 
   work(): void {
     if (this.#draining) return;
-    this.#gather(maxBatch);
+    this.#gather(batchLimit.events);
   }
 
   #gather(most: number): void {
@@ -193,7 +193,7 @@ export class SinkWriter implements Behaviour {
   closing(): void {
     const { held } = this.#actor.memory, inOrder = this.#plan.order === "time";
     for (const entry of this.#taken.splice(0)) held.forget(entry);
-    if (inOrder) this.#takeHeld(maxBatch);
+    if (inOrder) this.#takeHeld(batchLimit.events);
     const events = inOrder ? this.#taken.map(({ event }) => received(event)) : this.#gathered, { number } = this.#begun;
     this.#gathered = [];
     this.#begun = { number: events.length > 0 ? number + 1 : number, events: events.length, mark: this.#mark, written: events.length === 0, from: this.#from };

@@ -11,10 +11,9 @@ import type { StoreOperation } from "../journal/store.ts";
 import { type Changes, type FoldedEntry, seal } from "./change.ts";
 
 /** A snapshot is due after so many records, or bytes of them. */
-export const snapshotEvery = { records: 1_024, bytes: 16 * 1024 * 1024 } as const;
+export const snapshotEvery = { records: 1_024, bytes: 16 * 1024 * 1024 };
 /** State up to so many bytes stands in the snapshot record itself. */
-const inlineBytes = 256 * 1024;
-const chunkBytes = 512 * 1024;
+export const snapshotSize = { inlineBytes: 256 * 1024, chunkBytes: 512 * 1024 };
 const step = 1_000;
 
 type Chunk = readonly [seq: number, crc: number, entries: number];
@@ -103,7 +102,7 @@ export class Snapshots {
     let bytes = 0;
     for await (const entry of this.#all()) {
       bytes += entry[0].length + (entry[1]?.length ?? 0) + 8;
-      if (bytes > inlineBytes) return undefined;
+      if (bytes > snapshotSize.inlineBytes) return undefined;
       entries.push(entry);
     }
     return entries;
@@ -123,7 +122,7 @@ export class Snapshots {
     for await (const entry of entries) {
       open.push(entry);
       size += entry[0].length + (entry[1]?.length ?? 0) + 8;
-      if (size >= chunkBytes) await flush();
+      if (size >= snapshotSize.chunkBytes) await flush();
     }
     await flush();
     return chunks;

@@ -35,7 +35,9 @@ class Split {
   asking = false;
   /** Since when it waits for its next event, monotonic ms. */
   waitsSince = Infinity;
+  /** Given up since the last yield; and those that came with the batch. */
   letters: { readonly raw: unknown; readonly error: Error }[] = [];
+  batchLetters: readonly { readonly raw: unknown; readonly error: Error }[] = [];
 
   constructor(name: string, position: unknown) {
     this.name = name;
@@ -103,7 +105,7 @@ export class SourceReader implements Behaviour {
     for (const split of this.#splits.values()) {
       if (this.#actor.full) return;
       if (clock.monotonic() >= until) return this.#actor.soon();
-      this.#take(split, until);
+      this.#take(split);
       if (split.next === split.batch.length && !split.ended && !split.asking) void this.#ask(split);
       else if (split.asking) this.#idle(split);
     }
@@ -113,14 +115,17 @@ export class SourceReader implements Behaviour {
     }
   }
 
-  #take(split: Split, until: number): void {
-    const { emitter, env } = this.#actor, { changes } = this.#actor.memory, { outOfOrder } = this.#plan;
-    for (const { raw, error } of split.letters.splice(0)) this.#deadLetter("UNREADABLE", error, raw);
-    let { next } = split;
+  #take(split: Split): void {
+    const { emitter } = this.#actor, { changes } = this.#actor.memory, { outOfOrder } = this.#plan;
+    for (const { raw, error } of split.batchLetters) this.#deadLetter("UNREADABLE", error, raw);
+    split.batchLetters = [];
     const { batch, validated } = split;
-    for (; next < batch.length; next++) {
-      if ((next & 63) === 63 && (this.#actor.full || env.clock.monotonic() >= until)) break;
+    // Whole: the events of an array may share one position.
+    for (let { next } = split; next < batch.length; split.next = ++next) {
       const reading = batch[next] as Positioned, checked = validated?.[next];
+      split.position = reading.position;
+      split.moved = true;
+      if (!("data" in reading)) continue;
       emitter.save();
       if (checked?.refused !== undefined) this.#deadLetter("SCHEMA", checked.refused, reading.data);
       else {
@@ -136,12 +141,9 @@ export class SourceReader implements Behaviour {
         }
       }
       changes.keep();
-      split.position = reading.position;
-      split.moved = true;
       this.#actor.taken++;
       this.#actor.events++;
     }
-    split.next = next;
   }
 
   /** @throws MillraceError TIME_INVALID, KEY_INVALID; what user functions throw is about this one event, too. */
@@ -186,6 +188,8 @@ export class SourceReader implements Behaviour {
         split.validated = await checked;
         split.batch = batch;
       }
+      split.batchLetters = split.letters;
+      split.letters = [];
       split.next = 0;
       split.asking = false;
       this.#actor.pump();
@@ -193,6 +197,8 @@ export class SourceReader implements Behaviour {
       split.asking = false;
       split.waitsSince = Infinity;
       split.events = undefined;
+      // It reads from its position again, and gives them up again.
+      split.letters = [];
       if (!this.#stop.signal.aborted) this.#failed(error);
     }
   }
@@ -248,7 +254,7 @@ export class SourceReader implements Behaviour {
 
   get finished(): boolean {
     if (this.#splits.size === 0) return this.#source.ends === true;
-    for (const split of this.#splits.values()) if (!split.ended || split.letters.length > 0) return false;
+    for (const split of this.#splits.values()) if (!split.ended || split.batchLetters.length > 0) return false;
     return true;
   }
 

@@ -30,6 +30,9 @@ export interface SourceContext {
   deadLetter(raw: unknown, error: Error): void;
 }
 
+/** What a source yields: an event with the position after it, several, or a position alone, where it gave up what came before it. */
+export type Yielded<T, P> = (Reading<T> & { position: P }) | readonly (Reading<T> & { position: P })[] | { position: P; data?: never };
+
 /**
  * Reads from a position on. The runtime asks for the next only when there is room: that is the back-pressure.
  * `P` is the position: plain data, kept in the actor's journal.
@@ -47,8 +50,8 @@ export interface PullSource<T, P> {
   splits?: (signal: AbortSignal) => Promise<readonly string[]>;
   /** Tells one input from another (size and hash of its ends): when it changed since the last run, `run` asks. */
   fingerprint?: () => Promise<string>;
-  /** Yields events with the position after them; arrays where there are many. To return is the end of the source. */
-  read: (from: P, ctx: SourceContext) => AsyncIterable<(Reading<T> & { position: P }) | readonly (Reading<T> & { position: P })[]>;
+  /** Yields events with the position after them; arrays where there are many: an array is committed whole. To return is the end of the source. */
+  read: (from: P, ctx: SourceContext) => AsyncIterable<Yielded<T, P>>;
 }
 
 /** Is sent events by someone else. */

@@ -30,7 +30,9 @@ export async function readAll<P>(source: SourceActor<unknown>, options: { from?:
   const { start, read } = pull<P>(source);
   for await (const given of read(options.from ?? start, ctx)) {
     const readings = Array.isArray(given) ? given : [given];
-    for (const { data, position } of readings) {
+    for (const reading of readings) {
+      const { data, position } = reading;
+      if (!("data" in reading)) continue;
       taken.data.push(data);
       taken.positions.push(position);
     }

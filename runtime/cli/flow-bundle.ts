@@ -1,0 +1,116 @@
+// Makes one JavaScript module of a flow's file and what it imports from beside it, with esbuild. Millrace itself stays outside: the
+// flow gets the running one, so that classes and symbols are the same. So do packages, found from the flow's own folder.
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { builtinModules } from "node:module";
+import { dirname, extname, relative, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { build, type BuildFailure, type Message, type Plugin } from "esbuild";
+import { MillraceError } from "../event/errors.ts";
+import { nearPath } from "./near-path.ts";
+
+export interface FlowBundle {
+  /** SHA-256 of the code, the same wherever the project is: no absolute path and no source map is in it. */
+  readonly hash: string;
+  /** What can be imported, with its source map. */
+  readonly code: string;
+}
+
+/** This file is .ts when run from source and .js when built; so are the others. */
+const ending = extname(fileURLToPath(import.meta.url));
+const own: Readonly<Record<string, string>> = {
+  "millrace": new URL(`../index${ending}`, import.meta.url).href,
+  "millrace/actors": new URL(`../../actors/index${ending}`, import.meta.url).href,
+  "millrace/testing": new URL(`../testing/index${ending}`, import.meta.url).href,
+};
+const builtins = new Set(builtinModules.flatMap((name) => [name, `node:${name}`]));
+/** What Node cannot import as it stands becomes part of the bundle, be it in a package or not. */
+const compiled = new Set([".ts", ".mts", ".cts", ".tsx", ".jsx", ".json"]);
+const loaders = { ".ts": "ts", ".mts": "ts", ".cts": "ts", ".tsx": "tsx", ".jsx": "jsx", ".js": "js", ".mjs": "js", ".cjs": "js" } as const;
+const mostErrors = 10;
+
+/** @throws MillraceError FLOW_FILE_INVALID with every error's place */
+export async function bundleFlow(file: string): Promise<FlowBundle> {
+  const folder = dirname(file), outside = new Map<string, string>();
+  const result = await build({
+    entryPoints: [file], absWorkingDir: folder, outfile: resolve(folder, "flow.mjs"), write: false, bundle: true, format: "esm", platform: "node", target: "node20",
+    sourcemap: "external", sourcesContent: false, logLevel: "silent", charset: "utf8", legalComments: "none", keepNames: true, conditions: ["node", "import"],
+    // A tsconfig.json of the project may ask for things that only its own build knows.
+    tsconfigRaw: "{}", plugins: [outsiders(outside), places(folder, outside)],
+  }).catch((error: BuildFailure) => {
+    throw invalid(file, error.errors ?? [], error);
+  });
+  const [code, map] = [".mjs", ".map"].map((end) => result.outputFiles.find(({ path }) => path.endsWith(end))?.text ?? "") as [string, string];
+  let text = code;
+  const requires = code.includes("__require(") ? `import { createRequire as requireFor } from "node:module"; const require = requireFor(${JSON.stringify(pathToFileURL(file).href)}); ` : "";
+  for (const [absolute, name] of outside) text = text.replaceAll(absolute, name);
+  return { hash: createHash("sha256").update(text).digest("hex"), code: `${requires}${code}\n//# sourceMappingURL=data:application/json;base64,${Buffer.from(absoluteMap(map, folder)).toString("base64")}\n` };
+}
+
+/** Millrace, packages and Node's own stay outside, by URLs that hold wherever the bundle lies. */
+function outsiders(outside: Map<string, string>): Plugin {
+  const tried = Symbol("tried");
+  const external = (url: string, name: string, kind: string): { path: string; external: true } => {
+    const path = kind.startsWith("require") ? fileURLToPath(url) : url;
+    outside.set(path, name);
+    return { path, external: true };
+  };
+  return {
+    name: "outsiders",
+    setup({ onResolve, resolve: find }) {
+      onResolve({ filter: /^[^./]/ }, async ({ path, kind, resolveDir, importer, pluginData }) => {
+        if (pluginData === tried || kind === "entry-point" || path.startsWith("#")) return undefined;
+        if (builtins.has(path)) return { path: path.startsWith("node:") ? path : `node:${path}`, external: true };
+        const ours = own[path];
+        if (ours !== undefined) {
+          if (!existsSync(fileURLToPath(ours))) return { errors: [{ text: `"${path}" is not in this version of Millrace` }] };
+          return external(ours, path, kind);
+        }
+        if (path === "millrace" || path.startsWith("millrace/")) return { errors: [{ text: `there is no "${path}": Millrace has ${Object.keys(own).map((name) => `"${name}"`).join(", ")}` }] };
+        if (/^[a-z]+:/i.test(path)) return undefined;
+        const found = await find(path, { kind, resolveDir, importer, pluginData: tried });
+        if (found.errors.length > 0) return { errors: [{ text: `there is no package "${path}": install it beside the flow, npm i ${packageOf(path)}` }] };
+        if (found.external || compiled.has(extname(found.path))) return found;
+        return external(pathToFileURL(found.path).href, path, kind);
+      });
+    },
+  };
+}
+
+const packageOf = (path: string): string => path.split("/").slice(0, path.startsWith("@") ? 2 : 1).join("/");
+
+/** `import.meta.url` and its kin stay those of the file that they are written in, though the bundle lies elsewhere. */
+function places(folder: string, outside: Map<string, string>): Plugin {
+  return {
+    name: "places",
+    setup({ onLoad }) {
+      onLoad({ filter: /\.[cm]?[jt]sx?$/ }, ({ path }) => {
+        const text = readFileSync(path, "utf8");
+        if (!text.includes("import.meta")) return undefined;
+        const url = pathToFileURL(path).href, near = relative(folder, path);
+        for (const [absolute, name] of [[url, `file:${near}`], [path, near], [dirname(path), dirname(near)]] as const) outside.set(JSON.stringify(absolute), JSON.stringify(name));
+        const values: Readonly<Record<string, string>> = { url, filename: path, dirname: dirname(path) };
+        // Columns of that line move, lines do not.
+        const contents = text.replace(/\bimport\.meta\.(url|filename|dirname)\b/g, (_, name: string) => JSON.stringify(values[name]));
+        return { contents, loader: loaders[extname(path) as keyof typeof loaders], resolveDir: dirname(path) };
+      });
+    },
+  };
+}
+
+/** The map's sources as URLs: the bundle is written somewhere else. */
+function absoluteMap(map: string, folder: string): string {
+  const parsed = JSON.parse(map) as { sources: string[] };
+  return JSON.stringify({ ...parsed, sources: parsed.sources.map((source) => pathToFileURL(resolve(folder, source)).href) });
+}
+
+function invalid(file: string, errors: readonly Message[], cause: Error): MillraceError {
+  const shown = errors.slice(0, mostErrors).map(({ text, location }) => {
+    if (location === null) return `\n  ${text}`;
+    const place = `${nearPath(resolve(dirname(file), location.file))}:${location.line}:${location.column + 1}`;
+    return `\n  ${place}  ${text}\n    ${location.lineText.trim().slice(0, 120)}`;
+  });
+  const more = errors.length > mostErrors ? `\n  and ${errors.length - mostErrors} more` : "";
+  const what = errors.length === 0 ? `: ${cause.message}` : `:${shown.join("")}${more}\n`;
+  return new MillraceError("FLOW_FILE_INVALID", nearPath(file), `The flow cannot be built${what}`, "Mend that and start again.", { cause });
+}
