@@ -89,7 +89,7 @@ test("an element that is no UTF-8 is given up with its place, its neighbours are
   assert.is(error.code, "ELEMENT_INVALID");
   assert.match(error.message, "element 1 cannot be read: it is no UTF-8");
   assert.equal(raw, new Uint8Array([0x22, 0xff, 0x22]));
-  assert.equal(taken.arrays, [{ position: 1, events: 1, dead: 0 }, { position: 3, events: 2, dead: 1 }]);
+  assert.equal(taken.arrays, [{ position: 1, events: 1, dead: 0 }, { position: 2, events: 1, dead: 1 }, { position: 3, events: 2, dead: 1 }]);
   assert.equal((await readAll<number>(json.source(path, { at: "a" }), { from: 2 })).dead, []);
 });
 
