@@ -31,7 +31,7 @@ export interface Format<T> {
 export function fileSink<T>(kind: string, path: string, format: Format<T>, files: Files = fs): SinkActor<T> {
   pathOption(`${kind}.sink`, path);
   return defineSink<T, FileMark>({
-    kind, guarantee: "transactional", divisible: path.includes("{partition}"), start: { offset: 0 },
+    kind, guarantee: "transactional", target: path, divisible: path.includes("{partition}"), start: { offset: 0 },
     async open(ctx) {
       const session = new FileSession(resolve(path.replaceAll("{partition}", String(ctx.partition))), format, ctx, files);
       await session.open();

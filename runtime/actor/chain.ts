@@ -66,6 +66,11 @@ export class EventScope implements Scope, Context {
   }
 }
 
+/** A scope for the events of an actor. */
+export function scopeOf({ address, env, signal }: Actor): EventScope {
+  return new EventScope({ actor: address, log: env.log, now: () => env.clock.now(), signal });
+}
+
 /** What can be asked of a chain while it handles. */
 export interface ChainHost {
   readonly actor: Actor;

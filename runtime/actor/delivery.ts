@@ -17,6 +17,8 @@ export interface DeliveryOptions {
   readonly random: Random;
   /** Called when more is settled, or back-pressure begins or ends. */
   readonly onChange: () => void;
+  /** Number up to which the reader has committed what came this way; `undefined` where it cannot be said now. */
+  readonly accepted?: () => number | undefined;
 }
 
 /** At most so many frames, or bytes, ahead of the acks (P10). */
@@ -87,6 +89,17 @@ export abstract class Delivery {
     this.options.onChange();
   }
 
+  /** All up to this number has arrived; where the newest of it is stored is not known. */
+  protected settleTo(seq: number): void {
+    const first = this.queue[0];
+    if (first === undefined || first.seq > seq) return;
+    this.settled = Math.min(seq, (this.queue[this.queue.length - 1] as Outgoing).seq);
+    this.settledAt = 0;
+    this.dropSettled();
+    this.moved = true;
+    this.options.onChange();
+  }
+
   /** Waits a little longer each time, then sends again. */
   protected later(delays: { readonly min: number; readonly max: number }): void {
     this.delay = Math.min(delays.max, Math.max(delays.min, this.delay * 2));
@@ -144,6 +157,8 @@ export class MailboxDelivery extends Delivery {
   #goBack(outcome: "refused" | "full" | "missing" | "unknown"): void {
     this.#endRound();
     if (outcome === "full") {
+      // A reader that has ended takes nothing out of its mailbox any more. What it has committed is settled, wherever it is stored.
+      this.settleTo(this.options.accepted?.() ?? 0);
       this.#window = 1;
       if (!this.full) { this.full = true; this.options.onChange(); }
     }

@@ -5,6 +5,7 @@ import { type Note, type Row, rowData } from "../event/frame.ts";
 import { partitionOf } from "../event/partition.ts";
 import type { EdgePlan } from "../flow/plan.ts";
 import type { Body, Target } from "../journal/record.ts";
+import { unsettledLimit } from "./limits.ts";
 import type { FrameHead, Outlet } from "./outlet.ts";
 
 interface Route {
@@ -131,6 +132,13 @@ export class Emitter {
     this.#dead.undo(k);
     this.k = k;
     this.counts = counts;
+  }
+
+  /** Whether so much is committed and not settled that nothing new may be taken (P14). */
+  get heldUp(): boolean {
+    let frames = 0, bytes = 0;
+    for (const { delivery } of this.outlets) { frames += delivery.unsettled; bytes += delivery.bytes; }
+    return frames > unsettledLimit.frames || bytes > unsettledLimit.bytes;
   }
 
   /** About how many bytes are gathered. */

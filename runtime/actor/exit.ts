@@ -25,12 +25,12 @@ export interface Exit {
   readonly retryAfterMs?: number;
 }
 
-/** What an error of the runtime means for the actor that it ends. Every other code is a crash. */
+/** What an error of the runtime means for the actor that it ends. Parked is what no restart mends. Every other code is a crash. */
 const classes: ReadonlyMap<string, ExitClass> = new Map([
   ["UNREACHABLE", "unavailable"],
   ["STREAM_MISSING", "unavailable"],
   ["FENCED", "fenced"],
-  ...["FRAME_NEWER", "RECORD_NEWER", "STATE_NEWER", "HISTORY_FORKED", "BROKER_WENT_BACK", "SINK_DIVERGED", "SINK_LOST", "TOPIC_TRIMMED"].map((code) => [code, "parked"] as const),
+  ...["FRAME_NEWER", "RECORD_NEWER", "STATE_OLDER", "MIGRATE_MISSING", "HISTORY_FORKED", "BROKER_WENT_BACK", "SINK_DIVERGED", "SINK_LOST", "SINK_TAKEN", "FILE_CHANGED", "TOPIC_TRIMMED"].map((code) => [code, "parked"] as const),
 ]);
 
 /** The exit that a thrown value comes to. `event`: what was at hand. */

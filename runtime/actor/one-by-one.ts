@@ -6,7 +6,7 @@ import { idOf, type Item } from "./item.ts";
 export interface Handles {
   /** What is next; "frame": one without events is past. */
   next(): Item | "frame" | undefined;
-  handleAlone(item: Item, then: () => void): void;
+  handleAlone(item: Item): Promise<void>;
 }
 
 export class OneByOne {
@@ -50,11 +50,11 @@ export class OneByOne {
   }
 
   #handle(item: Item): void {
-    this.#handles.handleAlone(item, () => void this.#actor.whenCommitted().then(() => {
+    void this.#handles.handleAlone(item).then(() => this.#actor.whenCommitted()).then(() => {
       this.close();
       this.#trying = false;
       this.#actor.soon();
-    }));
+    });
     this.#actor.soon();
   }
 

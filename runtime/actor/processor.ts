@@ -7,19 +7,19 @@ import type { Key } from "../event/event.ts";
 import { type Row, rowData } from "../event/frame.ts";
 import type { ProcessorPlan } from "../flow/plan.ts";
 import type { Actor } from "./actor.ts";
+import { Aftermath } from "./aftermath.ts";
 import { Ahead } from "./ahead.ts";
 import type { Behaviour } from "./behaviour.ts";
-import { atOnce, type Chain, type ChainHost, type Describe, EventScope, openChain } from "./chain.ts";
+import { atOnce, type Chain, type ChainHost, type Describe, type EventScope, openChain, scopeOf } from "./chain.ts";
 import { eventId, heldOf, rowInfo, typeOf } from "./event-info.ts";
-import { DeadlineError, fateOf } from "./failure.ts";
+import { fateOf } from "./failure.ts";
 import type { Position } from "./inbound.ts";
 import { Intake, type OpenFrame } from "./intake.ts";
 import { dataOf, idOf, infoOf, type Item, keptOf, rowOf } from "./item.ts";
+import { sliceMs } from "./limits.ts";
 import { OneByOne } from "./one-by-one.ts";
-import { maxWaiting, type WaitingEntry } from "./waiting.ts";
-
-/** So long it works without letting acks and other actors in, in ms. */
-const sliceMs = 8;
+import { UnderWay } from "./under-way.ts";
+import { maxWaiting } from "./waiting.ts";
 
 export class Processor implements Behaviour {
   readonly #actor: Actor;
@@ -28,41 +28,33 @@ export class Processor implements Behaviour {
   readonly #chain: Chain;
   readonly #scope: EventScope;
   readonly #ahead: Ahead | undefined;
-  /** Event time as operators see it while held events and timers are let go. */
+  readonly #aftermath: Aftermath;
+  readonly #underWay: UnderWay;
   #time = -Infinity;
-  #busy: Item | undefined;
   /** Whether a timer is at hand: what it sets after the end of everything else stays. */
   #firing = false;
-  #token = 0;
-  #drained: (() => void) | undefined;
   #draining = false;
-  #suspendedUntil = -Infinity;
-  #suspensions = 0;
-  #settled: (() => void) | undefined;
   #oneByOne: OneByOne | undefined;
 
   constructor(actor: Actor, plan: ProcessorPlan) {
     this.#actor = actor;
     this.#plan = plan;
     this.#intake = new Intake(actor, plan.maxFrames);
-    this.#scope = this.scope();
+    this.#scope = scopeOf(actor);
+    this.#underWay = new UnderWay(actor.env.clock, plan.poison.deadlineMs);
+    this.#aftermath = new Aftermath(actor, plan.poison.after);
     const host: ChainHost = { actor, watermark: () => this.#time, stays: () => this.#firing && actor.memory.inbound.ended && actor.memory.held.size === 0 && actor.memory.waiting.size === 0 };
     const { steps } = plan, prefix = Ahead.prefixOf(steps), emit = (data: unknown, scope: { time: number; key: Key | undefined; type: string | undefined }) => actor.emitter.emit("", data, scope.time, scope.key, scope.type);
     if (prefix > 0) {
       const rest = openChain(host, steps, prefix, steps.length, emit, atOnce);
-      this.#ahead = new Ahead(host, steps, prefix, rest, () => this.scope(), plan.poison.deadlineMs, () => actor.soon());
+      this.#ahead = new Ahead(host, steps, prefix, rest, () => scopeOf(actor), plan.poison.deadlineMs, () => actor.soon());
       this.#chain = this.#ahead.chain;
     } else this.#chain = openChain(host, steps, 0, steps.length, emit, atOnce);
   }
 
-  scope(): EventScope {
-    const { address, env, signal } = this.#actor;
-    return new EventScope({ actor: address, log: env.log, now: () => env.clock.now(), signal });
-  }
-
   apply(): void {}
-  closing(): void {}
   write(): void {}
+  closing(): void {}
 
   async start(): Promise<void> {
     const { tries } = this.#actor.memory;
@@ -73,9 +65,9 @@ export class Processor implements Behaviour {
 
   work(): void {
     const { clock } = this.#actor.env, until = clock.monotonic() + sliceMs;
-    while (this.#busy === undefined && !this.#actor.full && !this.#draining) {
+    while (!this.#underWay.busy && !this.#actor.full && !this.#draining) {
       if (clock.monotonic() >= until) return this.#actor.soon();
-      if (clock.now() < this.#suspendedUntil) return;
+      if (clock.now() < this.#aftermath.suspendedUntil) return;
       if (this.#oneByOne !== undefined) {
         if (!this.#oneByOne.work(this.#intake.position.at)) return;
         this.#oneByOne = undefined;
@@ -131,7 +123,7 @@ export class Processor implements Behaviour {
         emitter.save();
         if (inOrder && row[1] > watermark) held.add(heldOf(frame, row));
         else if (waiting.size > 0 && waiting.blocks(key)) waiting.add(eventId(frame, i), 0, 1, heldOf(frame, row));
-        else if (tries.size > 0 && tries.of(eventId(frame, i)) >= this.#plan.poison.after) this.#tooOften({ kind: "row", open, index: i });
+        else if (tries.size > 0 && tries.of(eventId(frame, i)) >= this.#plan.poison.after) this.#aftermath.tooOften({ kind: "row", open, index: i });
         else {
           const attempt = tries.size === 0 ? 1 : tries.of(eventId(frame, i)) + 1, result = this.#chain.push(rowData(row, shapes), scope.reset(row[1], key ?? undefined, attempt, describe));
           if (result !== undefined) {
@@ -164,7 +156,7 @@ export class Processor implements Behaviour {
     this.#firing = false;
     emitter.save();
     if (tries.size > 0 && tries.of(idOf(item)) >= this.#plan.poison.after) {
-      this.#tooOften(item);
+      this.#aftermath.tooOften(item);
       return this.#done(item);
     }
     try {
@@ -199,74 +191,19 @@ export class Processor implements Behaviour {
     if (tries.size > 0) tries.done(idOf(item));
     changes.keep();
     this.#actor.events++;
-    this.#suspensions = 0;
+    this.#aftermath.calm();
   }
 
   #await(result: Promise<void>, item: Item, scope: EventScope): void {
-    const token = ++this.#token, { deadlineMs } = this.#plan.poison;
-    this.#busy = item;
-    const settle = (then: () => void): void => {
-      if (token !== this.#token || this.#actor.signal.aborted) return;
-      this.#token++;
-      cancel();
-      this.#busy = undefined;
-      then();
-      this.#drained?.();
-      this.#settled?.();
-      this.#settled = undefined;
+    this.#underWay.begin(result, scope, (failed) => {
+      if (failed === undefined) this.#done(item);
+      else this.#failed(failed.thrown, item, scope.attempt);
       this.#actor.pump();
-    };
-    const cancel = this.#actor.env.clock.after(deadlineMs, () => settle(() => {
-      const error = new DeadlineError(deadlineMs);
-      scope.abort(error);
-      this.#failed(error, item, scope.attempt);
-    }));
-    result.then(() => settle(() => this.#done(item)), (error: unknown) => settle(() => this.#failed(error, item, scope.attempt)));
+    });
   }
 
   #failed(thrown: unknown, item: Item, attempt: number): void {
-    const { emitter, env } = this.#actor, { changes, waiting, tries } = this.#actor.memory;
-    changes.revert();
-    emitter.revert();
-    const fate = fateOf(thrown, attempt), id = idOf(item);
-    if (fate.is === "dead letter") this.#giveUp(fate.code, fate.error, item, attempt);
-    else if (fate.is === "retry" && item.kind === "waiting") return this.#postpone(item.entry, fate.afterMs, attempt);
-    else if (fate.is === "retry" && item.kind !== "timer") waiting.add(id, env.clock.now() + fate.afterMs, attempt + 1, keptOf(item));
-    else if (fate.is === "unavailable" || fate.is === "retry") return this.#suspend(fate.afterMs, fate.error);
-    else if (!(thrown instanceof DeadlineError) && tries.of(id) + 1 >= this.#plan.poison.after) this.#poison(fate.error, item, tries.of(id) + 1);
-    else return this.#actor.crash(fate.error, id);
-    this.#done(item);
-  }
-
-  #postpone(entry: WaitingEntry, afterMs: number, attempt: number): void {
-    this.#actor.memory.waiting.postpone(entry, this.#actor.env.clock.now() + afterMs, attempt + 1);
-    this.#actor.memory.changes.keep();
-    this.#actor.events++;
-  }
-
-  #suspend(afterMs: number, error: Error): void {
-    const { env, address } = this.#actor;
-    this.#suspendedUntil = env.clock.now() + Math.min(300_000, afterMs * 2 ** Math.min(8, this.#suspensions++));
-    env.log.warn("suspended: something that it needs is down", { actor: address, reason: error.message });
-    this.#actor.suspended(error);
-  }
-
-  /** It was begun as often as it may, and no try came to an end: a process that dies names no error. */
-  #tooOften(item: Item): void {
-    const attempts = this.#actor.memory.tries.of(idOf(item));
-    this.#poison(new Error(`it was begun ${attempts} times and no try came to an end`), item, attempts);
-  }
-
-  #poison(error: Error, item: Item, attempts: number): void {
-    const id = idOf(item);
-    this.#giveUp("POISON", error, item, attempts);
-    this.#actor.memory.tries.done(id);
-    this.#actor.poisoned(id, error);
-  }
-
-  #giveUp(code: string, error: Error, item: Item, attempts: number): void {
-    if (item.kind === "timer") this.#actor.memory.timers.fired(item.timer);
-    this.#actor.emitter.deadLetter(code, error, attempts, infoOf(this.#actor, item), dataOf(item));
+    if (this.#aftermath.of(thrown, item, attempt) === "past") this.#done(item);
   }
 
   /** Handlers of several events under way; says whether there was something to do. */
@@ -326,18 +263,15 @@ export class Processor implements Behaviour {
     return "frame";
   }
 
-  /** Handles it; calls when its handler is done, whatever came of it. */
-  handleAlone(item: Item, then: () => void): void {
+  /** Handles it; resolves when its handler is done, whatever came of it. */
+  handleAlone(item: Item): Promise<void> {
     this.#handle(item);
-    if (this.#busy === undefined) then();
-    else this.#settled = then;
+    return this.#underWay.settled();
   }
-
-  // ── what the actor asks
 
   get closable(): boolean {
     const { emitter } = this.#actor, { changes } = this.#actor.memory;
-    return this.#busy === undefined || !(emitter.hasPartial || changes.hasPartial);
+    return !this.#underWay.busy || !(emitter.hasPartial || changes.hasPartial);
   }
 
   get pending(): "now" | "later" | "nothing" {
@@ -357,33 +291,27 @@ export class Processor implements Behaviour {
 
   get finished(): boolean {
     const { inbound, held, waiting, timers } = this.#actor.memory;
-    return this.#busy === undefined && inbound.ended && held.size === 0 && waiting.size === 0 && timers.nextEvent === Infinity && this.#intake.open.length === 0 && (this.#ahead?.idle ?? true);
+    return !this.#underWay.busy && inbound.ended && held.size === 0 && waiting.size === 0 && timers.nextEvent === Infinity && this.#intake.open.length === 0 && (this.#ahead?.idle ?? true);
   }
 
-  committed(position: Position | undefined): void {
-    if (position !== undefined) this.#intake.trimTo(position);
-  }
+  committed(at: Position | undefined): void { if (at !== undefined) this.#intake.trimTo(at); }
 
   get wake(): number {
     const { env } = this.#actor, { timers, waiting } = this.#actor.memory;
-    if (env.clock.now() < this.#suspendedUntil) return this.#suspendedUntil;
+    if (env.clock.now() < this.#aftermath.suspendedUntil) return this.#aftermath.suspendedUntil;
     return Math.min(timers.nextWall, waiting.size > 0 ? waiting.nextDue : Infinity);
   }
 
   drain(): Promise<void> {
     this.#draining = true;
     if (this.#ahead !== undefined) this.#takeBack(this.#ahead);
-    if (this.#busy === undefined) return Promise.resolve();
-    return new Promise((done) => { this.#drained = done; });
+    return this.#underWay.settled();
   }
 
-  finish(): Promise<void> {
-    return Promise.resolve();
-  }
+  async finish(): Promise<void> {}
 
   async close(): Promise<void> {
-    this.#token++;
-    this.#drained?.();
+    this.#underWay.close();
     this.#oneByOne?.close();
     this.#ahead?.abort();
     await this.#intake.close();

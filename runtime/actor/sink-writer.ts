@@ -14,10 +14,10 @@ import { fateOf } from "./failure.ts";
 import type { HeldEntry } from "./held.ts";
 import type { Position } from "./inbound.ts";
 import { Intake } from "./intake.ts";
+import { sliceMs } from "./limits.ts";
 
 /** Most events in one batch. */
 export const batchLimit = { events: 8_192 };
-const sliceMs = 8;
 
 /** An event as a sink gets it. What is known of it beside the data is put together when it is asked for. */
 class Received implements FlowEvent {
@@ -230,7 +230,7 @@ export class SinkWriter implements Behaviour {
         this.#fixed = undefined;
         this.#failures = 0;
         emitter.counts.out += events.length;
-        this.#actor.available();
+        this.#actor.availability.back();
         this.#drained?.();
         return this.#actor.soon();
       } catch (thrown) {
@@ -238,7 +238,7 @@ export class SinkWriter implements Behaviour {
         const fate = fateOf(thrown, 1);
         if (fate.is !== "unavailable" && fate.is !== "retry") return this.#actor.exit(exitOf(thrown));
         // The batch is fixed: the same one again, until the target takes it.
-        this.#actor.suspended(fate.error);
+        this.#actor.availability.suspended(fate.error);
         const wait = Math.min(300_000, fate.afterMs * 2 ** Math.min(8, this.#failures++));
         await new Promise<void>((done) => { env.clock.after(wait, done); this.#actor.signal.addEventListener("abort", () => done(), { once: true }); });
         if (this.#over) return;

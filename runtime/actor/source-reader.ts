@@ -9,11 +9,10 @@ import type { Body, CommitRecord } from "../journal/record.ts";
 import type { Actor } from "./actor.ts";
 import type { Behaviour } from "./behaviour.ts";
 import { fateOf } from "./failure.ts";
+import { sliceMs } from "./limits.ts";
 
 /** Splits are asked for again so often, in ms. */
 const splitsEveryMs = 30_000;
-/** So long it works without letting others in, in ms. */
-const sliceMs = 8;
 
 type Positioned = Reading<unknown> & { readonly position: unknown };
 
@@ -222,7 +221,7 @@ export class SourceReader implements Behaviour {
     const fate = fateOf(thrown, 1), { env, address } = this.#actor;
     if (fate.is !== "unavailable" && fate.is !== "retry") return this.#actor.crash(thrown, `read from ${address}`);
     this.#suspendedUntil = env.clock.now() + Math.min(300_000, fate.afterMs * 2 ** Math.min(8, this.#suspensions++));
-    this.#actor.suspended(fate.error);
+    this.#actor.availability.suspended(fate.error);
     this.#actor.pump();
   }
 

@@ -26,8 +26,9 @@ function wire(actor: Actor, env: ActorEnvironment, stage: StagePlan): Emitter {
     let known = outlets.get(id);
     if (known === undefined) {
       const subject = subjectsOf(flow.name, to, generation, partition).mailbox(input);
+      const accepted = () => env.readerCursor(`${flow.name}/${to}/${partition}`, input, actor.address, actor.generation);
       const eventTime = stage.readers.some((edge) => edge.to === to && edge.input === input && edge.eventTime);
-      outlets.set(id, (known = new Outlet(target, new MailboxDelivery(broker.stream(streamName(subject), subject), options), eventTime)));
+      outlets.set(id, (known = new Outlet(target, new MailboxDelivery(broker.stream(streamName(subject), subject), { ...options, accepted }), eventTime)));
     }
     return known;
   };

@@ -41,6 +41,8 @@ export interface TransactionalContext<M> extends SinkContext {
 export interface TransactionalSink<T, M> {
   kind: string;
   guarantee: "transactional";
+  /** Where it writes, for people: a path or an address; `{partition}` stands for the actor's number. Of a file `run` shows the first rows. */
+  target?: string;
   /** Whether several actors may share the stage's work (a file needs a path for each). Default true. */
   divisible?: boolean;
   /** The mark before the first batch. */
@@ -61,6 +63,8 @@ export interface TransactionalSink<T, M> {
 export interface RepeatingSink<T> {
   kind: string;
   guarantee: "idempotent" | "at-least-once";
+  /** Where it writes, for people: a path or an address. */
+  target?: string;
   open: (ctx: SinkContext) => Promise<{
     write: (batch: Batch<T>) => Promise<void>;
     close?: () => Promise<void>;

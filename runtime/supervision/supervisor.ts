@@ -1,6 +1,6 @@
 // A supervisor: keeps its children by its plan, as in OTP. verdict.ts and strategy.ts decide, agenda.ts says what is next,
 // member.ts carries out for one child. Itself a child of the one above: root, flow, stage, actor.
-// S1. A decision is in the log before it is carried out (I8). An order to stop or kill waits for no log.
+// S1. A decision, and an order about one child, is in the log before it is carried out (I8). `stop` and `kill` wait for no log.
 // S2. What happens is a message in the lane; nothing is restarted from within a failure. `stop` and `kill` pass the lane.
 // S3. Children are started in order and stopped in reverse order. Under one_for_one they owe each other nothing: told in that
 //     order, waited for together. Under the other strategies each waits for the one before it.
@@ -74,7 +74,10 @@ export class Supervisor implements Child {
     return this.#members;
   }
 
-  /** Resolves when each child was started once, or failed to; what failed is then under way as any failure is. */
+  /**
+   * Starts all children but those that ended, are parked, fenced or stopped by order, each with a new budget. Resolves when each
+   * was started once, or failed to; what failed is then under way as any failure is.
+   */
   async start(run: Run): Promise<void> {
     const { signal } = (this.#life = new AbortController());
     // Each order and decision under way listens to it.

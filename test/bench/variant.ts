@@ -1,16 +1,18 @@
 // One measured variant in a process of its own: a warm-up run, then the measured one. What it found goes to the parent.
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { batched } from "./batched.ts";
-import { ceiling } from "./ceiling/ceiling.ts";
 import type { Contender, Run } from "./contender.ts";
-import { millrace } from "./millrace.ts";
-import { plain } from "./plain.ts";
 
-export const contenders: Readonly<Record<string, Contender>> = { plain, batched, ceiling, millrace };
+// Each is loaded only where it is measured: what is not used takes no memory.
+const contenders: Readonly<Record<string, () => Promise<Contender>>> = {
+  plain: async () => (await import("./plain.ts")).plain,
+  batched: async () => (await import("./batched.ts")).batched,
+  ceiling: async () => (await import("./ceiling/ceiling.ts")).ceiling,
+  millrace: async () => (await import("./millrace.ts")).millrace,
+};
 
 const { contender, warmUp, run } = JSON.parse(process.argv[2] as string) as { contender: string; warmUp: number; run: Run & { rate: number | null } };
-const work = contenders[contender] as Contender;
+const work = await (contenders[contender] as () => Promise<Contender>)();
 const once = async (events: number, name: string) => {
   const folder = join(run.folder, name);
   await mkdir(folder, { recursive: true });

@@ -67,7 +67,7 @@ export function profileOf(chance: Chance, given: Partial<Profile> = {}): Profile
     snapshotRecords: chance.of([2, 3, 5, 1_024]),
     inlineBytes: chance.of([0, 100, 256 * 1024]),
     chunkBytes: chance.of([60, 512 * 1024]),
-    frameBytes: parts ? 900 : chance.of([200, 1024 * 1024]),
+    frameBytes: parts ? 900 : chance.of([330, 1024 * 1024]),
     ...given,
   };
 }

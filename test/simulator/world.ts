@@ -72,6 +72,7 @@ export class World implements FlowHost, TargetHost {
   readonly server: MemoryServer;
   readonly slots: Slot[] = [];
   readonly nodes = new Map<string, SimulatedNode>();
+  readonly disks = new Map<string, MemoryDisk>();
   readonly targets = new Map<string, Target>();
   readonly logs = new Map<string, Kept[]>();
   /** What went wrong while it ran. */
@@ -154,8 +155,9 @@ export class World implements FlowHost, TargetHost {
 
   // ── nodes and lives
 
-  boot(name: string, disk?: MemoryDisk): SimulatedNode {
-    const node = new SimulatedNode(this.#host, name, disk ?? this.nodes.get(name)?.disk ?? new MemoryDisk());
+  boot(name: string): SimulatedNode {
+    const disk = this.disks.get(name) ?? new MemoryDisk(), node = new SimulatedNode(this.#host, name, disk);
+    this.disks.set(name, disk);
     this.nodes.set(name, node);
     return node;
   }

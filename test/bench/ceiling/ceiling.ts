@@ -148,7 +148,7 @@ async function sink({ connection, manager, run, made, path }: Stages): Promise<{
   const cursor = new Map<string, number>();
   const expected = updatesOf(run.events);
   let gathered: Sent[] = [];
-  let written = 0, offset = 0;
+  let taken = 0, offset = 0;
   let committing: Promise<void> | undefined;
   const messages = await mailbox(connection, manager, "m.snk.0");
   const commit = async () => {
@@ -159,7 +159,6 @@ async function sink({ connection, manager, run, made, path }: Stages): Promise<{
       const bytes = Buffer.from(`${events.map(({ data }) => JSON.stringify(data)).join("\n")}\n`);
       await file.write(bytes, 0, bytes.length, offset);
       offset += bytes.length;
-      written += events.length;
       made?.written(events.map(({ data }) => data as unknown as Update));
     }
     committing = undefined;
@@ -169,10 +168,11 @@ async function sink({ connection, manager, run, made, path }: Stages): Promise<{
       const frame = unpackFrame(packr, message.data);
       if (!isNext(cursor, frame)) continue;
       gathered.push(...frame.events);
+      taken += frame.events.length;
       committing ??= commit();
       committing.catch(fail);
-      if (gathered.length > sinkAhead || written + gathered.length >= expected) await committing;
-      if (written >= expected) break;
+      if (gathered.length > sinkAhead || taken >= expected) await committing;
+      if (taken >= expected) break;
     }
   })();
   return { done, close: async () => { messages.stop(); await file.close(); await log.close(); } };

@@ -19,6 +19,8 @@ for (const [name, thrown, of] of [
   ["FENCED", coded("FENCED"), "fenced"],
   ["HISTORY_FORKED", coded("HISTORY_FORKED"), "parked"],
   ["BROKER_WENT_BACK", coded("BROKER_WENT_BACK"), "parked"],
+  ["MIGRATE_MISSING", coded("MIGRATE_MISSING"), "parked"],
+  ["SINK_TAKEN", coded("SINK_TAKEN"), "parked"],
   ["another code", coded("JOURNAL_FAILED"), "crash"],
   ["a code named as a method of objects", coded("toString"), "crash"],
 ] as const) {

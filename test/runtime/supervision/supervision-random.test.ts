@@ -1,5 +1,5 @@
 // Random failures, orders and logs that fail, over random trees; the same checks after each. A seed that fails is printed:
-// SEED=<n> runs it alone.
+// SEED=<n> runs it alone, SCHEDULES=<n> and FIRST=<n> run others.
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { exitOf, type Exit, type ExitClass } from "../../../runtime/actor/exit.ts";

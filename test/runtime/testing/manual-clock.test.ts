@@ -44,4 +44,34 @@ test("a cancelled timer does not run", () => {
   assert.is(clock.next, undefined);
 });
 
+test("a timer that is cancelled by one of the same instant does not run", () => {
+  const clock = new ManualClock(), ran: string[] = [];
+  let cancel = (): void => {};
+  clock.after(10, () => cancel());
+  cancel = clock.after(10, () => ran.push("no"));
+  clock.after(10, () => ran.push("yes"));
+  clock.advance(10);
+  assert.equal([ran, clock.pending], [["yes"], 0]);
+});
+
+test("elapse lets promises settle between timers", async () => {
+  const clock = new ManualClock(), ran: string[] = [];
+  const work = async (): Promise<void> => {
+    await Promise.resolve();
+    await Promise.resolve();
+    ran.push("first done");
+  };
+  clock.after(1, () => void work());
+  clock.after(2, () => ran.push("second"));
+  await clock.elapse(2);
+  assert.equal(ran, ["first done", "second"]);
+});
+
+test("timers of 0 ms that set each other without end are an error, not a hang", () => {
+  const clock = new ManualClock();
+  const again = (): void => void clock.after(0, again);
+  again();
+  assert.throws(() => clock.advance(0), /again and again/);
+});
+
 test.run();

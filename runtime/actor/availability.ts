@@ -1,0 +1,77 @@
+// Whether what an actor needs is there: the broker, and what its handlers call. An outage suspends it in place and spends no
+// restart. After the broker is back nothing is committed before it is checked that it still holds what it had acknowledged (P30).
+import type { FencedLog } from "../journal/fenced-log.ts";
+import type { Actor } from "./actor.ts";
+import type { Anchors } from "./anchors.ts";
+import type { ActorEvents } from "./environment.ts";
+
+export class Availability {
+  readonly #actor: Actor;
+  readonly #anchors: Anchors;
+  readonly #say: ActorEvents["onState"];
+  #running = false;
+  #down = false;
+  #checks = 0;
+  #disconnect = () => {};
+
+  constructor(actor: Actor, anchors: Anchors, say: ActorEvents["onState"]) {
+    this.#actor = actor;
+    this.#anchors = anchors;
+    this.#say = say;
+  }
+
+  /** Whether it may commit: no check after a reconnect is under way. */
+  get checked(): boolean {
+    return this.#checks === 0;
+  }
+
+  /** Watches the connection from now on. `failed`: the broker went back. */
+  watch(log: FencedLog, failed: (error: unknown) => void): void {
+    this.#disconnect = this.#actor.env.broker.onConnection((connected) => {
+      if (connected) this.#reconnected(log, failed);
+      else this.lost();
+    });
+  }
+
+  /** The actor runs: what is said of it changes. */
+  running(): void {
+    this.#running = true;
+    this.#say("running.active");
+  }
+
+  /** The broker does not answer. */
+  lost(): void {
+    this.#down = true;
+    this.#say(this.#running ? "unavailable.running" : "unavailable.claiming");
+  }
+
+  /** A handler says that something it needs is down; it is tried again in place. */
+  suspended(error: Error): void {
+    this.#down = true;
+    this.#say("unavailable.running", error);
+  }
+
+  /** What was down is back. */
+  back(): void {
+    if (!this.#down || !this.#running) return;
+    this.#down = false;
+    this.#say("running.active");
+  }
+
+  #reconnected(log: FencedLog, failed: (error: unknown) => void): void {
+    const { signal, emitter } = this.#actor;
+    this.#checks++;
+    this.#anchors.checkOwn(log).then(() => this.#anchors.checkSent()).then(() => {
+      this.#checks--;
+      if (signal.aborted || !this.checked) return;
+      this.back();
+      for (const { delivery } of emitter.all) delivery.reconnected();
+      this.#actor.soon();
+    }).catch(failed);
+  }
+
+  close(): void {
+    this.#disconnect();
+    this.#running = this.#down = false;
+  }
+}

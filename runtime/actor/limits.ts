@@ -1,0 +1,12 @@
+// How much an actor takes before it must commit, and before it must wait (P8, P14). Objects, so that a test can make rare paths common.
+
+/** A turn closes at so many events or bytes, and always when the log is free (P8). */
+export const turnLimit = { events: 8_192, bytes: 4 * 1024 * 1024 };
+/** More than that committed and not settled: nothing new is taken (P14). */
+export const unsettledLimit = { frames: 1_024, bytes: 32 * 1024 * 1024 };
+/** Room that a frame leaves in the largest message of the broker, for the round and headers. */
+export const frameReserve = { bytes: 64 * 1024 };
+/** What need not be committed at once waits so long for something that must, in ms: positions, watermarks without events. */
+export const laterMs = 200;
+/** So long an actor works without letting acks and other actors in, in ms. */
+export const sliceMs = 8;

@@ -1,0 +1,189 @@
+// One schedule: a world drawn from a seed, run to its end with its faults, judged.
+import { frameReserve, turnLimit, unsettledLimit } from "../../runtime/actor/limits.ts";
+import { sendWindow } from "../../runtime/actor/delivery.ts";
+import { snapshotEvery, snapshotSize } from "../../runtime/actor/snapshot.ts";
+import { streamName, subjectsOf } from "../../runtime/actor/environment.ts";
+import { batchLimit } from "../../runtime/actor/sink-writer.ts";
+import { encodeFrame, message } from "../../runtime/event/frame.ts";
+import type { FlowPlan, SinkPlan, StagePlan } from "../../runtime/flow/plan.ts";
+import { Chance } from "./chance.ts";
+import { current } from "./feed.ts";
+import { flows, type SimulatedFlow } from "./flows.ts";
+import { type Fault, type Profile, profileOf } from "./profile.ts";
+import { Scheduler, settling } from "./scheduler.ts";
+import { fileTarget, numberedTarget } from "./target.ts";
+import { logsWrong, outcomeWrong } from "./verifier.ts";
+import { allRules, generation, type Rules, World } from "./world.ts";
+
+export interface Result {
+  readonly seed: number;
+  readonly flow: string;
+  readonly steps: number;
+  /** Ended with everything done, or parked after a loss. */
+  readonly end: "done" | "parked" | "failed";
+  readonly wrong: string | undefined;
+}
+
+export interface ScheduleOptions {
+  /** Flows to choose from, by name. */
+  readonly flows?: readonly string[] | undefined;
+  readonly profile?: Partial<Profile> | undefined;
+  readonly rules?: Partial<Rules> | undefined;
+  readonly trace?: ((line: string) => void) | undefined;
+}
+
+/** More steps than this, once nothing goes wrong any more, are a standstill. */
+const mostSteps = 20_000;
+/** Faults come within so many steps; then all is well. */
+const faultSteps = 1_200;
+
+/** Runs the schedule of a seed. The engine's limits are set for it: one at a time in a process. */
+export async function runSchedule(seed: number, options: ScheduleOptions = {}): Promise<Result> {
+  const chance = new Chance(seed);
+  const flow = chance.of(options.flows === undefined ? flows : flows.filter(({ name }) => options.flows?.includes(name) === true));
+  const profile = profileOf(chance, options.profile), scheduler = new Scheduler(chance);
+  scheduler.slowShare = profile.slowShare;
+  scheduler.hurry = profile.hurry;
+  scheduler.trace = options.trace;
+  setLimits(profile);
+  const world = new World(scheduler, profile, planFor(flow, profile, chance), flow.feed(chance, profile.events), { ...allRules, ...options.rules });
+  current.host = world;
+  options.trace?.(JSON.stringify({ flow: flow.name, profile, feed: world.feed }));
+  const of = (end: Result["end"], wrong: string | undefined): Result => ({ seed, flow: flow.name, steps: scheduler.steps, end, wrong });
+  const stood = await settling(run(world));
+  const whole = world.done;
+  const wrong = world.failure ?? outcomeWrong(world, flow, whole) ?? stood ?? (whole ? await logsWrong(world) : undefined);
+  return of(wrong !== undefined ? "failed" : whole ? "done" : "parked", wrong);
+}
+
+function setLimits(p: Profile): void {
+  turnLimit.events = p.turnEvents;
+  unsettledLimit.frames = p.unsettledFrames;
+  frameReserve.bytes = p.maxPayload - p.frameBytes;
+  sendWindow.frames = p.sendWindow;
+  batchLimit.events = p.sinkBatch;
+  snapshotEvery.records = p.snapshotRecords;
+  snapshotSize.inlineBytes = p.inlineBytes;
+  snapshotSize.chunkBytes = p.chunkBytes;
+}
+
+function planFor(flow: SimulatedFlow, profile: Profile, chance: Chance): FlowPlan {
+  const sink = (profile.target === "file" ? fileTarget : numberedTarget)(() => current.host as World) as SinkPlan["sink"];
+  return {
+    ...flow.plan,
+    stages: flow.plan.stages.map((stage): StagePlan => {
+      const parallelism = profile.parallelism > 0 && flow.divisible.includes(stage.name) ? profile.parallelism : stage.parallelism;
+      if (stage.kind === "source") return { ...stage, parallelism };
+      const maxFrames = chance.hits(0.7) ? profile.maxFrames : 4_096;
+      return stage.kind === "sink" ? { ...stage, parallelism, maxFrames, sink } : { ...stage, parallelism, maxFrames };
+    }),
+  };
+}
+
+/** The execution; what it yields lets promises settle. Gives what stands still at the end. */
+function* run(world: World): Generator<void, string | undefined> {
+  const { scheduler, profile } = world, { chance, clock } = scheduler;
+  let faults = profile.faults, quietSince: number | undefined;
+  yield;
+  while (world.failure === undefined && !world.done) {
+    const over = scheduler.steps >= faultSteps || faults === 0;
+    if (!over && chance.hits(profile.faultShare)) { faults--; inject(world, chance.of(profile.kinds)); }
+    else if (!scheduler.step()) {
+      if (quietSince !== undefined) return world.lost && world.parked.length > 0 ? undefined : standstill(world, "nothing happens any more");
+      faults = 0;
+    }
+    if (quietSince === undefined && (over || faults === 0) && (scheduler.steps >= faultSteps || !scheduler.busy)) { heal(world); quietSince = clock.monotonic(); }
+    yield;
+    if (scheduler.steps > mostSteps || (quietSince !== undefined && clock.monotonic() - quietSince > 600_000)) {
+      return world.lost && world.parked.length > 0 ? undefined : standstill(world, "it goes on without an end");
+    }
+    if (quietSince !== undefined && world.parked.length > 0 && clock.monotonic() - quietSince > 20_000) return undefined;
+  }
+  // Zombies that are left do what they still want to; it must change nothing.
+  heal(world);
+  for (let i = 0; i < 2_000 && world.failure === undefined && scheduler.step(); i++) yield;
+  return undefined;
+}
+
+function standstill(world: World, how: string): string {
+  const waits = world.slots.filter(({ done }) => !done).map(({ address, parked, lives }) => `${address} (${parked !== undefined ? "parked" : lives.size === 0 ? "does not run" : [...lives].map(({ node, actor }) => `on ${node.name}, took ${actor.counts.in}, gave ${actor.counts.out}`).join(", ")})`);
+  return `standstill, ${how}: ${waits.join("; ")}`;
+}
+
+function inject(world: World, fault: Fault): void {
+  const { scheduler } = world, { chance } = scheduler, lives = world.slots.flatMap((slot) => [...slot.lives]), node = chance.of(world.alive.length > 0 ? world.alive : [world.boot("a")]);
+  const life = lives.length > 0 ? chance.of(lives) : undefined, later = (ms: number, name: string, step: () => void) => scheduler.after(chance.between(1, ms), name, undefined, step);
+  scheduler.trace?.(`!! ${fault} ${fault === "crash" || fault === "takeover" || fault === "move" ? `${life?.slot.address} on ${life?.node.name}` : node.name}`);
+  switch (fault) {
+    case "crash": return life?.actor.exit({ class: "crash", error: new Error("ended by the schedule") });
+    case "kill": case "wipe":
+      world.kill(node);
+      if (fault === "wipe") world.disks.delete(node.name);
+      later(3_000, `boot ${node.name}`, () => { if (world.nodes.get(node.name)?.dead === true) world.boot(node.name); });
+      return;
+    case "cut":
+      node.cut();
+      later(3_000, `mend ${node.name}`, () => { if (!node.dead && !node.connected) node.mend(); });
+      return;
+    case "pause":
+      node.pause();
+      for (const other of lives) if (other.node === node && chance.hits(0.6)) world.startSoon(other.slot, chance.between(1, 200), chance.of([...world.nodes.keys()].filter((name) => name !== node.name)));
+      later(5_000, `resume ${node.name}`, () => { if (!node.dead) node.resume(); });
+      return;
+    case "takeover":
+      if (life !== undefined) world.startSoon(life.slot, 1, chance.of([...world.nodes.keys()].filter((name) => name !== life.node.name)));
+      return;
+    case "move":
+      if (life !== undefined) { life.slot.home = chance.of([...world.nodes.keys()]); void life.actor.stop(); }
+      return;
+    case "rollback": return rollback(world);
+    case "old generation": return fromOldGeneration(world);
+  }
+}
+
+/** A power loss with lazy fsync: streams lose their tails, each its own; every connection with them. */
+function rollback(world: World): void {
+  const { chance } = world.scheduler;
+  const names = [...world.server.streams.keys()].filter((name) => name.startsWith("mr_"));
+  for (const node of world.alive) if (node.connected) node.cut();
+  for (const name of names) {
+    if (!chance.hits(0.4)) continue;
+    const { first, last } = (world.server.streams.get(name) as { bounds(): { first: number; last: number } }).bounds();
+    if (last < first) continue;
+    const to = Math.max(first - 1, last - chance.between(1, 4));
+    world.scheduler.trace?.(`    ${name} goes back from ${last} to ${to}`);
+    world.server.rollback(name, to);
+    world.lost = true;
+  }
+  for (const stream of world.server.streams.values()) stream.dismiss();
+  for (const node of world.alive) world.scheduler.after(chance.between(1, 500), `mend ${node.name}`, undefined, () => { if (!node.dead && !node.connected) node.mend(); });
+  // Whoever had ended looks again whether what it sent is still there.
+  for (const slot of world.slots) if (slot.done) { slot.done = false; world.startSoon(slot, chance.between(1, 500)); }
+}
+
+/** A frame of a sender's earlier generation comes late: it is of no channel that the reader has. */
+function fromOldGeneration(world: World): void {
+  const { chance } = world.scheduler, edges = world.flow.stages.flatMap(({ inputs }) => inputs), { from, to } = chance.of(edges);
+  const of = chance.below(world.division(from).count), partition = chance.below(world.division(to).count), subject = subjectsOf(world.flow.name, to, generation, partition).mailbox(0);
+  const item = { id: 999, key: "a", time: 1_500, from: "old-0", copy: 0, n: 1, what: "old", start: 0, ids: [] };
+  const frame = encodeFrame({
+    from: `${world.flow.name}/${from}/${of}`, generation: "sim00000-0", term: [1, chance.bytes(8)], before: null, seq: 1, n: 2, edge: 0, watermark: null, note: null,
+    shapes: [Object.keys(item)], types: [], rows: [[0, 1_500, "a", null, 0, ...Object.values(item)]],
+  });
+  world.server.streams.get(streamName(subject))?.append(subject, message(chance.bytes(8), frame), undefined);
+}
+
+/** Nothing goes wrong any more: all nodes run, all are connected. */
+function heal(world: World): void {
+  world.scheduler.trace?.("-- all is well from here on");
+  world.quiet = true;
+  world.scheduler.hurry = 0;
+  for (const node of world.nodes.values()) {
+    if (node.dead) world.boot(node.name);
+    else {
+      if (node.paused) node.resume();
+      if (!node.connected) node.mend();
+    }
+  }
+  for (const slot of world.slots) if (slot.lives.size === 0) world.startSoon(slot, 1);
+}
