@@ -11,3 +11,8 @@ export { isSchema, type Schema } from "./flow/schema.ts";
 export { defineSink, type Batch, type RepeatingSink, type SinkActor, type SinkContext, type TransactionalContext, type TransactionalSink, type Written } from "./flow/sink.ts";
 export { defineSource, type Accept, type PullSource, type PushSource, type Reading, type SourceActor, type SourceContext, type Yielded } from "./flow/source.ts";
 export type { DataOf, Input, Keyed, Operator, Outputs, Queries, Sink, Source, Stage, State, Stream } from "./flow/stream.ts";
+export type { BrokerOptions } from "./node/broker-process.ts";
+export type { Connection } from "./node/connection.ts";
+export type { Node } from "./node/node.ts";
+export type { NodeOptions } from "./node/options.ts";
+export { startBroker, startNode } from "./start.ts";

@@ -36,8 +36,9 @@ export class Actor {
   readonly availability: Availability;
   /** Events taken so far. */
   taken = 0;
-  /** Events handled in the open turn. */
+  /** Events handled in the open turn, and how many it may have. */
   events = 0;
+  turnEvents = turnLimit.events;
   readonly #events: ActorEvents;
   readonly #abort = new AbortController();
   readonly #anchors: Anchors;
@@ -85,11 +86,6 @@ export class Actor {
     return { in: this.taken, ...this.emitter.counts };
   }
 
-  /** Mailboxes that are full: what holds it up. */
-  get heldUpBy(): readonly string[] {
-    return this.emitter.outlets.filter(({ delivery }) => delivery.full).map(({ id }) => id);
-  }
-
   /** Claims, recovers, runs. Rejects where it cannot: then it is over and nothing is left open. */
   async start(): Promise<void> {
     try {
@@ -108,7 +104,7 @@ export class Actor {
       this.#mustLive();
     } catch (error) {
       await this.#close();
-      throw error;
+      throw (await this.#isMistaken(exitOf(error))) ? fenced(this.address) : error;
     }
     this.#running = true;
     this.availability.running();
@@ -141,7 +137,7 @@ export class Actor {
 
   /** Whether the open turn takes no more. */
   get full(): boolean {
-    return this.events >= turnLimit.events || this.emitter.gathered >= turnLimit.bytes || this.#last !== undefined || this.#attempt !== undefined;
+    return this.events >= this.turnEvents || this.emitter.gathered >= turnLimit.bytes || this.#last !== undefined || this.#attempt !== undefined;
   }
 
   /** Works, and commits what there is to commit. */
@@ -242,12 +238,7 @@ export class Actor {
   }
 
   async #finish(): Promise<void> {
-    try {
-      await this.behaviour.finish();
-      this.exit({ class: "normal" });
-    } catch (error) {
-      this.exit(exitOf(error));
-    }
+    await this.behaviour.finish().then(() => this.exit({ class: "normal" }), (error: unknown) => this.exit(exitOf(error)));
   }
 
   /** Commits what is in the turn with an attempt of that event, then calls: for an actor that looks for the event that kills. */
@@ -303,7 +294,12 @@ export class Actor {
     } catch (error) {
       this.env.log.warn("closing failed", { actor: this.address, error: asError(error).message });
     }
-    this.#events.onExit(exit);
+    this.#events.onExit((await this.#isMistaken(exit)) ? exitOf(fenced(this.address)) : exit);
+  }
+
+  /** Whether what it would park for is only that another owner has gone on. */
+  async #isMistaken({ class: its }: Exit): Promise<boolean> {
+    return its === "parked" && (await this.#committer?.log.isClaimedOver()) === true;
   }
 
   async #close(): Promise<void> {

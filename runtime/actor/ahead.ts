@@ -18,7 +18,8 @@ interface Begun {
 }
 
 export class Ahead {
-  readonly #concurrency: number;
+  /** How many events may be under way. */
+  readonly concurrency: number;
   readonly #host: ChainHost;
   readonly #rest: Chain;
   readonly #scope: () => EventScope;
@@ -41,7 +42,7 @@ export class Ahead {
     this.#scope = scope;
     this.#deadlineMs = deadlineMs;
     this.#ready = ready;
-    this.#concurrency = Math.max(...steps.slice(0, prefix).map(({ calls }) => calls?.concurrency ?? 1));
+    this.concurrency = Math.max(...steps.slice(0, prefix).map(({ calls }) => calls?.concurrency ?? 1));
     const give = (data: unknown, given: Scope): void | Promise<void> => {
       const { effects } = given.ctx as EventScope;
       if (effects === undefined) return rest.push(data, given);
@@ -58,7 +59,7 @@ export class Ahead {
   }
 
   get room(): boolean {
-    return this.#queue.length < this.#concurrency;
+    return this.#queue.length < this.concurrency;
   }
 
   get idle(): boolean {

@@ -11,12 +11,14 @@ import type { Outlet } from "./outlet.ts";
 
 /** Whether the message at a position is the one that was read there†. Of a mailbox of which nothing was read: true. */
 export async function isAnchor(mailbox: BrokerStream, position: Position): Promise<boolean> {
-  if (position.at === 0) return true;
-  const there = await mailbox.get(position.at);
+  // Taken before the question: the position of an actor at work moves on.
+  const { at, round: its } = position;
+  if (at === 0) return true;
+  const there = await mailbox.get(at);
   if (there === undefined) return false;
   const round = roundOf(there.data);
-  if (position.round === null || round === undefined) return position.round === null && round === undefined;
-  return Buffer.compare(round, position.round) === 0;
+  if (its === null || round === undefined) return its === null && round === undefined;
+  return Buffer.compare(round, its) === 0;
 }
 
 /** @throws MillraceError BROKER_WENT_BACK, UNREACHABLE */

@@ -109,7 +109,9 @@ export class Committer {
     this.#n += messages.length;
     this.#appending = true;
     if (captured !== undefined) this.#snapshotting = true;
-    this.#commit({ kind, n, messages, frames, captured, position }).catch(this.#options.failed);
+    // A snapshot is of the whole record: of the number of its last part.
+    const of = captured === undefined ? undefined : { ...captured, n: this.#n };
+    this.#commit({ kind, n, messages, frames, captured: of, position }).catch(this.#options.failed);
   }
 
   async #commit(closed: Closed): Promise<void> {
@@ -163,6 +165,8 @@ export class Committer {
       // The broker did not take a chunk: the next snapshot, a base, is tried after as many records again.
       this.#snapshotting = false;
       this.keeper.postpone();
+      // An actor that has ended waits for it.
+      this.#options.accepted();
     }
   }
 

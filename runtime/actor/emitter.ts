@@ -134,6 +134,11 @@ export class Emitter {
     this.counts = counts;
   }
 
+  /** Mailboxes that are full: what holds the actor up. */
+  get full(): readonly string[] {
+    return this.outlets.filter(({ delivery }) => delivery.full).map(({ id }) => id);
+  }
+
   /** Whether so much is committed and not settled that nothing new may be taken (P14). */
   get heldUp(): boolean {
     let frames = 0, bytes = 0;

@@ -81,7 +81,8 @@ export class Intake {
       const verdict = this.#actor.memory.inbound.judge(channel, frame);
       if (verdict === "forked") throw new MillraceError("HISTORY_FORKED", this.#actor.address, `What ${frame.from} sent was written anew after a loss: its frame ${frame.seq} is not the one that was read, or does not follow it`, "Start the flow anew with --fresh, or bring the server's store back.");
       if (verdict !== "next") { this.#drop(at); continue; }
-      const open: OpenFrame = { frame, channel, done: channel.done, given: channel.done, at };
+      // What is done of a frame is of the one after the last that was accepted; others of the channel may be open before this one.
+      const done = frame.seq === channel.seq + 1 ? channel.done : 0, open: OpenFrame = { frame, channel, done, given: done, at };
       this.#actor.memory.inbound.take(channel, frame);
       this.#open.push(open);
       return open;

@@ -10,3 +10,5 @@ export const frameReserve = { bytes: 64 * 1024 };
 export const laterMs = 200;
 /** So long an actor works without letting acks and other actors in, in ms. */
 export const sliceMs = 8;
+/** After an unclean end turns are so small, in events, until what was in flight is past: a second death leaves few suspects. */
+export const cautiousTurn = { events: 32 };

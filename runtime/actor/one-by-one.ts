@@ -4,7 +4,7 @@ import type { Actor } from "./actor.ts";
 import { idOf, type Item } from "./item.ts";
 
 export interface Handles {
-  /** What is next; "frame": one without events is past. */
+  /** What is next; "frame": one without events is past, or an event was set aside. */
   next(): Item | "frame" | undefined;
   handleAlone(item: Item): Promise<void>;
 }
@@ -13,31 +13,22 @@ export class OneByOne {
   readonly #actor: Actor;
   readonly #handles: Handles;
   readonly #after: number;
-  readonly #inFlightTo: number;
   #trying = false;
   #leave: (() => void) | undefined;
 
-  /**
-   * @param after tries after which an event is not tried again
-   * @param inFlightTo end of the mailbox when this owner began: past it, the deaths were no event's fault
-   */
-  constructor(actor: Actor, handles: Handles, after: number, inFlightTo: number) {
+  /** @param after tries after which an event is not tried again */
+  constructor(actor: Actor, handles: Handles, after: number) {
     this.#actor = actor;
     this.#handles = handles;
     this.#after = after;
-    this.#inFlightTo = inFlightTo;
   }
 
-  /** Begins with the next event; says whether all that was in flight is past. */
-  work(position: number): boolean {
+  /** Begins with the next event; says whether there is none. */
+  work(): boolean {
     if (this.#trying) return false;
     const { tries } = this.#actor.memory, item = this.#handles.next();
     if (item === "frame") { this.#actor.soon(); return false; }
-    if (item === undefined || (item.kind === "row" && position >= this.#inFlightTo)) {
-      if (position < this.#inFlightTo) return false;
-      tries.calm();
-      return true;
-    }
+    if (item === undefined) return true;
     this.#trying = true;
     void this.#actor.env.oneByOne.enter().then((leave) => {
       if (this.#actor.signal.aborted) return leave();

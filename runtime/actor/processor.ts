@@ -9,6 +9,7 @@ import type { ProcessorPlan } from "../flow/plan.ts";
 import type { Actor } from "./actor.ts";
 import { Aftermath } from "./aftermath.ts";
 import { Ahead } from "./ahead.ts";
+import { AheadWork } from "./ahead-work.ts";
 import type { Behaviour } from "./behaviour.ts";
 import { atOnce, type Chain, type ChainHost, type Describe, type EventScope, openChain, scopeOf } from "./chain.ts";
 import { eventId, heldOf, rowInfo, typeOf } from "./event-info.ts";
@@ -16,8 +17,10 @@ import { fateOf } from "./failure.ts";
 import type { Position } from "./inbound.ts";
 import { Intake, type OpenFrame } from "./intake.ts";
 import { dataOf, idOf, infoOf, type Item, keptOf, rowOf } from "./item.ts";
-import { sliceMs } from "./limits.ts";
+import { cautiousTurn, sliceMs, turnLimit } from "./limits.ts";
 import { OneByOne } from "./one-by-one.ts";
+import { StageTime } from "./stage-time.ts";
+import { Suspects } from "./suspects.ts";
 import { UnderWay } from "./under-way.ts";
 import { maxWaiting } from "./waiting.ts";
 
@@ -28,27 +31,34 @@ export class Processor implements Behaviour {
   readonly #chain: Chain;
   readonly #scope: EventScope;
   readonly #ahead: Ahead | undefined;
+  readonly #aheadWork: AheadWork | undefined;
   readonly #aftermath: Aftermath;
   readonly #underWay: UnderWay;
-  #time = -Infinity;
+  readonly #time: StageTime;
   /** Whether a timer is at hand: what it sets after the end of everything else stays. */
   #firing = false;
   #draining = false;
   #oneByOne: OneByOne | undefined;
+  #suspects: Suspects | undefined;
 
   constructor(actor: Actor, plan: ProcessorPlan) {
     this.#actor = actor;
     this.#plan = plan;
     this.#intake = new Intake(actor, plan.maxFrames);
     this.#scope = scopeOf(actor);
+    this.#time = new StageTime(actor);
     this.#underWay = new UnderWay(actor.env.clock, plan.poison.deadlineMs);
     this.#aftermath = new Aftermath(actor, plan.poison.after);
-    const host: ChainHost = { actor, watermark: () => this.#time, stays: () => this.#firing && actor.memory.inbound.ended && actor.memory.held.size === 0 && actor.memory.waiting.size === 0 };
+    const host: ChainHost = { actor, watermark: () => this.#time.now, stays: () => this.#firing && actor.memory.inbound.ended && actor.memory.held.size === 0 && actor.memory.waiting.size === 0 };
     const { steps } = plan, prefix = Ahead.prefixOf(steps), emit = (data: unknown, scope: { time: number; key: Key | undefined; type: string | undefined }) => actor.emitter.emit("", data, scope.time, scope.key, scope.type);
     if (prefix > 0) {
       const rest = openChain(host, steps, prefix, steps.length, emit, atOnce);
       this.#ahead = new Ahead(host, steps, prefix, rest, () => scopeOf(actor), plan.poison.deadlineMs, () => actor.soon());
       this.#chain = this.#ahead.chain;
+      this.#aheadWork = new AheadWork(actor, plan, this.#intake, this.#ahead, {
+        push: (item, its) => this.#push(item, its), await: (result, item) => this.#await(result, item, this.#scope),
+        done: (item) => this.#done(item), failed: (thrown, item, attempt) => this.#failed(thrown, item, attempt), idle: () => this.#past(0, true),
+      });
     } else this.#chain = openChain(host, steps, 0, steps.length, emit, atOnce);
   }
 
@@ -58,9 +68,15 @@ export class Processor implements Behaviour {
 
   async start(): Promise<void> {
     const { tries } = this.#actor.memory;
-    this.#time = this.#plan.order === "time" ? Math.min(this.#reached, this.#actor.memory.held.next - 1) : this.#reached;
-    if (tries.k >= 2) this.#oneByOne = new OneByOne(this.#actor, this, this.#plan.poison.after, (await this.#intake.mailbox.bounds()).last);
+    this.#time.restore();
+    if (tries.k > 0) {
+      this.#suspects = new Suspects(tries, (await this.#intake.mailbox.bounds()).last, this.#ahead?.concurrency ?? 0);
+      if (this.#suspects.alone) this.#oneByOne = new OneByOne(this.#actor, this, this.#plan.poison.after);
+      this.#actor.turnEvents = cautiousTurn.events;
+    }
     this.#intake.follow();
+    // What an earlier owner committed and did not trim would fill the mailbox for good.
+    this.#intake.trimTo(this.#intake.position);
   }
 
   work(): void {
@@ -69,40 +85,14 @@ export class Processor implements Behaviour {
       if (clock.monotonic() >= until) return this.#actor.soon();
       if (clock.now() < this.#aftermath.suspendedUntil) return;
       if (this.#oneByOne !== undefined) {
-        if (!this.#oneByOne.work(this.#intake.position.at)) return;
-        this.#oneByOne = undefined;
+        if (this.#oneByOne.work()) this.#past(0, true);
+        if (this.#oneByOne !== undefined) return;
       }
-      const due = this.#released();
+      const due = this.#time.released();
       if (due !== undefined) this.#handle(due);
-      else if (this.#ahead !== undefined) { if (!this.#workAhead(this.#ahead)) return; }
+      else if (this.#aheadWork !== undefined) { if (!this.#aheadWork.work()) return; }
       else if (!this.#rows(until)) return;
     }
-  }
-
-  /** What event time, or the wall clock, lets go: held events and timers in the order of time, then events that wait for a try; timers wait for those. */
-  #released(): Item | undefined {
-    const { env } = this.#actor, { timers, held, waiting } = this.#actor.memory, now = env.clock.now(), watermark = this.#reached;
-    const entry = held.due(watermark), timer = timers.due(watermark, now);
-    if (entry !== undefined && (timer === undefined || entry.time <= timer.time)) {
-      this.#time = Math.max(this.#time, entry.time - 1);
-      return { kind: "held", entry };
-    }
-    if (timer !== undefined) {
-      if (timer.time <= watermark) this.#time = Math.max(this.#time, timer.time);
-      return { kind: "timer", timer };
-    }
-    if (waiting.size > 0) {
-      const first = waiting.due(now);
-      if (first !== undefined) return { kind: "waiting", entry: first };
-    }
-    this.#time = Math.max(this.#time, watermark);
-    return undefined;
-  }
-
-  /** Event time that is reached: not past an event that waits for a try. */
-  get #reached(): number {
-    const { inbound, waiting } = this.#actor.memory;
-    return waiting.size > 0 ? Math.min(inbound.watermark, waiting.earliest - 1) : inbound.watermark;
   }
 
   // The oldest frame's events, one after the other, until it is done or a handler is not. The hot path: no allocation of its own.
@@ -111,13 +101,13 @@ export class Processor implements Behaviour {
     if (waiting.size >= maxWaiting) return false;
     this.#firing = false;
     const open = this.#intake.open[0] ?? this.#intake.next();
-    if (open === undefined) return false;
+    if (open === undefined) { this.#past(0, true); return false; }
     const { frame } = open, { rows, shapes } = frame, scope = this.#scope, inOrder = this.#plan.order === "time", { watermark } = inbound, clock = this.#actor.env.clock;
     let i = open.done, row = rows[i];
     const describe: Describe = () => rowInfo(frame.from, frame.generation, frame.n, row as Row, typeOf(frame, row as Row));
     try {
       for (; i < rows.length; i++) {
-        if ((i & 63) === 63 && (this.#actor.full || clock.monotonic() >= until)) break;
+        if (((i & 63) === 63 || this.#suspects !== undefined) && (this.#actor.full || clock.monotonic() >= until)) break;
         row = rows[i] as Row;
         const key = row[2];
         emitter.save();
@@ -146,7 +136,15 @@ export class Processor implements Behaviour {
     return true;
   }
 
+  /** Suspects go by; once none is left, work goes on as usual. */
+  #past(events: number, idle: boolean): void {
+    if (this.#suspects?.past(events, this.#intake.position.at, idle) !== true) return;
+    this.#suspects = this.#oneByOne = undefined;
+    this.#actor.turnEvents = turnLimit.events;
+  }
+
   #commitTo(open: OpenFrame, done: number): void {
+    if (this.#suspects !== undefined) this.#past(done - open.done, false);
     if (this.#intake.open[0] === open && (done > open.done || open.frame.rows.length === done)) this.#intake.progress(done);
   }
 
@@ -188,6 +186,7 @@ export class Processor implements Behaviour {
       this.#actor.taken++;
     } else if (item.kind === "held") held.release(item.entry);
     else if (item.kind === "waiting") waiting.done(item.entry);
+    if (item.kind !== "row" && this.#suspects !== undefined) this.#past(1, false);
     if (tries.size > 0) tries.done(idOf(item));
     changes.keep();
     this.#actor.events++;
@@ -206,61 +205,29 @@ export class Processor implements Behaviour {
     if (this.#aftermath.of(thrown, item, attempt) === "past") this.#done(item);
   }
 
-  /** Handlers of several events under way; says whether there was something to do. */
-  #workAhead(ahead: Ahead): boolean {
-    const { emitter } = this.#actor, { waiting, inbound, held } = this.#actor.memory, inOrder = this.#plan.order === "time";
-    let worked = false;
-    while (ahead.room && waiting.size < maxWaiting) {
-      const open = this.#intake.open.find(({ given, frame }) => given < frame.rows.length) ?? this.#intake.next();
-      if (open === undefined) break;
-      worked = true;
-      if (open.given >= open.frame.rows.length) { if (this.#intake.open[0] === open) this.#intake.progress(open.done); continue; }
-      const index = open.given++, row = open.frame.rows[index] as Row;
-      if (inOrder && row[1] > inbound.watermark) ahead.add({ kind: "row", open, index }, () => { emitter.save(); held.add(heldOf(open.frame, row)); });
-      else ahead.start({ kind: "row", open, index }, (scope) => this.#push({ kind: "row", open, index }, scope));
-    }
-    for (let first = ahead.settled(); first !== undefined && !this.#actor.full; first = ahead.settled()) {
-      worked = true;
-      const { item, release, error, attempt } = first;
-      if (item.kind === "row" && waiting.blocks(rowOf(item)[2])) {
-        waiting.add(idOf(item), 0, 1, keptOf(item));
-        ahead.shift();
-        this.#done(item);
-        continue;
-      }
-      emitter.save();
-      try {
-        if (error !== undefined) throw error.thrown;
-        const result = release();
-        ahead.shift();
-        if (result !== undefined) { this.#await(result, item, this.#scope); return true; }
-        this.#done(item);
-      } catch (thrown) {
-        if (ahead.first === first) ahead.shift();
-        const fate = fateOf(thrown, attempt);
-        if (fate.is === "crash" || fate.is === "unavailable") this.#takeBack(ahead);
-        this.#failed(thrown, item, attempt);
-        if (fate.is === "unavailable") return true;
-      }
-    }
-    return worked;
-  }
-
-  /** A throw aborts the later ones; they run again. */
-  #takeBack(ahead: Ahead): void {
-    ahead.abort();
-    for (const open of this.#intake.open) open.given = open.done;
-  }
-
   /** What is next, alone: for an actor that looks for the event that kills. */
   next(): Item | "frame" | undefined {
-    const due = this.#released();
+    const due = this.#time.released();
     if (due !== undefined) return due;
     const open = this.#intake.open[0] ?? this.#intake.next();
     if (open === undefined) return undefined;
-    if (open.done < open.frame.rows.length) return { kind: "row", open, index: open.done };
-    this.#intake.progress(open.done);
+    if (open.done >= open.frame.rows.length) {
+      this.#intake.progress(open.done);
+      return "frame";
+    }
+    const item = { kind: "row", open, index: open.done } as const;
+    if (!this.#setAside(item)) return item;
+    this.#done(item);
     return "frame";
+  }
+
+  // What is not handled now: its time has not come, or one of its key waits for a later try.
+  #setAside(item: Item & { readonly kind: "row" }): boolean {
+    const { inbound, held, waiting } = this.#actor.memory, row = rowOf(item);
+    if (this.#plan.order === "time" && row[1] > inbound.watermark) held.add(keptOf(item));
+    else if (waiting.blocks(row[2])) waiting.add(idOf(item), 0, 1, keptOf(item));
+    else return false;
+    return true;
   }
 
   /** Handles it; resolves when its handler is done, whatever came of it. */
@@ -280,13 +247,8 @@ export class Processor implements Behaviour {
     return inbound.moved ? "later" : "nothing";
   }
 
-  /** Below everything that may still be emitted: timers and held events that are due, events that wait. */
   get watermark(): number {
-    const { inbound, timers, held, waiting } = this.#actor.memory;
-    let { watermark } = inbound;
-    if (timers.nextEvent <= watermark) watermark = timers.nextEvent - 1;
-    if (held.next <= watermark) watermark = held.next - 1;
-    return waiting.size > 0 ? Math.min(watermark, waiting.earliest - 1) : watermark;
+    return this.#time.promise;
   }
 
   get finished(): boolean {
@@ -304,7 +266,7 @@ export class Processor implements Behaviour {
 
   drain(): Promise<void> {
     this.#draining = true;
-    if (this.#ahead !== undefined) this.#takeBack(this.#ahead);
+    this.#aheadWork?.takeBack();
     return this.#underWay.settled();
   }
 

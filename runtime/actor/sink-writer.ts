@@ -92,6 +92,8 @@ export class SinkWriter implements Behaviour {
   }
 
   async start(): Promise<void> {
+    // No event of a user's code kills it: unclean ends are counted for processors only.
+    this.#actor.memory.tries.calm();
     const { number, mark, written, events, from } = this.#begun, { address } = this.#actor;
     const last: Written<unknown> = { batch: written ? number : number - 1, mark };
     this.#session = await this.#open(last);
@@ -99,8 +101,13 @@ export class SinkWriter implements Behaviour {
     if (holds.batch !== last.batch && holds.batch !== number) throw new MillraceError("SINK_DIVERGED", address, `The target of ${address} holds batch ${holds.batch}, its log says ${last.batch}`, "Look who else writes to the target; then start anew with --fresh.");
     if (holds.batch === last.batch && JSON.stringify(holds.mark) !== JSON.stringify(last.mark)) throw new MillraceError("SINK_DIVERGED", address, `The target of ${address} says ${JSON.stringify(holds.mark)} of batch ${holds.batch}, its log ${JSON.stringify(last.mark)}`, "Look who else writes to the target; then start anew with --fresh.");
     this.#mark = holds.mark;
+    this.#trim(this.#begun, this.#intake.position);
     if (holds.batch < number) await this.#again(events, from);
-    else this.#intake.follow();
+    else {
+      // Written, and no record says so: what the batch was made of goes with the next record.
+      if (!written && this.#plan.order === "time") this.#takeHeld(events);
+      this.#intake.follow();
+    }
     this.#from = this.#where();
   }
 
@@ -209,14 +216,18 @@ export class SinkWriter implements Behaviour {
   committed(position: Position | undefined): void {
     const closed = position === undefined ? undefined : this.#closed.shift();
     if (closed === undefined || position === undefined) return;
-    const { begun, events } = closed, [from] = begun.from.inputs;
+    const { begun, events } = closed;
     if (events.length > 0) {
       this.#fixing = false;
       this.#fixed = events;
       void this.#write();
     }
-    // †Only up to what a record says is written: batch n - 1 by record n.
-    if (begun.written || this.#plan.order === "time") this.#intake.trimTo(position);
+    this.#trim(begun, position);
+  }
+
+  // †Only up to what a record says is written: batch n - 1 by record n.
+  #trim({ written, from: { inputs: [from] } }: Begun, position: Position): void {
+    if (written || this.#plan.order === "time") this.#intake.trimTo(position);
     else if (from !== undefined) this.#intake.trimTo({ at: from[1], round: from[2], from: from[3], seq: from[4] });
   }
 

@@ -79,6 +79,8 @@ export class SourceReader implements Behaviour {
   }
 
   async start(): Promise<void> {
+    // No event of a user's code kills it: unclean ends are counted for processors only.
+    this.#actor.memory.tries.calm();
     if (this.#source.splits === undefined) this.#add("");
     else await this.#askForSplits();
   }
@@ -124,7 +126,11 @@ export class SourceReader implements Behaviour {
       const reading = batch[next] as Positioned, checked = validated?.[next];
       split.position = reading.position;
       split.moved = true;
-      if (!("data" in reading)) continue;
+      if (!("data" in reading)) {
+        const { watermark } = reading as { readonly watermark?: number };
+        if (watermark !== undefined && watermark > split.watermark) split.watermark = watermark;
+        continue;
+      }
       emitter.save();
       if (checked?.refused !== undefined) this.#deadLetter("SCHEMA", checked.refused, reading.data);
       else {

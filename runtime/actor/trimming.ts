@@ -18,6 +18,7 @@ export class MailboxTrim {
   #trimmedAt = -Infinity;
   #waits: (() => void) | undefined;
   #busy = false;
+  #closed = false;
 
   /** @param limit frames that the mailbox may hold */
   constructor(mailbox: BrokerStream, clock: Clock, retainMs: number, limit: number) {
@@ -35,13 +36,17 @@ export class MailboxTrim {
     if (this.#busy || (this.#waits !== undefined && due > 0)) return;
     this.#waits?.();
     if (due === 0) void this.#trim(this.#committed);
-    else {
-      const then = this.#committed, cancel = this.#clock.after(due, () => { this.#waits = undefined; void this.#trim(then); });
-      this.#waits = () => { this.#waits = undefined; cancel(); };
-    }
+    else this.#later(this.#committed, due);
+  }
+
+  #later(to: Position, ms: number): void {
+    if (this.#closed) return;
+    const cancel = this.#clock.after(ms, () => { this.#waits = undefined; void this.#trim(to); });
+    this.#waits = () => { this.#waits = undefined; cancel(); };
   }
 
   close(): void {
+    this.#closed = true;
     this.#waits?.();
   }
 
@@ -55,10 +60,11 @@ export class MailboxTrim {
         this.#trimmed = to.at;
       }
     } catch {
-      // Not reachable now: what is not trimmed takes room and does no harm; the next commit tries again.
-    } finally {
+      // Not reachable now. Tried again also where nothing more is committed: a full mailbox may be what holds that up.
       this.#busy = false;
+      return this.#later(this.#committed ?? to, atMostEveryMs);
     }
+    this.#busy = false;
     if (this.#committed !== undefined && this.#committed.at > to.at) this.committed(this.#committed);
   }
 }

@@ -1,6 +1,6 @@
 // `millrace dlq`: the events that were given up, each with its reason.
 import type { Command } from "commander";
-import { type KeptLetter, letterOf, newestLetters } from "../inspect/dead-letters.ts";
+import { letterOf, newestLetters } from "../inspect/dead-letters.ts";
 import { exitCode } from "./exit-code.ts";
 import { MillraceError } from "../event/errors.ts";
 import { type NatsFlags, reachOrStart, withNatsFlags } from "./nats-options.ts";

@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 // The command `millrace`. One file a command; here they are put together, and the process is ended with the right code.
 import { Command, CommanderError } from "commander";
+import { dlqCommand } from "./dlq.ts";
+import { doctorCommand } from "./doctor.ts";
 import { exitCode, exitCodesText } from "./exit-code.ts";
 import { failureText } from "./failure-text.ts";
 import { runCommand } from "./run.ts";
@@ -29,8 +31,8 @@ Examples:
 
 ${exitCodesText}`);
 const ended = (with_: number): void => void (code = with_);
-for (const command of [runCommand, treeCommand]) command(program, ended);
-for (const command of program.commands) command.exitOverride();
+for (const command of [runCommand, treeCommand, dlqCommand, doctorCommand]) command(program, ended);
+for (const command of program.commands.flatMap((one) => [one, ...one.commands])) command.exitOverride();
 
 try {
   await program.parseAsync();

@@ -114,7 +114,7 @@ export class Progress {
   #waitsFor(): string {
     const tree = treeOfFlow(this.#node.tree(), this.#flow.name);
     const waiting = (tree?.children ?? []).flatMap(({ children }) => children).filter(({ state }) => state === "draining").map(({ id }) => {
-      const [full] = this.#flow.actors.get(id)?.recovered?.heldUpBy ?? [];
+      const [full] = this.#flow.actors.get(id)?.recovered?.emitter.full ?? [];
       const short = id.slice(this.#flow.name.length + 1);
       return full === undefined ? short : `${short} (held up by ${full.split("/")[0]})`;
     });

@@ -29,32 +29,37 @@ const packr = new Packr(options);
 const inner = new Packr(options);
 
 addExtension({ Class: BigIntValue, type: 1, pack: (value: BigIntValue) => bigIntBytes(value.value), unpack: (bytes: Uint8Array) => bytesBigInt(bytes) });
-addExtension({ Class: MapValue, type: 2, pack: (value: MapValue) => Buffer.from(inner.pack(value.entries)), unpack: (bytes: Uint8Array) => pairs(inner.unpack(bytes)) });
-addExtension({ Class: SetValue, type: 3, pack: (value: SetValue) => Buffer.from(inner.pack(value.items)), unpack: (bytes: Uint8Array) => new Set(inner.unpack(bytes) as unknown[]) });
+// Maps and Sets are filled after the whole was read: to read them within would copy all of the message for each.
+const unfilled: (readonly [target: Map<unknown, unknown> | Set<unknown>, bytes: Uint8Array])[] = [];
+const later = <T extends Map<unknown, unknown> | Set<unknown>>(target: T, bytes: Uint8Array): T => { unfilled.push([target, bytes]); return target; };
+
+addExtension({ Class: MapValue, type: 2, pack: (value: MapValue) => Buffer.from(inner.pack(value.entries)), unpack: (bytes: Uint8Array) => later(new Map<unknown, unknown>(), bytes) });
+addExtension({ Class: SetValue, type: 3, pack: (value: SetValue) => Buffer.from(inner.pack(value.items)), unpack: (bytes: Uint8Array) => later(new Set<unknown>(), bytes) });
 // msgpackr would decode these whatever its options say; a scan refuses them first, this is the second lock.
 for (const type of [0x42, 0x62, 0x65, 0x69, 0x70, 0x73, 0x74, 0x78]) {
   addExtension({ type, unpack: () => { throw refused(`extension ${type} is not let in`); } } as never);
 }
 
-function pairs(flat: unknown): Map<unknown, unknown> {
-  if (!Array.isArray(flat) || flat.length % 2 !== 0) throw refused("a Map of an odd number of values");
-  const map = new Map<unknown, unknown>();
-  for (let i = 0; i < flat.length; i += 2) map.set(flat[i], flat[i + 1]);
-  return map;
+function fill([target, bytes]: (typeof unfilled)[number]): void {
+  const items: unknown = packr.unpack(bytes);
+  if (!Array.isArray(items)) throw refused("a Map or a Set of something that is no list");
+  if (target instanceof Set) for (const item of items) target.add(item);
+  else {
+    if (items.length % 2 !== 0) throw refused("a Map of an odd number of values");
+    for (let i = 0; i < items.length; i += 2) target.set(items[i], items[i + 1]);
+  }
 }
 
+// By way of hexadecimal: byte by byte the time would go with the square of the size.
 function bigIntBytes(value: bigint): Buffer {
-  let size = 1;
-  while (BigInt.asIntN(size * 8, value) !== value) size++;
-  const bytes = Buffer.alloc(size);
-  for (let i = size - 1, rest = value; i >= 0; i--, rest >>= 8n) bytes[i] = Number(rest & 255n);
-  return bytes;
+  const magnitude = (value < 0n ? ~value : value).toString(16), bits = magnitude.length * 4 - Math.clz32(Number.parseInt(magnitude[0] as string, 16)) + 28;
+  const size = Math.floor(bits / 8) + 1;
+  return Buffer.from(BigInt.asUintN(size * 8, value).toString(16).padStart(size * 2, "0"), "hex");
 }
 
 function bytesBigInt(bytes: Uint8Array): bigint {
-  let value = 0n;
-  for (const byte of bytes) value = (value << 8n) | BigInt(byte);
-  return BigInt.asIntN(bytes.length * 8, value);
+  if (bytes.length === 0) return 0n;
+  return BigInt.asIntN(bytes.length * 8, BigInt(`0x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex")}`));
 }
 
 function refused(reason: string): MillraceError {
@@ -74,8 +79,11 @@ export function decode(bytes: Uint8Array): unknown {
   const reason = scan(bytes);
   if (reason !== undefined) throw refused(reason);
   try {
-    return packr.unpack(bytes);
+    const value: unknown = packr.unpack(bytes);
+    for (let next = unfilled.pop(); next !== undefined; next = unfilled.pop()) fill(next);
+    return value;
   } catch (cause) {
+    unfilled.length = 0;
     throw cause instanceof MillraceError ? cause : new MillraceError("BYTES_REFUSED", "msgpack", "These bytes are not read", "Look at who wrote them.", { cause });
   }
 }
@@ -83,16 +91,24 @@ export function decode(bytes: Uint8Array): unknown {
 /**
  * A value as it may be sent: itself where that can be done at once, else a copy with bigint, Map and Set in their wire form
  * and `undefined` properties left out. The common case, flat plain data, allocates nothing.
- * @throws MillraceError UNSERIALIZABLE for functions, symbols, class instances, and what is nested deeper than 48.
+ * @throws MillraceError UNSERIALIZABLE for functions, symbols, class instances, a property named __proto__, and what is
+ * nested deeper than 48 (a Map or a Set counts twice).
  */
 export function plain(value: unknown, depth = 0): unknown {
   switch (typeof value) {
-    case "string": case "number": case "boolean": return value;
+    case "number": case "boolean": return value;
+    case "string": return wellFormed(value);
     case "bigint": return new BigIntValue(value);
     case "object": return value === null ? null : plainObject(value, depth);
     case "undefined": return null;
     default: throw unserializable(`a ${typeof value}`);
   }
+}
+
+/** Half a surrogate pair (a text cut in the middle of a character) has no UTF-8: U+FFFD in its place. */
+export function wellFormed(text: string): string {
+  const its = text as string & { isWellFormed(): boolean; toWellFormed(): string };
+  return its.isWellFormed() ? text : its.toWellFormed();
 }
 
 function plainObject(value: object, depth: number): unknown {
@@ -111,6 +127,7 @@ function plainObject(value: object, depth: number): unknown {
     const from = value as Record<string, unknown>;
     for (const name in from) {
       const item = from[name];
+      if (name === "__proto__") throw unserializable("a property named __proto__");
       if (item === undefined) { copy ??= { ...from }; delete copy[name]; continue; }
       const sent = plain(item, depth + 1);
       if (sent !== item && !Object.is(sent, item)) (copy ??= { ...from })[name] = sent;
@@ -122,8 +139,8 @@ function plainObject(value: object, depth: number): unknown {
     return value;
   }
   if (value instanceof Uint8Array) return value;
-  if (value instanceof Map) return new MapValue([...value].flat(1).map((item) => plain(item, depth + 1)));
-  if (value instanceof Set) return new SetValue([...value].map((item) => plain(item, depth + 1)));
+  if (value instanceof Map) return new MapValue([...value].flat(1).map((item) => plain(item, depth + 2)));
+  if (value instanceof Set) return new SetValue([...value].map((item) => plain(item, depth + 2)));
   throw unserializable(`an instance of ${(value as { constructor?: { name?: string } }).constructor?.name ?? "an unknown class"}`);
 }
 
@@ -156,7 +173,7 @@ export function scan(bytes: Uint8Array, from = 0, to = bytes.length, depth = 0):
       case 0xcd: case 0xd1: at += 2; continue;
       case 0xca: case 0xce: case 0xd2: at += 4; continue;
       case 0xcb: case 0xcf: case 0xd3: at += 8; continue;
-      case 0xc4: case 0xd9: at += 1 + (bytes[at] as number); continue;
+      case 0xc4: case 0xd9: at += 1 + (bytes[at] ?? 0); continue;
       case 0xc5: case 0xda: at += 2 + size16(bytes, at); continue;
       case 0xc6: case 0xdb: at += 4 + size32(bytes, at); continue;
       case 0xdc: children = size16(bytes, at); at += 2; break;

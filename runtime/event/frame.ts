@@ -133,7 +133,7 @@ export class RowBuffer {
     for (let i = 0; i < keys.length; i++) {
       const value = from[keys[i] as string];
       if (value === undefined) return this.#without(k, time, key, extra, from);
-      row[5 + i] = typeof value === "number" || typeof value === "string" ? value : plain(value);
+      row[5 + i] = typeof value === "number" ? value : plain(value);
     }
     row[0] = k; row[1] = time; row[2] = key; row[3] = extra; row[4] = shape;
     this.rows.push(row);

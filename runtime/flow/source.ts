@@ -30,8 +30,11 @@ export interface SourceContext {
   deadLetter(raw: unknown, error: Error): void;
 }
 
-/** What a source yields: an event with the position after it, several, or a position alone, where it gave up what came before it. */
-export type Yielded<T, P> = (Reading<T> & { position: P }) | readonly (Reading<T> & { position: P })[] | { position: P; data?: never };
+/**
+ * What a source yields: an event with the position after it, several, or a position alone, where it gave up what came before it,
+ * or knows how far event time is: no event at `watermark` (ms) or before it comes any more, whatever `outOfOrder` says.
+ */
+export type Yielded<T, P> = (Reading<T> & { position: P }) | readonly (Reading<T> & { position: P })[] | { position: P; data?: never; watermark?: number };
 
 /**
  * Reads from a position on. The runtime asks for the next only when there is room: that is the back-pressure.

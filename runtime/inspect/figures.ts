@@ -31,7 +31,7 @@ const mostNamed = 4;
 
 export function actorFigures(actor: HostedActor, lags: Lags): ActorFigures {
   const running = actor.recovered;
-  return { ...actor.counts, lag: lags.of(actor) ?? null, journal: running?.journalLength ?? 0, heldUpBy: heldUpBy(running?.heldUpBy ?? []) };
+  return { ...actor.counts, lag: lags.of(actor) ?? null, journal: running?.journalLength ?? 0, heldUpBy: heldUpBy(running?.emitter.full ?? []) };
 }
 
 /** Of a mailbox's id only the actor. */

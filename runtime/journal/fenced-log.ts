@@ -1,7 +1,9 @@
 // A commit log as its owner sees it: one writer by compare-and-set (I1). Decides what an append came to, by P1 to P4.
 import type { Clock } from "../event/clock.ts";
 import { MillraceError } from "../event/errors.ts";
+import { sameTerm } from "../event/term.ts";
 import type { BrokerStream, Stored } from "../broker/broker.ts";
+import { decodeRecord } from "./record.ts";
 
 /** "fenced": another owner has claimed the log. "lost": the log no longer holds what it had acknowledged (section 10). */
 export type Outcome = "accepted" | "fenced" | "lost";
@@ -65,6 +67,22 @@ export class FencedLog {
       return bounds === "aborted" || bounds.first > this.at ? "fenced" : "lost";
     }
     return this.#mine === undefined || Buffer.compare(built.data, this.#mine) === 0 ? "fenced" : "lost";
+  }
+
+  /**
+   * Whether another owner has claimed the log since: then what looks like a loss is none, the numbers belong to that owner (P5).
+   * False where the broker does not say within a second.
+   */
+  async isClaimedOver(): Promise<boolean> {
+    for (let tries = 0; tries < 4 && this.#mine !== undefined; tries++) {
+      try {
+        const last = await this.stream.last();
+        return last !== undefined && last.seq > this.at && !sameTerm(decodeRecord(last.data).term, decodeRecord(this.#mine).term);
+      } catch {
+        await pause(retryMs, { clock: this.#options.clock, signal: new AbortController().signal });
+      }
+    }
+    return false;
   }
 
   async #ask<T extends Stored | undefined | { first: number; last: number }>(question: () => Promise<T>): Promise<T | "aborted"> {

@@ -33,7 +33,7 @@ export interface Recovered {
   readonly n: number;
   /** Fields as of the newest fold, of which `entries` are in the store; `undefined`: nothing was folded. */
   readonly folded: { readonly n: number; readonly body: Body } | undefined;
-  /** All records that are kept, in order, parts put together; those up to `folded.n` only for their frames. */
+  /** All records that are kept, in order, parts put together (`seq` is that of the first part); those up to `folded.n` only for their frames. */
   records(): AsyncIterable<{ readonly record: CommitRecord; readonly seq: number; readonly size: number }>;
   /** Unclean ends in a row (PROTOCOL 9, poison). */
   readonly k: number;
@@ -154,14 +154,15 @@ async function missing(options: Claimed, what: string): Promise<never> {
 /** Without a journal: the newest snapshot in the log, looked for after the claim†, and the tail. */
 async function loadFromLog(options: Claimed, journal: Journal, to: number): Promise<void> {
   const { first } = await answer(options, () => options.log.bounds());
-  const entries: Entry[] = [];
+  const entries: Entry[] = [], assembler = new Assembler();
   let snapshot: Body | undefined, expected: number | undefined;
   for await (const { seq, data } of options.log.read(first, to)) {
     const record = decodeRecord(data);
     if (expected !== undefined && record.n !== expected) await missing(options, `record ${expected} of ${options.where}`);
     expected = record.n + 1;
     entries.push({ n: record.n, seq, bytes: data });
-    if (record.kind === "snapshot") snapshot = record.body;
+    const whole = assembler.take(record);
+    if (whole?.kind === "snapshot") snapshot = whole.body;
   }
   const begin = entries[0];
   if (begin === undefined || (entries[entries.length - 1] as Entry).seq !== to) return missing(options, `a record of ${options.where}`);
@@ -192,8 +193,12 @@ export async function putEntries(store: Store, entries: readonly (readonly [key:
 async function* assembled(journal: Journal): AsyncGenerator<{ record: CommitRecord; seq: number; size: number }> {
   const assembler = new Assembler(), first = await journal.first();
   if (first === undefined) return;
+  let begin = 0, size = 0;
   for await (const { seq, bytes } of journal.read(first)) {
-    const record = assembler.take(decodeRecord(bytes));
-    if (record !== undefined) yield { record, seq, size: bytes.length };
+    const part = decodeRecord(bytes);
+    if (part.kind !== "part" || part.body.part?.index === 0) { begin = seq; size = 0; }
+    size += bytes.length;
+    const record = assembler.take(part);
+    if (record !== undefined) yield { record, seq: begin, size };
   }
 }

@@ -21,5 +21,7 @@ const once = async (events: number, name: string) => {
   return measured;
 };
 await once(warmUp, "warm-up");
+const before = process.cpuUsage();
 const measured = await once(run.events, "measured");
-console.log(JSON.stringify({ ...measured, rssMb: Math.round(process.resourceUsage().maxRSS / 1024) }));
+const { user, system } = process.cpuUsage(before);
+console.log(JSON.stringify({ ...measured, cpuMs: Math.round((user + system) / 1000), rssMb: Math.round(process.resourceUsage().maxRSS / 1024) }));

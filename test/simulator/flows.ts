@@ -12,6 +12,8 @@ export interface SimulatedFlow {
   readonly feed: (chance: Chance, most: number) => Feed;
   /** What is wrong with what came out. `whole`: the flow has ended; else what is missing at the end is right. */
   readonly wrong: (observed: Observed, feed: Feed, whole: boolean) => string | undefined;
+  /** Whether it gives dead letters: they need larger frames. */
+  readonly letters?: boolean;
   /** Stages that may run with several actors. */
   readonly divisible: readonly string[];
 }
@@ -228,6 +230,7 @@ const lost = ({ trouble }: Item): boolean => trouble === "terminal" || trouble =
 /** Retries, dead letters and crashes in the middle of what an event does. */
 const trouble: SimulatedFlow = {
   name: "trouble",
+  letters: true,
   plan: planned(defineFlow("trouble", (flow) => {
     const feed = flow.source("feed", simulatedSource("feed"), time("any"));
     const felt = flow.processor("felt", feed.keyBy(({ key }) => key), stateful({
@@ -262,6 +265,7 @@ function lettersWrong({ letters }: Observed, items: readonly Item[], whole: bool
 /** Handlers that are not done at once: several ahead, then one at a time with state. */
 const slow: SimulatedFlow = {
   name: "slow",
+  letters: true,
   plan: planned(defineFlow("slow", (flow) => {
     const feed = flow.source("feed", simulatedSource("feed"), time("any"));
     const felt = flow.processor("felt", feed, map(async (item: Item, ctx): Promise<Copy> => {

@@ -40,7 +40,8 @@ export interface Profile {
 
 const ordinary: readonly Fault[] = ["crash", "crash", "kill", "kill", "cut", "pause", "takeover", "takeover", "move", "wipe", "old generation"];
 
-export function profileOf(chance: Chance, given: Partial<Profile> = {}): Profile {
+/** @param smallFrame bytes that any one event of the flow has room in */
+export function profileOf(chance: Chance, smallFrame: number, given: Partial<Profile> = {}): Profile {
   const parts = chance.hits(0.15), loss = chance.hits(0.08);
   return {
     nodes: chance.hits(0.8) ? ["a", "b"] : ["a", "b", "c"],
@@ -66,8 +67,8 @@ export function profileOf(chance: Chance, given: Partial<Profile> = {}): Profile
     sinkBatch: chance.of([1, 2, 8_192]),
     snapshotRecords: chance.of([2, 3, 5, 1_024]),
     inlineBytes: chance.of([0, 100, 256 * 1024]),
-    chunkBytes: chance.of([60, 512 * 1024]),
-    frameBytes: parts ? 900 : chance.of([330, 1024 * 1024]),
+    chunkBytes: parts ? 60 : chance.of([60, 512 * 1024]),
+    frameBytes: parts ? 900 : chance.of([smallFrame, 1024 * 1024]),
     ...given,
   };
 }

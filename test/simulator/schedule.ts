@@ -41,11 +41,13 @@ const faultSteps = 1_200;
 export async function runSchedule(seed: number, options: ScheduleOptions = {}): Promise<Result> {
   const chance = new Chance(seed);
   const flow = chance.of(options.flows === undefined ? flows : flows.filter(({ name }) => options.flows?.includes(name) === true));
-  const profile = profileOf(chance, options.profile), scheduler = new Scheduler(chance);
+  const profile = profileOf(chance, flow.letters ? 700 : 330, options.profile), scheduler = new Scheduler(chance);
   scheduler.slowShare = profile.slowShare;
   scheduler.hurry = profile.hurry;
   scheduler.trace = options.trace;
   setLimits(profile);
+  // Stacks take time, and room in dead letters.
+  Error.stackTraceLimit = options.trace === undefined ? 0 : 10;
   const world = new World(scheduler, profile, planFor(flow, profile, chance), flow.feed(chance, profile.events), { ...allRules, ...options.rules });
   current.host = world;
   options.trace?.(JSON.stringify({ flow: flow.name, profile, feed: world.feed }));

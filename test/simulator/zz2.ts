@@ -1,4 +1,10 @@
-import { Emitter } from "../../runtime/actor/emitter.ts";
-const o = Emitter.prototype.deadLetter; let n = 0;
-Emitter.prototype.deadLetter = function (...a) { if (n++ < 2) console.log(a); return o.apply(this, a); };
-await import("./zz-dbg.ts");
+import { Ahead } from "../../runtime/actor/ahead.ts";
+import { Intake } from "../../runtime/actor/intake.ts";
+const p = (A: any, name: string, show: (self: any, args: any[], r: any) => any) => { const o = A.prototype[name]; A.prototype[name] = function (...a: any[]) { const r = o.apply(this, a); console.log("      #", name, show(this, a, r)); return r; }; };
+p(Ahead, "start", (s, [i]) => `${i.open.frame.seq}[${i.index}] given ${i.open.given} done ${i.open.done}`);
+p(Intake, "next", (s, a, r) => r && `${r.frame.seq} rows ${r.frame.rows.length} note ${r.frame.note}`);
+p(Ahead, "shift", () => "");
+p(Ahead, "abort", () => "");
+p(Intake, "progress", (s, [d]) => d);
+const { runSchedule } = await import("./schedule.ts");
+await runSchedule(Number(process.argv[2]), { trace: console.log });

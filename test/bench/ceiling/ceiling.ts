@@ -130,6 +130,7 @@ async function aggregate({ connection, manager, run }: Stages, p: number): Promi
         changed.set(key, total);
         gathered.push({ time, key, data: { key, ...total } });
       }
+      if (gathered.length === 0) continue;
       committing ??= commit();
       committing.catch(fail);
       if (gathered.length > aggregateAhead) await committing;

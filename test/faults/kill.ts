@@ -1,0 +1,61 @@
+// The kill scenario: an undisturbed run, then the same with SIGKILL at so many positions of the journals; both must write the
+// same bytes. `npm run test:faults -- kill --events 5000000 --kills 20 --seed 1`
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { join } from "node:path";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { killedRun } from "./killed-run.ts";
+
+export interface KillOptions {
+  readonly events: number;
+  readonly kills: number;
+  readonly seed: number;
+  readonly say?: (line: string) => void;
+  readonly deadlineMs: number;
+  readonly args?: readonly string[];
+}
+
+export interface KillResult {
+  readonly killed: number;
+  readonly undisturbed: string;
+  readonly disturbed: string;
+  readonly seconds: { readonly undisturbed: number; readonly disturbed: number };
+}
+
+const flow = new URL("./flows/generated.ts", import.meta.url).pathname;
+
+export async function killScenario({ events, kills, seed, say = () => {}, deadlineMs, args = [] }: KillOptions): Promise<KillResult> {
+  await using folder = await temporaryFolder();
+  const common = { flow, flowName: "generated", args, deadlineMs };
+  const one = async (name: string, plan: { readonly actor: number; readonly at: number }[]) => {
+    const out = join(folder.path, `${name}.jsonl`), begun = performance.now();
+    const run = await killedRun({ ...common, dataDir: join(folder.path, name), env: { MILLRACE_TEST_EVENTS: String(events), MILLRACE_TEST_OUT: out }, kills: plan, say });
+    if (run.summary.stages.numbers?.in !== events) throw new Error(`the source took ${run.summary.stages.numbers?.in} events of ${events}`);
+    return { run, hash: await hashOf(out), seconds: (performance.now() - begun) / 1000 };
+  };
+  const undisturbed = await one("undisturbed", []);
+  const length = Math.max(...undisturbed.run.records.values());
+  say(`undisturbed: ${undisturbed.seconds.toFixed(1)} s, ${length} records in the log that was watched`);
+  const random = numbers(seed);
+  // Spread over the whole run; the actor whose log is watched is drawn anew for each.
+  const plan = Array.from({ length: kills }, (_, i) => ({ actor: random(), at: Math.max(1, Math.floor((length * (i + random())) / (kills + 1))) }));
+  const disturbed = await one("disturbed", plan);
+  return { killed: disturbed.run.killed, undisturbed: undisturbed.hash, disturbed: disturbed.hash, seconds: { undisturbed: undisturbed.seconds, disturbed: disturbed.seconds } };
+}
+
+async function hashOf(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  return hash.digest("hex");
+}
+
+/** Numbers from 0 up to 1, the same for a seed (mulberry32). */
+function numbers(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

@@ -1,0 +1,42 @@
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { openLog } from "../../../runtime/node/log-file.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const test = suite("log-file");
+
+test("every line is one JSON object with the node, the time and the fields", async () => {
+  await using folder = await temporaryFolder();
+  const log = openLog(join(folder.path, "deep", "data"), "n1", () => {});
+  log.info("hello", { run: "abc" });
+  log.close();
+  const [line] = (await readFile(log.path, "utf8")).split("\n"), { node, msg, run, time } = JSON.parse(line as string) as Record<string, string>;
+  assert.equal([node, msg, run], ["n1", "hello", "abc"]);
+  assert.ok(Math.abs(Date.parse(time as string) - Date.now()) < 60_000);
+});
+
+test("warnings and errors are told on one line, whatever is in them; the rest is not", async () => {
+  await using folder = await temporaryFolder();
+  const lines: string[] = [], log = openLog(folder.path, "n1", (line) => lines.push(line));
+  log.debug("a");
+  log.info("b");
+  log.warn("disk\n  full", { actor: "f/s/0", tries: 3 });
+  log.error("x".repeat(10_000));
+  log.close();
+  assert.is(lines[0], "disk full (actor f/s/0, tries 3)");
+  assert.is(lines[1]?.length, 400);
+  assert.is(lines.length, 2);
+});
+
+test("a log that has become large is put aside at the next start, and replaces the one before", async () => {
+  await using folder = await temporaryFolder();
+  await mkdir(folder.path, { recursive: true });
+  await writeFile(join(folder.path, "millrace.log"), Buffer.alloc(9 * 1024 * 1024, "x"));
+  await writeFile(join(folder.path, "millrace.log.1"), "older");
+  openLog(folder.path, "n1", () => {}).close();
+  assert.equal([(await stat(join(folder.path, "millrace.log"))).size, (await stat(join(folder.path, "millrace.log.1"))).size], [0, 9 * 1024 * 1024]);
+});
+
+test.run();
