@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { killedRun } from "./killed-run.ts";
+import { type Kill, killedRun } from "./killed-run.ts";
 
 export interface KillOptions {
   readonly events: number;
@@ -27,18 +27,21 @@ const flow = new URL("./flows/generated.ts", import.meta.url).pathname;
 export async function killScenario({ events, kills, seed, say = () => {}, deadlineMs, args = [] }: KillOptions): Promise<KillResult> {
   await using folder = await temporaryFolder();
   const common = { flow, flowName: "generated", args, deadlineMs };
-  const one = async (name: string, plan: { readonly actor: number; readonly at: number }[]) => {
+  const one = async (name: string, kills: readonly Kill[]) => {
     const out = join(folder.path, `${name}.jsonl`), begun = performance.now();
-    const run = await killedRun({ ...common, dataDir: join(folder.path, name), env: { MILLRACE_TEST_EVENTS: String(events), MILLRACE_TEST_OUT: out }, kills: plan, say });
+    const run = await killedRun({ ...common, dataDir: join(folder.path, name), env: { MILLRACE_TEST_EVENTS: String(events), MILLRACE_TEST_OUT: out }, kills, say });
     if (run.summary.stages.numbers?.in !== events) throw new Error(`the source took ${run.summary.stages.numbers?.in} events of ${events}`);
     return { run, hash: await hashOf(out), seconds: (performance.now() - begun) / 1000 };
   };
   const undisturbed = await one("undisturbed", []);
-  const length = Math.max(...undisturbed.run.records.values());
-  say(`undisturbed: ${undisturbed.seconds.toFixed(1)} s, ${length} records in the log that was watched`);
+  say(`undisturbed: ${undisturbed.seconds.toFixed(1)} s`);
   const random = numbers(seed);
-  // Spread over the whole run; the actor whose log is watched is drawn anew for each.
-  const plan = Array.from({ length: kills }, (_, i) => ({ actor: random(), at: Math.max(1, Math.floor((length * (i + random())) / (kills + 1))) }));
+  // Spread over the whole run; whose log is watched is drawn anew for each. How the competing workers share is not the same twice.
+  const actors = [...undisturbed.run.taken].filter(([actor]) => !actor.startsWith("kept")).toSorted();
+  const plan = Array.from({ length: kills }, (_, i): Kill => {
+    const [actor, taken] = actors[Math.floor(random() * actors.length)] as [string, number];
+    return { actor, events: Math.max(1, Math.floor((taken * 0.85 * (i + random())) / kills)) };
+  });
   const disturbed = await one("disturbed", plan);
   return { killed: disturbed.run.killed, undisturbed: undisturbed.hash, disturbed: disturbed.hash, seconds: { undisturbed: undisturbed.seconds, disturbed: disturbed.seconds } };
 }

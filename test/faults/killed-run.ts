@@ -1,9 +1,15 @@
-// Runs a flow in a process of its own and kills it with SIGKILL where logs of its actors reach given positions, again and again,
+// Runs a flow in a process of its own and kills it with SIGKILL where the records of its actors reach given positions, again and again,
 // until it ends by itself.
 import { type ChildProcess, spawn } from "node:child_process";
 import { connect } from "../../runtime/broker/nats-broker.ts";
 import { readConnection } from "../../runtime/broker/nats-server/embedded.ts";
+import { decodeRecord } from "../../runtime/journal/record.ts";
 import type { Broker } from "../../runtime/broker/broker.ts";
+
+export interface Kill {
+  readonly actor: string;
+  readonly events: number;
+}
 
 export interface KilledRunOptions {
   readonly flow: string;
@@ -12,8 +18,8 @@ export interface KilledRunOptions {
   readonly dataDir: string;
   readonly env: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
-  /** Where to kill: when the log of an actor, given by a number from 0 up to 1 among all, has so many records. In order. */
-  readonly kills: readonly { readonly actor: number; readonly at: number }[];
+  /** Where to kill, in order: when a record in the log of that actor ("windows/2") says that it has taken so many events. */
+  readonly kills: readonly Kill[];
   readonly say?: (line: string) => void;
   /** Ends the whole with an error. */
   readonly deadlineMs: number;
@@ -23,27 +29,27 @@ export interface KilledRun {
   readonly killed: number;
   /** The last line of the run that ended by itself. */
   readonly summary: { readonly status: string; readonly stages: Readonly<Record<string, { readonly in: number; readonly out: number; readonly restarts: number }>> };
-  /** Records in each log when it was last looked at, by actor. */
-  readonly records: ReadonlyMap<string, number>;
+  /** Events that each actor had taken when its log was last looked at. */
+  readonly taken: ReadonlyMap<string, number>;
 }
 
 const main = new URL("../../runtime/cli/main.ts", import.meta.url).pathname;
 const watchMs = 5;
 
 export async function killedRun(options: KilledRunOptions): Promise<KilledRun> {
-  const records = new Map<string, number>(), until = performance.now() + options.deadlineMs;
+  const taken = new Map<string, number>(), until = performance.now() + options.deadlineMs;
   for (let killed = 0; ; ) {
     const child = start(options), kill = options.kills[killed];
-    const watch = new Watch(options, records);
+    const watch = new Watch(options, taken);
     try {
       while (child.process.exitCode === null && child.process.signalCode === null) {
         if (performance.now() > until) throw new Error(`not ended after ${options.deadlineMs} ms; killed ${killed} times: ${child.output()}`);
-        if (kill !== undefined && (await watch.reached(kill))) {
+        if (kill !== undefined && (await watch.taken(kill.actor)) >= kill.events) {
           child.process.kill("SIGKILL");
-          options.say?.(`killed at record ${kill.at} of ${watch.actor(kill.actor)}`);
+          options.say?.(`killed where ${kill.actor} has taken ${taken.get(kill.actor)} events`);
           break;
         }
-        if (kill === undefined) await watch.reached({ actor: 0, at: Infinity });
+        if (kill === undefined) await watch.all();
         await Promise.race([child.ended, new Promise((done) => setTimeout(done, watchMs))]);
       }
       await child.ended;
@@ -53,7 +59,7 @@ export async function killedRun(options: KilledRunOptions): Promise<KilledRun> {
     }
     if (child.process.signalCode === "SIGKILL") { killed++; continue; }
     if (child.process.exitCode !== 0) throw new Error(`the run ended with ${child.process.exitCode} after ${killed} kills:\n${child.output()}`);
-    return { killed, summary: JSON.parse(child.output().trim().split("\n").findLast((line) => line.startsWith("{")) as string) as KilledRun["summary"], records };
+    return { killed, summary: JSON.parse(child.output().trim().split("\n").findLast((line) => line.startsWith("{")) as string) as KilledRun["summary"], taken };
   }
 }
 
@@ -67,36 +73,37 @@ function start({ flow, dataDir, env, args = [] }: KilledRunOptions): { readonly 
 /** Looks at the logs over a connection of its own. */
 class Watch {
   readonly #options: KilledRunOptions;
-  readonly #records: Map<string, number>;
+  readonly #taken: Map<string, number>;
   #broker: Broker | undefined;
-  #logs: readonly string[] = [];
+  /** Streams of logs, by actor. */
+  #logs = new Map<string, string>();
 
-  constructor(options: KilledRunOptions, records: Map<string, number>) {
+  constructor(options: KilledRunOptions, taken: Map<string, number>) {
     this.#options = options;
-    this.#records = records;
+    this.#taken = taken;
   }
 
-  actor(number: number): string {
-    return this.#logs[Math.floor(number * this.#logs.length)] ?? "";
-  }
-
-  async reached({ actor, at }: { readonly actor: number; readonly at: number }): Promise<boolean> {
+  /** Events that an actor has taken, as its newest record says. */
+  async taken(actor: string): Promise<number> {
     try {
       await this.#connect();
-      const broker = this.#broker as Broker;
-      if (this.#logs.length === 0) this.#logs = (await broker.list(`mr_actor_${this.#options.flowName}_`)).filter((name) => name.endsWith("_log")).toSorted();
-      const name = this.actor(actor);
-      if (name === "") return false;
-      const { last } = await broker.stream(name, name.replaceAll("_", ".")).bounds();
-      this.#records.set(name, last);
-      return last >= at;
+      const name = this.#logs.get(actor);
+      if (name === undefined) return 0;
+      const last = await (this.#broker as Broker).stream(name, name.replaceAll("_", ".")).last();
+      const count = last === undefined ? undefined : decodeRecord(last.data).body.counts?.in;
+      if (count !== undefined) this.#taken.set(actor, count);
+      return count ?? 0;
     } catch {
       // Not there yet, or gone with its node: looked for again.
       await this.#broker?.close();
       this.#broker = undefined;
-      this.#logs = [];
-      return false;
+      return 0;
     }
+  }
+
+  async all(): Promise<void> {
+    await this.taken("");
+    for (const actor of this.#logs.keys()) await this.taken(actor);
   }
 
   async #connect(): Promise<void> {
@@ -104,6 +111,12 @@ class Watch {
     const access = await readConnection(this.#options.dataDir);
     if (access === undefined) throw new Error("no server yet");
     this.#broker = await connect({ servers: access.servers, user: access.user, pass: access.pass });
+    const prefix = `mr_actor_${this.#options.flowName}_`;
+    for (const name of await this.#broker.list(prefix)) {
+      const [stage, , partition, kind] = name.slice(prefix.length).split("_");
+      if (kind === "log") this.#logs.set(`${stage}/${partition}`, name);
+    }
+    if (this.#logs.size === 0) throw new Error("no streams yet");
   }
 
   async close(): Promise<void> {
