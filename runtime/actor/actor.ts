@@ -36,7 +36,7 @@ export class Actor {
   readonly availability: Availability;
   /** Events taken so far. */
   taken = 0;
-  /** Events handled in the open turn, and how many it may have. */
+  /** Events handled in the open turn; how many it may have. */
   events = 0;
   turnEvents = turnLimit.events;
   readonly #events: ActorEvents;
@@ -53,8 +53,10 @@ export class Actor {
   #laterAt = Infinity;
   /** The last record, and what comes after it; nothing is closed after it. */
   #last: { closed: boolean; readonly then: () => void } | undefined;
-  #attempt: (() => void) | undefined;
+  #attempt: { closed: boolean; readonly then: () => void } | undefined;
   #waitsForSettling = false;
+  /** Whether what it sent is known to be still there: before, it is not over although it has ended (P30). */
+  #sentChecked = false;
 
   constructor(env: ActorEnvironment, stage: StagePlan, partition: number, events: ActorEvents, parts: { readonly emitter: (actor: Actor) => Emitter; readonly behaviour: (actor: Actor) => Behaviour }) {
     this.env = env;
@@ -108,9 +110,10 @@ export class Actor {
     }
     this.#running = true;
     this.availability.running();
+    const sent = this.#anchors.sent();
     for (const { delivery } of this.emitter.all) delivery.send();
     // Beside its work: those who read what it sends may still be starting.
-    this.#anchors.checkSent().catch((error: unknown) => this.exit(exitOf(error)));
+    this.#anchors.checkSent(sent).then(() => { this.#sentChecked = true; this.soon(); }, (error: unknown) => this.exit(exitOf(error)));
     this.soon();
   }
 
@@ -119,14 +122,10 @@ export class Actor {
   }
 
   /** An event was given up since it crashed its actor too often: that spends no restart. */
-  poisoned(event: string, error: Error): void {
-    this.#events.onPoison(event, error);
-  }
+  poisoned(event: string, error: Error): void { this.#events.onPoison(event, error); }
 
   /** More of what was sent is settled, or back-pressure began or ended. */
-  settled(): void {
-    if (this.#waitsForSettling || this.#time.ended) this.soon();
-  }
+  settled(): void { if (this.#waitsForSettling || this.#time.ended) this.soon(); }
 
   /** Works in a later task. */
   soon(): void {
@@ -165,7 +164,11 @@ export class Actor {
     if (!committer.free || !this.availability.checked || this.#last?.closed === true) return false;
     if (committer.appendSnapshot()) return true;
     if (!behaviour.closable) return false;
-    if (this.#attempt !== undefined) return this.#closeTurn("attempt");
+    if (this.#attempt !== undefined) {
+      if (this.#attempt.closed) return false;
+      this.#attempt.closed = true;
+      return this.#closeTurn("attempt");
+    }
     if (this.#last !== undefined) {
       this.#last.closed = true;
       return this.#closeTurn("stop");
@@ -213,9 +216,9 @@ export class Actor {
   #written(closed: Closed): void {
     this.behaviour.committed(closed.position);
     if (closed.kind === "attempt") {
-      const then = this.#attempt;
+      const attempt = this.#attempt;
       this.#attempt = undefined;
-      then?.();
+      attempt?.then();
     }
     if (closed.kind === "snapshot") {
       this.memory.state.readFrom((this.#committer as Committer).journal.store);
@@ -228,7 +231,7 @@ export class Actor {
   // Nothing more to do now: the end, if this was it, or when to look again.
   #rest(begun: number): void {
     const { env: { clock }, behaviour } = this, { idle } = this.#committer as Committer;
-    if (this.#time.ended && idle && this.#last === undefined && this.emitter.all.every(({ delivery }) => delivery.unsettled === 0)) {
+    if (this.#time.ended && this.#sentChecked && idle && this.#last === undefined && this.emitter.all.every(({ delivery }) => delivery.unsettled === 0)) {
       this.#last = { closed: false, then: () => void this.#finish() };
       return this.soon();
     }
@@ -243,8 +246,8 @@ export class Actor {
 
   /** Commits what is in the turn with an attempt of that event, then calls: for an actor that looks for the event that kills. */
   attempt(event: string, then: () => void): void {
-    this.memory.tries.begin(event);
-    this.#attempt = then;
+    this.memory.tries.attempt(event);
+    this.#attempt = { closed: false, then };
   }
 
   /** Commits what came before the event that failed, with the count of its tries; then it is over (PROTOCOL 9, poison). */

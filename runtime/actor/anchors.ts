@@ -27,18 +27,18 @@ async function checkMailbox(where: string, mailbox: BrokerStream, position: Posi
   throw wentBack(where, `the mailbox of ${where} does not hold message ${position.at} that was read from it`);
 }
 
-/** The log still ends with, or goes on after, the record that was accepted last. @throws as above */
-async function checkLog(where: string, log: BrokerStream, at: number): Promise<void> {
-  const { last } = await log.bounds();
-  if (last < at) throw wentBack(where, `the log of ${where} ends at ${last}, record ${at} was accepted`);
+/** The log still holds the record that was accepted last, and no other in its place. @throws as above */
+async function checkLog(where: string, log: FencedLog): Promise<void> {
+  const { at } = log;
+  if (!(await log.holdsMine())) throw wentBack(where, `the log of ${where} does not hold the record at ${at} that was accepted`);
 }
 
 /**
  * What is settled is still in the mailbox, or was trimmed and its reader's committed cursor is not lower†.
  * @throws as above
  */
-async function checkOutlet(where: string, generation: string, outlet: Outlet, readerCursor: () => number | undefined): Promise<void> {
-  const { delivery, id } = outlet, { settled, settledAt } = delivery;
+async function checkOutlet(where: string, generation: string, { outlet, settled, settledAt }: Sent, readerCursor: () => number | undefined): Promise<void> {
+  const { delivery, id } = outlet;
   if (settledAt === 0) return;
   const there = await delivery.stream.get(settledAt);
   if (there !== undefined) {
@@ -59,6 +59,13 @@ async function checkOutlet(where: string, generation: string, outlet: Outlet, re
 /** Milliseconds between two tries where the broker cannot be asked. */
 const againMs = 200;
 
+/** What an outlet knew to be stored, and where, before anything new was sent: what settles later could hide that it is gone. */
+export interface Sent {
+  readonly outlet: Outlet;
+  readonly settled: number;
+  readonly settledAt: number;
+}
+
 export class Anchors {
   readonly #actor: Actor;
 
@@ -69,22 +76,29 @@ export class Anchors {
   /** Own log and mailboxes, before the actor builds on them. @throws MillraceError BROKER_WENT_BACK */
   checkOwn(log: FencedLog): Promise<void> {
     const { env, address, stage, generation, partition, memory } = this.#actor, subjects = subjectsOf(env.flow.name, stage.name, generation, partition);
+    // As of now: what is read later could hide that what was read before is gone.
+    const positions = memory.inbound.positions.map((position) => ({ ...position }));
     return this.#untilReachable(async () => {
-      await checkLog(address, log.stream, log.at);
-      for (const [input, position] of memory.inbound.positions.entries()) {
+      await checkLog(address, log);
+      for (const [input, position] of positions.entries()) {
         const subject = subjects.mailbox(input);
         await checkMailbox(address, env.broker.stream(streamName(subject), subject), position);
       }
     });
   }
 
+  /** To be asked for before anything new is sent. */
+  sent(): readonly Sent[] {
+    return this.#actor.emitter.all.map((outlet) => ({ outlet, settled: outlet.delivery.settled, settledAt: outlet.delivery.settledAt }));
+  }
+
   /** What it has sent; those who read it may still be starting. @throws MillraceError BROKER_WENT_BACK */
-  checkSent(): Promise<void> {
-    const { env, address, generation, emitter } = this.#actor;
+  checkSent(sent: readonly Sent[]): Promise<void> {
+    const { env, address, generation } = this.#actor;
     return this.#untilReachable(async () => {
-      for (const outlet of emitter.all) {
-        const { target } = outlet;
-        await checkOutlet(address, generation, outlet, () => (typeof target === "string" ? undefined : env.readerCursor(`${env.flow.name}/${target[0]}/${target[2]}`, target[3], address, generation)));
+      for (const one of sent) {
+        const { target } = one.outlet;
+        await checkOutlet(address, generation, one, () => (typeof target === "string" ? undefined : env.readerCursor(`${env.flow.name}/${target[0]}/${target[2]}`, target[3], address, generation)));
       }
     });
   }

@@ -59,9 +59,9 @@ export class Availability {
   }
 
   #reconnected(log: FencedLog, failed: (error: unknown) => void): void {
-    const { signal, emitter } = this.#actor;
+    const { signal, emitter } = this.#actor, sent = this.#anchors.sent();
     this.#checks++;
-    this.#anchors.checkOwn(log).then(() => this.#anchors.checkSent()).then(() => {
+    this.#anchors.checkOwn(log).then(() => this.#anchors.checkSent(sent)).then(() => {
       this.#checks--;
       if (signal.aborted || !this.checked) return;
       this.back();

@@ -13,7 +13,6 @@ import { AheadWork } from "./ahead-work.ts";
 import type { Behaviour } from "./behaviour.ts";
 import { atOnce, type Chain, type ChainHost, type Describe, type EventScope, openChain, scopeOf } from "./chain.ts";
 import { eventId, heldOf, rowInfo, typeOf } from "./event-info.ts";
-import { fateOf } from "./failure.ts";
 import type { Position } from "./inbound.ts";
 import { Intake, type OpenFrame } from "./intake.ts";
 import { dataOf, idOf, infoOf, type Item, keptOf, rowOf } from "./item.ts";

@@ -74,8 +74,6 @@ export class Timers {
   #size = 0;
   readonly #event = new Heap<TimerEntry>(before);
   readonly #wall = new Heap<TimerEntry>(before);
-  // Timers that stay after the end of all inputs: they never fire, the summary counts them.
-  #staying = 0;
 
   constructor(changes: Changes) {
     this.#changes = changes;
@@ -117,8 +115,8 @@ export class Timers {
     if (named === undefined) this.#byKey.set(id, (named = new Map()));
     named.set(timer.name, timer);
     this.#size++;
-    if (timer.stays) this.#staying++;
-    else (timer.wall ? this.#wall : this.#event).push(timer);
+    // One that stays is in no heap: it never fires.
+    if (!timer.stays) (timer.wall ? this.#wall : this.#event).push(timer);
   }
 
   #drop(timer: TimerEntry): void {
@@ -127,8 +125,7 @@ export class Timers {
     named.delete(timer.name);
     if (named.size === 0) this.#byKey.delete(id);
     this.#size--;
-    if (timer.stays) this.#staying--;
-    else if (timer.heapIndex >= 0) (timer.wall ? this.#wall : this.#event).remove(timer);
+    if (timer.heapIndex >= 0) (timer.wall ? this.#wall : this.#event).remove(timer);
   }
 
   /** Time of the first event-time timer. */

@@ -8,18 +8,29 @@ export class Tries {
   /** Unclean ends in a row; from 2 on the actor works event by event. */
   k = 0;
   readonly #counts = new Map<string, number>();
+  /** The try at hand is counted already. */
+  #counted: string | undefined;
   #moved = false;
 
   get size(): number {
     return this.#counts.size;
   }
 
-  /** Tries begun of an event that did not come to an end. */
+  /** Tries begun of an event that did not come to an end, before the one at hand. */
   of(event: string): number {
-    return this.#counts.get(event) ?? 0;
+    const count = this.#counts.get(event) ?? 0;
+    return event === this.#counted ? count - 1 : count;
   }
 
+  /** Counts the try before it begins, so that it counts also where the process dies in it. */
+  attempt(event: string): void {
+    this.begin(event);
+    this.#counted = event;
+  }
+
+  /** Counts the try at hand, unless that is done. */
   begin(event: string): void {
+    if (event === this.#counted) return;
     this.#counts.set(event, this.of(event) + 1);
     if (this.#counts.size > remembered) this.#counts.delete(this.#counts.keys().next().value as string);
     this.#moved = true;
@@ -27,6 +38,7 @@ export class Tries {
 
   /** The event is past. */
   done(event: string): void {
+    if (event === this.#counted) this.#counted = undefined;
     if (this.#counts.size > 0 && this.#counts.delete(event)) this.#moved = true;
   }
 

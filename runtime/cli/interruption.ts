@@ -17,9 +17,9 @@ export class Interruption {
     let resolve = (): void => {};
     this.first = new Promise((call) => (resolve = call));
     this.#onSignal = () => {
-      const now = performance.now(), same = now - this.#at < sameMs;
+      const now = performance.now();
+      if (now - this.#at < sameMs) return;
       this.#at = now;
-      if (same) return;
       if (++this.#count === 1) return resolve();
       again();
       process.exit(exitCode.interrupted);

@@ -53,7 +53,8 @@ export function connectionOf(flags: NatsFlags, env: NodeJS.ProcessEnv = process.
 export async function reach(flags: NatsFlags): Promise<Broker> {
   const named = connectionOf(flags);
   if (named !== undefined) return await connect(await natsOptions(named));
-  const left = await readConnection(flags.dataDir);
+  // Half written, or of something else: then nobody can be reached by it.
+  const left = await readConnection(flags.dataDir).catch(() => undefined);
   if (left === undefined) throw missing(flags.dataDir);
   return await connect(left).catch((error: unknown) => {
     // The file of a node that was killed.

@@ -12,6 +12,8 @@ import { count, duration, listed, rate } from "./words.ts";
 const drawMs = 250;
 const lineMs = 5_000;
 const drainLineMs = 2_000;
+/** Lines of the terminal that the stages do not have: title, heads, what is waited for, where the cursor stands. */
+const headLines = 5;
 /** A rate is that of the last so many ms. */
 const rateMs = 3_000;
 
@@ -100,8 +102,8 @@ export class Progress {
   }
 
   #draw(rows: readonly StageRow[]): string {
-    const { columns, colors } = this.#terminal, head = `${this.#flow.name}  ${duration(performance.now() - this.#begun)}${this.#node.parts.access.broker.connected ? "" : "  NATS is away, waiting for it"}`;
-    return [colors.bold(cutTo(head, columns)), liveTable(rows, columns - 1, colors), ...(this.#draining ? [cutTo(this.#waitsFor(), columns - 1)] : [])].join("\n");
+    const { columns, rows: height, colors } = this.#terminal, head = `${this.#flow.name}  ${duration(performance.now() - this.#begun)}${this.#node.parts.access.broker.connected ? "" : "  NATS is away, waiting for it"}`;
+    return [colors.bold(cutTo(head, columns)), liveTable(rows, columns - 1, height - headLines, colors), ...(this.#draining ? [cutTo(this.#waitsFor(), columns - 1)] : [])].join("\n");
   }
 
   #line(rows: readonly StageRow[]): string {

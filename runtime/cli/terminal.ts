@@ -52,3 +52,19 @@ export function cutTo(text: string, width: number): string {
   }
   return `${cut}…`;
 }
+
+/** On lines of at most so many characters, broken between words; what is too much for `most` lines ends with "…". */
+export function wrapped(text: string, width: number, most: number): readonly string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    const longer = line === "" ? word : `${line} ${word}`;
+    if (stringWidth(longer) <= width || line === "") { line = longer; continue; }
+    lines.push(line);
+    line = word;
+  }
+  lines.push(line);
+  const shown = lines.slice(0, most).map((one) => cutTo(one, width));
+  if (lines.length > most) shown[most - 1] = cutTo(`${shown[most - 1]} …`, width);
+  return shown;
+}

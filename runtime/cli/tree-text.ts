@@ -3,7 +3,7 @@ import { display } from "../actor/lifecycle.ts";
 import type { TreeLine } from "../inspect/report.ts";
 import { coloured } from "./stage-table.ts";
 import { type Column, table } from "./table.ts";
-import { type Colors, plain } from "./terminal.ts";
+import { type Colors, plain, wrapped } from "./terminal.ts";
 import { count, duration, several } from "./words.ts";
 
 export interface TreeOptions {
@@ -18,18 +18,35 @@ export interface TreeOptions {
 const right = "right" as const;
 const columns: readonly Column[] = [
   { title: "", least: 12 }, { title: "state", least: 7 }, { title: "restarts", align: right, spare: 2 }, { title: "in", align: right, spare: 4 }, { title: "out", align: right, spare: 4 },
-  { title: "waiting", align: right, spare: 3 }, { title: "journal", align: right, spare: 5 }, { title: "", least: 10, spare: 1 },
+  { title: "waiting", align: right, spare: 3 }, { title: "journal", align: right, spare: 5 },
 ];
+const indent = 2;
+const noteLines = 2, leastNote = 10;
+
+interface Drawn {
+  readonly cells: readonly string[];
+  /** On lines of its own below: a table's column would cut it to nothing. */
+  readonly note: string;
+  /** The branches that go on below. */
+  readonly below: string;
+}
 
 type Branch = { readonly line: TreeLine; readonly children: Branch[] } | { readonly rest: number; readonly state: string };
 
 export function treeText(lines: readonly TreeLine[], options: TreeOptions): string {
-  const { width, colors, mostActors = 16 } = options, rows: string[][] = [];
+  const { width, colors, mostActors = 16 } = options, rows: Drawn[] = [];
   for (const root of branches(lines)) draw(root, "", "", rows, options.now, mostActors);
-  return table(columns, rows, width, {
-    head: (text) => colors.dim(text),
+  const [head = "", ...drawn] = table(columns, rows.map(({ cells }) => cells), width, {
+    indent, head: (text) => colors.dim(text),
     cell: (text, { title }) => (title === "state" ? coloured(text, colors) : title === "restarts" && text !== "0" ? colors.yellow(text) : text),
-  });
+  }).split("\n");
+  return [head, ...drawn.flatMap((line, at) => [line, ...noteOn(rows[at] as Drawn, width, colors)])].join("\n");
+}
+
+function noteOn({ note, below }: Drawn, width: number, colors: Colors): readonly string[] {
+  if (note === "") return [];
+  const prefix = `${" ".repeat(indent)}${below}   `;
+  return wrapped(note, Math.max(leastNote, width - prefix.length), noteLines).map((line) => `${prefix}${colors.yellow(line)}`);
 }
 
 function branches(lines: readonly TreeLine[]): readonly Branch[] {
@@ -42,17 +59,14 @@ function branches(lines: readonly TreeLine[]): readonly Branch[] {
   return roots;
 }
 
-function draw(branch: Branch, prefix: string, below: string, rows: string[][], now: number, mostActors: number): void {
+function draw(branch: Branch, prefix: string, below: string, rows: Drawn[], now: number, mostActors: number): void {
   if ("rest" in branch) {
-    rows.push([`${prefix}… and ${several(branch.rest, "more actor")}`, branch.state]);
+    rows.push({ cells: [`${prefix}… and ${several(branch.rest, "more actor")}`, branch.state], note: "", below });
     return;
   }
-  const { line, children } = branch, { figures } = line;
-  rows.push([
-    `${prefix}${nameOf(line)}`, display(line.state), count(line.restarts), figures === undefined ? "" : count(figures.in), figures === undefined ? "" : count(figures.out),
-    figures?.lag == null ? "" : count(figures.lag), figures === undefined ? "" : count(figures.journal), noteOf(line, now),
-  ]);
-  const shown = together(children, mostActors);
+  const { line, children } = branch, { figures } = line, shown = together(children, mostActors);
+  const counts = figures === undefined ? ["", "", "", ""] : [count(figures.in), count(figures.out), figures.lag === null ? "" : count(figures.lag), count(figures.journal)];
+  rows.push({ cells: [`${prefix}${nameOf(line)}`, display(line.state), count(line.restarts), ...counts], note: noteOf(line, now), below: `${below}${shown.length > 0 ? "│" : " "}` });
   for (const [at, child] of shown.entries()) {
     const last = at === shown.length - 1;
     draw(child, `${below}${last ? "└─ " : "├─ "}`, `${below}${last ? "   " : "│  "}`, rows, now, mostActors);
@@ -78,11 +92,16 @@ function nameOf({ id, kind }: TreeLine): string {
 
 function noteOf({ state, why, lastFailure, nextTryAt, figures }: TreeLine, now: number): string {
   const notes: string[] = [];
-  if (why !== undefined && state !== "running.active" && state !== "ended") notes.push(plain(why.message));
-  else if (lastFailure !== undefined) notes.push(plain(`${duration(now - lastFailure.at)} ago: ${lastFailure.message}`));
+  if (why !== undefined && state !== "running.active" && state !== "ended") notes.push(briefly(why.message));
+  else if (lastFailure !== undefined) notes.push(`${duration(now - lastFailure.at)} ago: ${briefly(lastFailure.message)}`);
   if (nextTryAt !== undefined) notes.push(`again in ${duration(nextTryAt - now)}`);
   if (figures !== undefined && figures.heldUpBy.length > 0) notes.push(`held up by ${figures.heldUpBy.join(", ")}`);
   if (figures !== undefined && figures.deadLetters > 0) notes.push(several(figures.deadLetters, "dead letter"));
   if (figures !== undefined && figures.late > 0) notes.push(`${count(figures.late)} late`);
   return notes.join("; ");
+}
+
+/** Without the code, the place and the remedy that an error of ours ends with: the place is the line above. */
+function briefly(message: string): string {
+  return plain(message.replace(/ \([A-Z_]+, [^)]*\)\. [\s\S]*$/, ""));
 }

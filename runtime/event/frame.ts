@@ -52,9 +52,9 @@ export function message(round: Uint8Array, frame: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** The round of a mailbox message; `undefined` where it is none. */
+/** The round of a mailbox message, a copy: kept as an anchor it must not keep the message; `undefined` where it is none. */
 export function roundOf(data: Uint8Array): Uint8Array | undefined {
-  return data.length > 10 && data[0] === 0xc4 && data[1] === 8 ? data.slice(2, 10) : undefined;
+  return data.length > 10 && data[0] === 0xc4 && data[1] === 8 ? new Uint8Array(data.subarray(2, 10)) : undefined;
 }
 
 /**

@@ -1,6 +1,6 @@
 // Asks the nodes of a NATS account about themselves.
 import type { Broker } from "../broker/broker.ts";
-import { asError } from "../event/errors.ts";
+import { asError, MillraceError } from "../event/errors.ts";
 import { bounded } from "../node/bounded.ts";
 import { readNodes } from "../node/membership.ts";
 import { ask } from "../node/questions.ts";
@@ -38,7 +38,9 @@ export async function askTree(broker: Broker, node: string): Promise<NodeReport>
   let report: NodeReport;
   let from: number | undefined = 0, pages = 0;
   do {
-    report = (await ask(broker, node, { what: "tree", from }, answerMs)) as NodeReport;
+    const answer = (await ask(broker, node, { what: "tree", from }, answerMs)) as NodeReport | null;
+    if (!Array.isArray(answer?.lines) || !Array.isArray(answer?.flows)) throw new MillraceError("REQUEST_FAILED", node, `What node ${node} answered is no tree`, "Ask with the millrace of the same version.");
+    report = answer;
     lines.push(...report.lines);
     from = report.next;
   } while (from !== undefined && ++pages < mostPages);

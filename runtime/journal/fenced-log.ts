@@ -69,6 +69,15 @@ export class FencedLog {
     return this.#mine === undefined || Buffer.compare(built.data, this.#mine) === 0 ? "fenced" : "lost";
   }
 
+  /** P30: whether the log still holds the record that was accepted last, or had it purged. Rejects where the broker cannot be asked. */
+  async holdsMine(): Promise<boolean> {
+    const { at } = this, mine = this.#mine;
+    if (at === 0) return true;
+    const there = await this.stream.get(at);
+    if (there === undefined) return (await this.stream.bounds()).first > at;
+    return mine === undefined || Buffer.compare(there.data, mine) === 0;
+  }
+
   /**
    * Whether another owner has claimed the log since: then what looks like a loss is none, the numbers belong to that owner (P5).
    * False where the broker does not say within a second.

@@ -20,7 +20,9 @@ export interface Head {
   readonly crc: number;
 }
 
-const entryHead = 20;
+/** What stands before a record's bytes, and all of the head: 20 bytes and their CRC. */
+const headSize = 24;
+const isWhole = (view: Buffer): boolean => view.length >= headSize && crc32(view.subarray(0, 20)) === view.readUInt32BE(20);
 
 export class Journal {
   readonly store: Store;
@@ -33,8 +35,8 @@ export class Journal {
     this.#where = where;
     const head = store.get(headKey);
     if (head !== undefined) {
-      if (head.length !== entryHead) throw this.#broken("its head has the wrong length");
       const view = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
+      if (head.length !== headSize || !isWhole(view)) throw this.#broken("its head does not fit its CRC");
       this.#head = { n: Number(view.readBigUInt64BE(0)), seq: Number(view.readBigUInt64BE(8)), crc: view.readUInt32BE(16) };
     }
   }
@@ -50,12 +52,13 @@ export class Journal {
     let head = this.#head;
     for (const { n, seq, bytes } of entries) {
       if (head !== undefined && n !== head.n + 1) throw this.#broken(`record ${n} does not follow ${head.n}`);
-      const crc = crc32(bytes), value = Buffer.allocUnsafe(entryHead + bytes.length);
+      const crc = crc32(bytes), value = Buffer.allocUnsafe(headSize + bytes.length);
       value.writeUInt32BE(head?.crc ?? 0, 0);
       value.writeUInt32BE(crc, 4);
       value.writeUInt32BE(bytes.length, 8);
       value.writeBigUInt64BE(BigInt(seq), 12);
-      value.set(bytes, entryHead);
+      value.writeUInt32BE(crc32(value.subarray(0, 20)), 20);
+      value.set(bytes, headSize);
       operations.push({ type: "put", key: recordKey(n), value });
       head = { n, seq, crc };
     }
@@ -66,25 +69,25 @@ export class Journal {
   }
 
   /**
-   * Records from number `from` on, checked: CRC, length, no hole, up to the head.
+   * Records from number `from` on, which is there, checked: CRC, length, no hole, up to the head.
    * @throws MillraceError JOURNAL_BROKEN
    */
   async *read(from: number): AsyncGenerator<Entry & { readonly crc: number }> {
     const head = this.#head;
     if (head === undefined) return;
-    let expected: number | undefined, before: number | undefined;
+    let expected = from, before: number | undefined;
     for await (const [key, value] of this.store.range(recordKey(from), rangeOf("r")[1])) {
       const n = recordNumber(key);
       if (n > head.n) break;
-      if (expected !== undefined && n !== expected) throw this.#broken(`record ${expected} is missing`);
-      const view = Buffer.from(value.buffer, value.byteOffset, value.byteLength), bytes = view.subarray(entryHead);
-      if (view.length < entryHead || view.readUInt32BE(8) !== bytes.length || crc32(bytes) !== view.readUInt32BE(4)) throw this.#broken(`record ${n} does not fit its CRC`);
+      if (n !== expected) throw this.#broken(`record ${expected} is missing`);
+      const view = Buffer.from(value.buffer, value.byteOffset, value.byteLength), bytes = view.subarray(headSize);
+      if (!isWhole(view) || view.readUInt32BE(8) !== bytes.length || crc32(bytes) !== view.readUInt32BE(4)) throw this.#broken(`record ${n} does not fit its CRC`);
       if (before !== undefined && view.readUInt32BE(0) !== before) throw this.#broken(`record ${n} does not follow the one before it`);
       before = view.readUInt32BE(4);
       expected = n + 1;
       yield { n, seq: Number(view.readBigUInt64BE(12)), bytes, crc: before };
     }
-    if (expected !== head.n + 1 && from <= head.n) throw this.#broken(`records up to ${head.n} should be there, the last is ${expected === undefined ? "none" : expected - 1}`);
+    if (expected !== head.n + 1 && from <= head.n) throw this.#broken(`records up to ${head.n} should be there, the last is ${expected === from ? "none" : expected - 1}`);
     if (before !== undefined && before !== head.crc) throw this.#broken("its head does not fit its newest record");
   }
 
@@ -143,9 +146,10 @@ export class Journal {
 }
 
 function headBytes(head: Head): Buffer {
-  const bytes = Buffer.allocUnsafe(entryHead);
+  const bytes = Buffer.allocUnsafe(headSize);
   bytes.writeBigUInt64BE(BigInt(head.n), 0);
   bytes.writeBigUInt64BE(BigInt(head.seq), 8);
   bytes.writeUInt32BE(head.crc, 16);
+  bytes.writeUInt32BE(crc32(bytes.subarray(0, 20)), 20);
   return bytes;
 }

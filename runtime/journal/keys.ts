@@ -35,7 +35,7 @@ function readOrdered(source: Buffer, at: number): number {
 }
 
 function keySize(key: Key): number {
-  return typeof key === "number" ? 9 : 2 + Buffer.byteLength(key) + zeros(key);
+  return typeof key === "number" ? 9 : 3 + Buffer.byteLength(key) + zeros(key);
 }
 
 function zeros(text: string): number {
@@ -44,7 +44,7 @@ function zeros(text: string): number {
   return count;
 }
 
-// A text ends with 0; a 0 inside it is written as 0 255, so that one key is never the beginning of another.
+// A text ends with 0 0; a 0 inside it is written as 0 255, so that one key is never the beginning of another.
 function writeKey(target: Buffer, key: Key, at: number): number {
   if (typeof key === "number") {
     target[at] = 1;
@@ -53,20 +53,20 @@ function writeKey(target: Buffer, key: Key, at: number): number {
   target[at++] = 2;
   if (!key.includes("\0")) at += target.write(key, at, "utf8");
   else for (const byte of Buffer.from(key)) { target[at++] = byte; if (byte === 0) target[at++] = 255; }
-  target[at] = 0;
-  return at + 1;
+  target[at] = target[at + 1] = 0;
+  return at + 2;
 }
 
 function readKey(source: Buffer, at: number): readonly [key: Key, at: number] {
   if (source[at] === 1) return [readOrdered(source, at + 1), at + 9];
   const bytes: number[] = [];
   let i = at + 1;
-  for (; !(source[i] === 0 && source[i + 1] !== 255); i++) {
-    if (i >= source.length) throw new RangeError("a key without its end");
+  for (; !(source[i] === 0 && source[i + 1] === 0); i++) {
+    if (i + 1 >= source.length) throw new RangeError("a key without its end");
     bytes.push(source[i] as number);
     if (source[i] === 0) i++;
   }
-  return [Buffer.from(bytes).toString("utf8"), i + 1];
+  return [Buffer.from(bytes).toString("utf8"), i + 2];
 }
 
 /** Key of a value of state: operator, key and, where the operator keeps several a key, part. */

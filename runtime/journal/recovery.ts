@@ -5,7 +5,7 @@ import type { BrokerStream } from "../broker/broker.ts";
 import type { Random } from "../event/clock.ts";
 import { decode } from "../event/codec.ts";
 import { MillraceError } from "../event/errors.ts";
-import { nextTerm, type Term } from "../event/term.ts";
+import { nextTerm, sameTerm, type Term } from "../event/term.ts";
 import { FencedLog, type FencedLogOptions, untilAnswered } from "./fenced-log.ts";
 import { Journal, type Entry, type Head } from "./journal.ts";
 import { Assembler, type Body, type CommitRecord, decodeRecord, encodeRecord } from "./record.ts";
@@ -57,6 +57,11 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
   let { journal, evidence } = await openJournal(options);
   try {
     const last = await answer(options, () => stream.last());
+    // Nothing there, and not from the beginning: even the newest snapshot is gone.
+    if (last === undefined) {
+      const { first, last: end } = await answer(options, () => stream.bounds());
+      if (first > 1 && end < first) throw wentBack(where, `the log of ${where} is empty, and records were purged from it`);
+    }
     const lastRecord = last === undefined ? undefined : decodeRecord(last.data);
     const verdict = evidence === undefined ? "empty" : await compare(options, evidence, last);
     if (verdict === "too old" || (verdict === "empty" && (await isUsed(journal.store)))) {
@@ -77,7 +82,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     if (head === undefined) await loadFromLog(claimed, journal, end);
     else await readTail(claimed, journal, head.seq + 1, end);
     const folded = journal.folded() as Recovered["folded"];
-    return { journal, log, term: claim.term, n: claim.n, folded, k, previousCode: lastRecord?.code, records: () => assembled(journal) };
+    return { journal, log, term: claim.term, n: claim.n, folded, k, previousCode: lastRecord?.code, records: () => assembled(where, journal) };
   } catch (error) {
     await journal.store.close();
     throw error;
@@ -96,9 +101,8 @@ async function openJournal(options: RecoveryOptions): Promise<{ journal: Journal
   const opened = await stores.open(name);
   let evidence: Head | undefined;
   try {
-    const journal = new Journal(opened, where), first = await journal.first();
-    journal.folded();
-    if (first !== undefined) for await (const { n, seq, crc } of journal.read(first)) evidence = { n, seq, crc };
+    const journal = new Journal(opened, where), first = await journal.first(), unfolded = (journal.folded()?.n ?? 0) + 1;
+    if (first !== undefined) for await (const { n, seq, crc } of journal.read(Math.min(first, unfolded))) evidence = { n, seq, crc };
     return { journal, evidence };
   } catch (error) {
     await opened.close();
@@ -190,12 +194,15 @@ export async function putEntries(store: Store, entries: readonly (readonly [key:
   }
 }
 
-async function* assembled(journal: Journal): AsyncGenerator<{ record: CommitRecord; seq: number; size: number }> {
+// A record whose term is not the last claim's was appended by an owner that had been claimed over, after a loss (P5).
+async function* assembled(where: string, journal: Journal): AsyncGenerator<{ record: CommitRecord; seq: number; size: number }> {
   const assembler = new Assembler(), first = await journal.first();
   if (first === undefined) return;
-  let begin = 0, size = 0;
+  let begin = 0, size = 0, term: Term | undefined;
   for await (const { seq, bytes } of journal.read(first)) {
     const part = decodeRecord(bytes);
+    if (term !== undefined && part.kind !== "claim" && !sameTerm(part.term, term)) throw wentBack(where, `record ${part.n} of ${where} is not of the owner that had claimed the log before it`);
+    term = part.term;
     if (part.kind !== "part" || part.body.part?.index === 0) { begin = seq; size = 0; }
     size += bytes.length;
     const record = assembler.take(part);

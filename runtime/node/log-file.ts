@@ -9,6 +9,8 @@ const largestBytes = 8 * 1024 * 1024;
 
 export interface LogFile extends Logger {
   readonly path: string;
+  /** Why a node did not start: written down, not told, since who starts it is told by the exception. */
+  fatal(message: string): void;
   close(): void;
 }
 
@@ -24,7 +26,7 @@ export function openLog(dataDir: string, node: string, warned: (line: string) =>
     logger[level](fields, message);
     if (level === "warn" || level === "error") warned(lineOf(message, fields));
   };
-  return { path, debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error"), close: () => destination.end() };
+  return { path, debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error"), fatal: (message) => logger.fatal(message), close: () => destination.end() };
 }
 
 const longest = 400;

@@ -15,6 +15,7 @@ import { checkNodeOptions, defaultName, type NodeOptions, plansOf } from "./opti
 import { type NodeParts, realParts } from "./parts.ts";
 import { ask, Questions } from "./questions.ts";
 import { FlowRun } from "./run.ts";
+import { RunNotes } from "./run-note.ts";
 import type { RunChange } from "./run-choice.ts";
 import { Story, storySubject } from "./story.ts";
 
@@ -75,13 +76,13 @@ export async function startNode(options: NodeOptions = {}, watch: NodeWatch = {}
     fault = (error, final) => node?.broken(error, final);
     await node.start();
     for (const plan of plans) {
-      const run = await FlowRun.begin({ ...host, removeOldJournals: parts.removeOldJournals, ask: watch.ask }, plan, watch.code?.(plan) ?? codeOfShape(plan), options.run ?? "continue");
+      const run = await FlowRun.begin({ ...host, notes: node.notes, removeOldJournals: parts.removeOldJournals, ask: watch.ask }, plan, watch.code?.(plan) ?? codeOfShape(plan), options.run ?? "continue");
       log.info(`${plan.name}: ${run.resumed ? notes.resumed : notes.begun}`, { run: run.record.token });
       node.host(new HostedFlow(host, plan, run));
     }
     return node;
   } catch (error) {
-    log.error(asError(error).message);
+    log.fatal(asError(error).message);
     if (node !== undefined) await node.stop();
     else await parts?.close().finally(() => log.close());
     if (parts === undefined) log.close();
@@ -96,6 +97,7 @@ export class RunningNode implements Node {
   readonly log: LogFile;
   readonly root: Root;
   readonly questions: Questions;
+  readonly notes: RunNotes;
   readonly startedAt: number;
   readonly done: Promise<void>;
   readonly #host: HostEnvironment;
@@ -116,6 +118,7 @@ export class RunningNode implements Node {
     this.startedAt = host.clock.now();
     this.#story = new Story(host.broker, host.clock);
     this.#decisions = new StoredDecisionLog(parts.own, "decisions");
+    this.notes = new RunNotes(parts.own);
     this.root = new Root(this.name, {
       clock: host.clock, random: host.random, log: this.#decisions,
       observer: {
@@ -192,7 +195,7 @@ export class RunningNode implements Node {
     } finally {
       for (const end of this.#endings) end();
       this.#story.close();
-      await this.#decisions.close().catch((error: unknown) => this.log.warn("the log of decisions did not close", { reason: asError(error).message }));
+      for (const store of [this.#decisions, this.notes]) await store.close().catch((error: unknown) => this.log.warn("a store of the node did not close", { reason: asError(error).message }));
       await this.parts.close().catch((error: unknown) => this.log.warn("NATS was not let go of in order", { reason: asError(error).message }));
       this.log.info("stopped");
       this.log.close();
@@ -214,7 +217,8 @@ export class RunningNode implements Node {
 
   #decided(decision: Decision): void {
     const { offender, reason, action } = decision, name = offender.split("/")[0] as string, hosted = this.#flowOf(name);
-    if (reason.class !== "order") this.log.warn(`${offender}: ${reason.message}: ${decision.decision}`, { class: reason.class, ...(reason.event === undefined ? {} : { event: reason.event }) });
+    if (reason.class !== "order") this.log.warn(`${offender}: ${told(reason).what}: ${decision.decision}`, reason.event === undefined ? {} : { event: reason.event });
+    this.log.debug("decision", { decision });
     if (hosted === undefined) return;
     const { flow, end } = hosted;
     this.#story.tell(name, storySubject(name, offender, (stage) => flow.generationOf(stage)), decision);
@@ -228,10 +232,17 @@ export class RunningNode implements Node {
   }
 }
 
+/** A reason in its parts: a MillraceError's message holds what to do, too. */
+function told({ message, code }: Decision["reason"]): { readonly what: string; readonly remedy: string } {
+  const at = code === undefined ? -1 : message.indexOf(` (${code}, `), end = message.indexOf("). ", at);
+  return at < 0 ? { what: message, remedy: "" } : { what: message.slice(0, at), remedy: end < 0 ? "" : message.slice(end + 3) };
+}
+
 /** The flow cannot come to its end: one of its actors will not go on. */
 function whyNot({ offender, action, reason }: Decision): MillraceError {
-  const again = "start again: the same command goes on where it stopped";
+  const again = "start again: the same command goes on where it stopped", { what, remedy } = told(reason);
   if (action === "yield") return new MillraceError("FLOW_TAKEN", offender, `${offender} belongs to another node now`, "Leave it to that one; `millrace tree` shows it.");
-  if (action === "leave") return new MillraceError("ACTOR_LEFT", offender, `${offender} is not restarted, by its restart type: ${reason.message}`, `Make it permanent, or mend the cause; then ${again}.`);
-  return new MillraceError("PARKED", offender, `${offender} is parked: ${reason.message}`, `Do what it says, then ${again}.`);
+  if (action === "leave") return new MillraceError("ACTOR_LEFT", offender, `${offender} is not restarted, by its restart type: ${what}`, `Make it permanent, or mend the cause; then ${again}.`);
+  const mend = reason.class === "escalated" || remedy === "" ? "Mend what makes it fail" : remedy.replace(/\.$/, "");
+  return new MillraceError("PARKED", offender, `${offender} is parked: ${what}${reason.class === "escalated" || reason.code === undefined ? "" : ` (${reason.code})`}`, `${mend}; then ${again}.`);
 }

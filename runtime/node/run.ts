@@ -8,6 +8,7 @@ import type { FlowPlan } from "../flow/plan.ts";
 import { ask } from "./questions.ts";
 import { changedError, choose, type RunChange, type RunMode, type Wanted } from "./run-choice.ts";
 import { type KeptRun, readRun, type RunRecord, type RunState, writeRun } from "./run-record.ts";
+import { checkNote, type RunNotes } from "./run-note.ts";
 import { checkStreams, createStreams, removeOldStreams, type StreamOptions, streamsOf } from "./run-streams.ts";
 import { newToken } from "./token.ts";
 
@@ -23,6 +24,7 @@ export interface RunEnvironment extends StreamOptions {
   readonly node: string;
   /** Deletes the journals of a flow but those of a run. */
   readonly removeOldJournals: (flow: string, token: string) => Promise<void>;
+  readonly notes: RunNotes;
   /** Asked where something changed; `undefined`: neither. Default: nobody can be asked. */
   readonly ask?: ((change: RunChange) => Promise<"fresh" | "resume" | undefined>) | undefined;
 }
@@ -53,6 +55,7 @@ export class FlowRun {
   static async begin(env: RunEnvironment, plan: FlowPlan, code: string, mode: RunMode): Promise<FlowRun> {
     const kept = await readRun(env.broker.keys, plan.name);
     if (kept !== undefined) await refuseRunning(env, plan.name, kept.record);
+    if (mode !== "fresh") checkNote(plan.name, await env.notes.read(plan.name), kept);
     const wanted: Wanted = { code, inputs: await inputsOf(plan, env.clock), shape: fingerprintOf(plan) };
     let choice = choose(plan.name, kept?.record, wanted, mode);
     if (choice.is === "changed") {
@@ -78,6 +81,7 @@ export class FlowRun {
     };
     const written = await writeRun(broker.keys, plan.name, record, kept?.revision ?? 0);
     if (written === undefined) throw taken(plan.name);
+    await env.notes.write(plan.name, written);
     const run = new FlowRun(env, plan.name, written, false);
     await removeOldStreams(broker, plan.name, token);
     await env.removeOldJournals(plan.name, token);
@@ -95,6 +99,7 @@ export class FlowRun {
     const written = await writeRun(this.#env.broker.keys, this.#flow, record, this.#kept.revision);
     if (written === undefined) throw taken(this.#flow);
     this.#kept = written;
+    await this.#env.notes.write(this.#flow, written);
   }
 }
 

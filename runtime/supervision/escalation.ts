@@ -27,6 +27,6 @@ export function escalated(offender: string, last: Exit, { intensity, periodMs }:
   const what = error === undefined ? last.class : `${error.name}: ${error.message}`;
   return {
     class: "escalated",
-    error: new MillraceError("INTENSITY_EXCEEDED", offender, `${offender} failed more than ${intensity} times within ${periodMs} ms; at last ${what}`, `Find the cause with \`millrace why ${offender}\`; raise its intensity only if such failures are to be expected.`, { cause: error }),
+    error: new MillraceError("INTENSITY_EXCEEDED", offender, `${offender} failed more than ${intensity} times within ${periodMs} ms; at last ${what}`, `Find the cause (the data folder's millrace.log has its stack) and start the flow again; raise its intensity only if such failures are to be expected.`, { cause: error }),
   };
 }

@@ -293,5 +293,5 @@ export class Member {
 }
 
 function startTimeout(id: string, ms: number): MillraceError {
-  return new MillraceError("START_TIMEOUT", id, `${id} made no progress with its start for ${ms} ms`, "It is killed and started again; see what it waits for with `millrace why`.");
+  return new MillraceError("START_TIMEOUT", id, `${id} made no progress with its start for ${ms} ms`, "It is killed and started again; `millrace tree` and `millrace doctor` show what it waits for.");
 }

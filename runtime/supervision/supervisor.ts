@@ -280,7 +280,7 @@ export class Supervisor implements Child {
 
   async #order(member: Member, action: Action, reason: Reason): Promise<void> {
     if (!this.#up || !(await this.#env.record(this.#decide(member, "order", reason, action), this.#life.signal))) {
-      throw new MillraceError("NOT_RUNNING", this.id, `${this.id}, which keeps ${member.id}, does not run`, `Start it first: \`millrace resume ${this.id}\`.`);
+      throw new MillraceError("NOT_RUNNING", this.id, `${this.id}, which keeps ${member.id}, does not run`, `Start it first.`);
     }
   }
 

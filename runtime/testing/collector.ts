@@ -29,7 +29,7 @@ export class Collector {
   async #write(life: Life, batch: number, events: readonly FlowEvent[]): Promise<number> {
     if (life.dead) return never;
     const mark = (this.#written[life.partition]?.mark ?? 0) + events.length;
-    for (const { id, type, time, key, source, data } of events) this.events.push(frozen({ id, type, time, ...(key === null ? {} : { key }), source, data }));
+    for (const { id, type, time, key, source, data } of events) this.events.push(frozen({ id, type, time, ...(key === undefined ? {} : { key }), source, data }));
     this.#written[life.partition] = { batch, mark };
     life.wrote();
     return mark;

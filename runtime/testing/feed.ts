@@ -13,6 +13,8 @@ type Fed = FedEvent | { readonly kind: "watermark"; readonly watermark: number }
 const never = new Promise<never>(() => {});
 
 export class Feed {
+  /** Whether each event moves event time for somebody: then one is done with before the next, so that how they travel together decides nothing. */
+  timely: boolean;
   readonly #clock: Clock;
   readonly #saw: (time: number) => void;
   readonly #sent: Fed[] = [];
@@ -21,8 +23,12 @@ export class Feed {
   /** The event whose time is asked for: one is given at a time. */
   #given: FedEvent | undefined;
 
+  readonly #eventTime: boolean;
+
   /** @param saw is told the time of each event */
-  constructor(clock: Clock, saw: (time: number) => void) {
+  constructor({ readers, outOfOrder }: SourcePlan, clock: Clock, saw: (time: number) => void) {
+    this.#eventTime = readers.some(({ eventTime }) => eventTime);
+    this.timely = this.#eventTime && outOfOrder !== "any";
     this.#clock = clock;
     this.#saw = saw;
   }
@@ -39,6 +45,7 @@ export class Feed {
   /** Event time is so far: nothing at this time or before it comes any more. */
   lift(watermark: number): void {
     if (this.#ended) return;
+    this.timely = this.#eventTime;
     this.#sent.push({ kind: "watermark", watermark });
     this.#more();
   }
@@ -50,9 +57,12 @@ export class Feed {
 
   /** The source as one life of its actor runs it. Event time moves by what is sent alone: no silence lets it follow the clock. */
   planOf(source: SourcePlan, life: Life): SourcePlan {
-    const { kind } = source.source, { time } = source;
+    const { kind } = source.source, { time, schema } = source, standard = schema?.["~standard"];
     const fed: PullSource<unknown, number> = { kind, guarantee: "replayable", start: 0, ends: true, read: (from) => this.#read(from, life) };
-    return { ...source, source: fed as PullSource<unknown, unknown>, idleAfterMs: Infinity, time: (data) => this.#timeOf(data, time) };
+    return {
+      ...source, source: fed as PullSource<unknown, unknown>, idleAfterMs: Infinity, time: (data) => this.#timeOf(data, time),
+      ...(standard === undefined ? {} : { schema: { "~standard": { version: 1, vendor: standard.vendor, validate: (value: unknown) => life.follow(standard.validate(value)) } } }),
+    };
   }
 
   #timeOf(data: unknown, time: SourcePlan["time"]): unknown {

@@ -49,6 +49,7 @@ export function copied(value: unknown, depth = 0): unknown {
   if (value instanceof Map) return new Map([...value].map(([key, item]) => [copied(key, depth + 1), copied(item, depth + 1)]));
   if (value instanceof Set) return new Set([...value].map((item) => copied(item, depth + 1)));
   if (value instanceof Date) return new Date(value);
+  if (value instanceof Uint8Array) return Uint8Array.from(value);
   if (!isPlain(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, copied(item, depth + 1)]));
 }

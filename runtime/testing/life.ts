@@ -4,6 +4,7 @@ import type { Actor } from "../actor/actor.ts";
 import { type ActorEnvironment, type ActorEvents, subjectsOf, Turnstile } from "../actor/environment.ts";
 import { createActor } from "../actor/wiring.ts";
 import type { Clock, Random } from "../event/clock.ts";
+import { isPromise } from "../flow/display.ts";
 import type { FlowPlan, StagePlan } from "../flow/plan.ts";
 import type { ManualClock } from "./manual-clock.ts";
 import { MemoryBroker } from "./memory-broker.ts";
@@ -135,32 +136,22 @@ export class Life implements Network {
     return true;
   }
 
-  /** What user code is not done at once is waited for. */
-  follow(result: void | Promise<void>): void | Promise<void> {
-    if (result === undefined) return undefined;
-    this.enter();
-    const leave = (): void => this.leave();
-    result.then(leave, leave);
-    return result;
-  }
-
-  enter(): void {
-    if (this.dead) return;
+  /** User code that is not done at once is waited for. */
+  follow<T>(result: T): T {
+    if (!isPromise(result) || this.dead) return result;
+    const leave = (): void => { if (!this.dead) { this.#underWay--; this.#env.busy(-1); } };
     this.#underWay++;
     this.#env.busy(1);
-  }
-
-  leave(): void {
-    if (this.dead) return;
-    this.#underWay--;
-    this.#env.busy(-1);
+    result.then(leave, leave);
+    return result;
   }
 
   /** As by SIGKILL. Handlers under way cannot be ended; their signals abort. */
   kill(): void {
     if (!this.#die()) return;
     this.#stores.kill();
-    this.actor.exit({ class: "process" });
+    // Later: it may be in the middle of something.
+    queueMicrotask(() => this.actor.exit({ class: "process" }));
   }
 
   #die(): boolean {

@@ -2,8 +2,8 @@
 // least once, state in memory, and no order per key once there are several workers.
 import { connect, type ConsumerMessages, JSONCodec } from "nats";
 import { counts, Outcome, plus, type Total, type Update, updatesOf } from "./bids.ts";
-import type { Contender, Run } from "./contender.ts";
-import { eventOf, makeStreams, removeStreams } from "./plain.ts";
+import { type Contender, type Run, Stopwatch } from "./contender.ts";
+import { eventOf, makeStreams } from "./plain.ts";
 
 const batchSize = 256;
 const inFlight = 32;
@@ -47,7 +47,8 @@ export const batched: Contender = async ({ server, events: count }: Run) => {
   const output = await (await jetStream.consumers.get("OUT", "d")).consume({ max_messages: 64 });
   const outcome = new Outcome();
   const expected = updatesOf(count);
-  const begun = performance.now();
+  const watch = new Stopwatch();
+  watch.start();
   const publishing = publish();
   const folding = fold(input);
   for await (const message of output) {
@@ -55,12 +56,11 @@ export const batched: Contender = async ({ server, events: count }: Run) => {
     message.ack();
     if (outcome.updates === expected) break;
   }
-  const ms = performance.now() - begun;
+  watch.stop();
   await publishing;
   await input.close();
   await folding;
   outcome.check(count);
-  await removeStreams(connection);
   await connection.close();
-  return { ms, latencies: [] };
+  return watch.took;
 };

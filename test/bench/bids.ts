@@ -3,6 +3,8 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Latency } from "./contender.ts";
+import { quantile } from "./median.ts";
 
 export interface Bid {
   readonly auction: number;
@@ -86,12 +88,12 @@ export async function checkFile(path: string, events: number): Promise<void> {
   outcome.check(events);
 }
 
-/** Numbers of the bids that are due, from one to before the other: so many a second, or all at once in steps of `most`. */
+/** Numbers of the bids that are due, from one to before the other: so many a second (0: all at once), in steps of `most`. */
 export async function* due(from: number, events: number, rate: number, most: number, signal?: AbortSignal): AsyncGenerator<readonly [from: number, to: number]> {
   const begun = performance.now();
   for (let n = from; n < events; ) {
     let to = n + most;
-    if (rate !== Number.POSITIVE_INFINITY) {
+    if (rate > 0) {
       to = Math.min(to, from + Math.floor(((performance.now() - begun) * rate) / 1000));
       if (to <= n) {
         await sleep(1, undefined, signal === undefined ? {} : { signal });
@@ -107,7 +109,7 @@ export async function* due(from: number, events: number, rate: number, most: num
 /** When each bid that counts was made, for the latency of its update. */
 export class Made {
   readonly #times: number[][] = Array.from({ length: auctions }, () => []);
-  readonly latencies: number[] = [];
+  readonly #latencies: number[] = [];
 
   made(bid: Bid): void {
     if (counts(bid)) this.#times[bid.auction]?.push(performance.now());
@@ -116,6 +118,10 @@ export class Made {
   /** An update of these was written now. */
   written(updates: Iterable<Update>): void {
     const now = performance.now();
-    for (const { key, n } of updates) this.latencies.push(now - (this.#times[Number(key.slice("auction-".length))]?.[n - 1] ?? Number.NaN));
+    for (const { key, n } of updates) this.#latencies.push(now - (this.#times[Number(key.slice("auction-".length))]?.[n - 1] ?? Number.NaN));
+  }
+
+  get latency(): Latency {
+    return { p50: quantile(this.#latencies, 0.5), p99: quantile(this.#latencies, 0.99) };
   }
 }

@@ -2,28 +2,33 @@
 // update for each event, a file.
 import { join } from "node:path";
 import { aggregate, filter, jsonl, pipe } from "../../actors/index.ts";
-import { defineFlow, defineSink, defineSource, type Batch, type Flow, type SinkActor, type SourceActor, type TransactionalContext } from "../../runtime/index.ts";
+import { type Batch, defineFlow, defineSink, defineSource, type Flow, type SinkActor, type SourceActor, startNode, type TransactionalContext } from "../../runtime/index.ts";
 import { sinkOf, type TransactionalSink } from "../../runtime/flow/sink.ts";
 import { type Bid, bidOf, checkFile, counts, due, keyOf, Made, plus, timeOf, type Total, type Update, updatesOf } from "./bids.ts";
-import type { Contender, Run } from "./contender.ts";
-import { runFlow } from "./engine.ts";
+import { type Contender, type Run, type ServerAddress, Stopwatch } from "./contender.ts";
 
-export const partitions = 4;
+const partitions = 4;
 const batch = 1_024;
 
 export const millrace: Contender = async (run: Run) => {
-  const made = run.rate === Number.POSITIVE_INFINITY ? undefined : new Made();
-  const path = join(run.folder, "out.jsonl"), expected = updatesOf(run.events);
-  let written = 0, begun = 0, ms = 0;
-  const flow = bench(bids(run.events, run.rate, made), watched(jsonl.sink(path), (events) => {
+  const made = run.rate === 0 ? undefined : new Made();
+  const path = join(run.folder, "out.jsonl"), expected = updatesOf(run.events), watch = new Stopwatch();
+  let written = 0;
+  const source = bids(run.events, run.rate, { begun: () => watch.start(), made: (bid) => made?.made(bid) });
+  const flow = bench(source, watched(jsonl.sink(path), (events) => {
     written += events.length;
     made?.written(events.map(({ data }) => data as Update));
-    if (written === expected) ms = performance.now() - begun;
+    if (written === expected) watch.stop();
   }));
-  await runFlow(flow, run, () => { begun = performance.now(); });
+  await using node = await startNode({ nats: connectionTo(run.server), dataDir: join(run.folder, "node"), flows: [flow], run: "fresh" });
+  await node.done;
   await checkFile(path, run.events);
-  return { ms, latencies: made?.latencies ?? [] };
+  return made === undefined ? watch.took : { ...watch.took, latency: made.latency };
 };
+
+export function connectionTo({ servers, user, pass, fsync }: ServerAddress): { servers: string; user: string; pass: string; sync: "always" | "1s" } {
+  return { servers, user, pass, sync: fsync === "always" ? "always" : "1s" };
+}
 
 export function bench(source: SourceActor<Bid>, sink: SinkActor<Update>): Flow {
   return defineFlow("bench", (flow) => {
@@ -41,15 +46,16 @@ export function bench(source: SourceActor<Bid>, sink: SinkActor<Update>): Flow {
 }
 
 /** The bids, as fast as they are taken or so many a second. */
-export function bids(events: number, rate: number, made?: Made): SourceActor<Bid> {
+export function bids(events: number, rate: number, told: { readonly begun?: () => void; readonly made?: (bid: Bid) => void } = {}): SourceActor<Bid> {
   return defineSource<Bid, number>({
     kind: "bids", guarantee: "replayable", start: 0, ends: true,
     async *read(from, { signal }) {
+      told.begun?.();
       for await (const [first, end] of due(from, events, rate, batch, signal)) {
         const readings = new Array<{ data: Bid; time: number; position: number }>(end - first);
         for (let n = first; n < end; n++) {
           const data = bidOf(n);
-          made?.made(data);
+          told.made?.(data);
           readings[n - first] = { data, time: timeOf(n), position: n + 1 };
         }
         yield readings;

@@ -1,9 +1,8 @@
 // Baseline (a): the client as its documentation teaches it, one JSON message an event; js.publish, 500 at a time, an ack for each
 // message. At least once, state in memory.
 import { AckPolicy, connect, type ConsumerMessages, JSONCodec, type NatsConnection } from "nats";
-import { bidOf, counts, keyOf, Outcome, plus, timeOf, type Total, type Update, updatesOf } from "./bids.ts";
-import type { Bid } from "./bids.ts";
-import type { Contender, Run } from "./contender.ts";
+import { type Bid, bidOf, counts, keyOf, Outcome, plus, timeOf, type Total, type Update, updatesOf } from "./bids.ts";
+import { type Contender, type Run, Stopwatch } from "./contender.ts";
 
 interface BidEvent {
   readonly id: string;
@@ -56,7 +55,8 @@ export const plain: Contender = async ({ server, events: count }: Run) => {
   const output = await (await jetStream.consumers.get("OUT", "d")).consume({ max_messages: 500 });
   const outcome = new Outcome();
   const expected = updatesOf(count);
-  const begun = performance.now();
+  const watch = new Stopwatch();
+  watch.start();
   const publishing = publish();
   const folding = fold(input);
   for await (const message of output) {
@@ -64,27 +64,20 @@ export const plain: Contender = async ({ server, events: count }: Run) => {
     message.ack();
     if (outcome.updates === expected) break;
   }
-  const ms = performance.now() - begun;
+  watch.stop();
   await publishing;
   await input.close();
   await folding;
   outcome.check(count);
-  await removeStreams(connection);
   await connection.close();
-  return { ms, latencies: [] };
+  return watch.took;
 };
 
 /** A stream in and a stream out, each with a durable consumer. */
 export async function makeStreams(connection: NatsConnection): Promise<void> {
   const manager = await connection.jetstreamManager();
   for (const name of ["IN", "OUT"]) {
-    await manager.streams.delete(name).catch(() => {});
     await manager.streams.add({ name, subjects: [`${name.toLowerCase()}.>`] });
     await manager.consumers.add(name, { durable_name: "d", ack_policy: AckPolicy.Explicit, max_ack_pending: 5_000 });
   }
-}
-
-export async function removeStreams(connection: NatsConnection): Promise<void> {
-  const manager = await connection.jetstreamManager();
-  for (const name of ["IN", "OUT"]) await manager.streams.delete(name);
 }

@@ -1,27 +1,66 @@
-// One measured variant in a process of its own: a warm-up run, then the measured one. What it found goes to the parent.
-import { mkdir, rm } from "node:fs/promises";
+// One measured variant in a process of its own, so that memory and compiled code do not mix: a warm-up run, then the measured one.
+// The last line that it prints is what it found.
+import { Session } from "node:inspector/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Contender, Run } from "./contender.ts";
+import { connect } from "nats";
+import type { Run } from "./contender.ts";
+
+export interface Task {
+  readonly variant: string;
+  /** Events of the warm-up run; 0: none. */
+  readonly warmUp: number;
+  readonly run: Run;
+  /** Where a CPU profile of the measured run goes, on the main thread alone. */
+  readonly profile?: string;
+}
 
 // Each is loaded only where it is measured: what is not used takes no memory.
-const contenders: Readonly<Record<string, () => Promise<Contender>>> = {
+const variants: Readonly<Record<string, () => Promise<(run: Run) => Promise<object>>>> = {
   plain: async () => (await import("./plain.ts")).plain,
   batched: async () => (await import("./batched.ts")).batched,
   ceiling: async () => (await import("./ceiling/ceiling.ts")).ceiling,
   millrace: async () => (await import("./millrace.ts")).millrace,
+  start: async () => (await import("./start.ts")).started,
+  backlog: async () => (await import("./backlog.ts")).backlog,
 };
 
-const { contender, warmUp, run } = JSON.parse(process.argv[2] as string) as { contender: string; warmUp: number; run: Run & { rate: number | null } };
-const work = await (contenders[contender] as () => Promise<Contender>)();
-const once = async (events: number, name: string) => {
+const { variant, warmUp, run, profile } = JSON.parse(process.argv[2] as string) as Task;
+const measure = await (variants[variant] as () => Promise<(run: Run) => Promise<object>>)();
+if (warmUp > 0) await once({ ...run, events: warmUp, rate: 0 }, "warm-up");
+const found = await (profile === undefined ? once(run, "measured") : profiled(profile));
+// Timers of an actor that was ended in the middle may still be there.
+process.stdout.write(`${JSON.stringify(found)}\n`, () => process.exit(0));
+
+async function once(what: Run, name: string): Promise<object> {
   const folder = join(run.folder, name);
-  await mkdir(folder, { recursive: true });
-  const measured = await work({ ...run, events, rate: run.rate ?? Number.POSITIVE_INFINITY, folder });
   await rm(folder, { recursive: true, force: true });
-  return measured;
-};
-await once(warmUp, "warm-up");
-const before = process.cpuUsage();
-const measured = await once(run.events, "measured");
-const { user, system } = process.cpuUsage(before);
-console.log(JSON.stringify({ ...measured, cpuMs: Math.round((user + system) / 1000), rssMb: Math.round(process.resourceUsage().maxRSS / 1024) }));
+  await mkdir(folder, { recursive: true });
+  await clear();
+  try {
+    return await measure({ ...what, folder });
+  } finally {
+    await clear();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The server is the bench's own. */
+async function clear(): Promise<void> {
+  const connection = await connect({ servers: run.server.servers, user: run.server.user, pass: run.server.pass });
+  const { streams } = await connection.jetstreamManager();
+  for await (const { config } of streams.list()) await streams.delete(config.name);
+  await connection.close();
+}
+
+async function profiled(path: string): Promise<object> {
+  const session = new Session();
+  session.connect();
+  await session.post("Profiler.enable");
+  await session.post("Profiler.start");
+  const found = await once(run, "measured");
+  const { profile: content } = await session.post("Profiler.stop");
+  session.disconnect();
+  await writeFile(path, JSON.stringify(content));
+  return found;
+}

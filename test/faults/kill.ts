@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { type Kill, killedRun } from "./killed-run.ts";
+import { type Kill, killedRun } from "../support/killed-run.ts";
 
 export interface KillOptions {
   readonly events: number;

@@ -12,6 +12,7 @@ export class SimulatedNetwork implements Network {
   readonly #scheduler: Scheduler;
   readonly #owner: Owner & { readonly name: string };
   readonly #fate: (leg: Leg, subject: string) => Fate;
+  #down = false;
   #lanes = new Map<string, { readonly leg: Leg; readonly lane: Lane }>();
 
   constructor(scheduler: Scheduler, owner: Owner & { readonly name: string }, fate: (leg: Leg, subject: string) => Fate) {
@@ -21,7 +22,7 @@ export class SimulatedNetwork implements Network {
   }
 
   schedule(leg: Leg, subject: string, run: (verdict?: Verdict) => void): void {
-    if (this.#owner.dead) return;
+    if (this.#owner.dead || this.#down) return;
     const key = `${leg} ${subject}`;
     let known = this.#lanes.get(key);
     // What is on its way to the server is no longer in the hands of who sent it.
@@ -31,8 +32,13 @@ export class SimulatedNetwork implements Network {
 
   /** The connection is lost. What was to come back never does; what was sent arrives at some time, or never. */
   cut(): void {
+    this.#down = true;
     for (const { leg, lane } of this.#lanes.values()) if (comesBack.has(leg) || this.#scheduler.chance.hits(0.4)) this.#scheduler.clear(lane);
     this.#lanes = new Map();
+  }
+
+  mend(): void {
+    this.#down = false;
   }
 
   #carry(leg: Leg, subject: string, run: (verdict?: Verdict) => void): void {

@@ -4,6 +4,7 @@ import type { ActorEnvironment } from "../../runtime/actor/environment.ts";
 import { Turnstile } from "../../runtime/actor/environment.ts";
 import type { Clock } from "../../runtime/event/clock.ts";
 import type { Logger } from "../../runtime/flow/context.ts";
+import type { StreamSpec } from "../../runtime/broker/broker.ts";
 import { MemoryBroker } from "../../runtime/testing/memory-broker.ts";
 import type { MemoryServer } from "../../runtime/testing/memory-server.ts";
 import { MemoryDisk, MemoryStores } from "../../runtime/testing/memory-store.ts";
@@ -39,6 +40,7 @@ export class SimulatedNode implements Owner {
   readonly #host: NodeHost;
   readonly #network: SimulatedNetwork;
   readonly #disks = new Map<string, Lane>();
+  readonly #connection: Lane;
 
   constructor(host: NodeHost, name: string, disk: MemoryDisk) {
     const { scheduler, server } = host, { clock, chance } = scheduler, skew = chance.between(-2_000, 2_000);
@@ -48,6 +50,7 @@ export class SimulatedNode implements Owner {
     const after = (ms: number, call: () => void) => (this.dead ? () => {} : scheduler.after(ms, `${name} timer`, this, call));
     this.clock = { now: () => clock.now() + skew, monotonic: () => clock.monotonic(), after };
     const timeouts: Clock = { ...this.clock, after: (ms, call) => (ms === watchdogMs && !host.watchdog ? () => {} : after(ms, call)) };
+    this.#connection = scheduler.lane(`${name} connection`, this);
     this.#network = new SimulatedNetwork(scheduler, this, host.fate);
     this.broker = new MemoryBroker(serverOf(server, timeouts), this.#network);
     this.stores = new MemoryStores(disk, (store, run) => this.#write(store, run));
@@ -76,15 +79,19 @@ export class SimulatedNode implements Owner {
     this.#host.scheduler.changed(this);
   }
 
+  /** The connection is lost; the process learns of it when it runs. */
   cut(): void {
     this.connected = false;
     this.#network.cut();
-    this.broker.disconnect();
+    this.#host.scheduler.add(this.#connection, () => this.broker.disconnect());
   }
 
   mend(): void {
     this.connected = true;
-    this.broker.reconnect();
+    this.#host.scheduler.add(this.#connection, () => {
+      this.#network.mend();
+      this.broker.reconnect();
+    });
   }
 
   kill(): void {
@@ -100,6 +107,6 @@ function serverOf(server: MemoryServer, clock: Clock): MemoryServer {
   const { maxPayload, version, streams } = server;
   return {
     clock, maxPayload, version, streams,
-    create: server.create.bind(server), remove: server.remove.bind(server), rollback: server.rollback.bind(server), serve: server.serve.bind(server), responders: server.responders.bind(server),
+    create: (spec: StreamSpec) => server.create(spec), remove: server.remove.bind(server), rollback: server.rollback.bind(server), serve: server.serve.bind(server), responders: server.responders.bind(server),
   } as unknown as MemoryServer;
 }

@@ -3,7 +3,7 @@
 import type { Chance } from "./chance.ts";
 import type { TargetKind } from "./target.ts";
 
-export type Fault = "crash" | "kill" | "cut" | "pause" | "takeover" | "move" | "wipe" | "rollback" | "old generation";
+export type Fault = "crash" | "kill" | "cut" | "pause" | "takeover" | "move" | "wipe" | "rollback" | "ruin" | "restore" | "old generation";
 
 export interface Profile {
   readonly nodes: readonly string[];
@@ -22,6 +22,8 @@ export interface Profile {
   readonly faults: number;
   readonly faultShare: number;
   readonly kinds: readonly Fault[];
+  /** Of a power loss: which streams may lose their tails, how often each does, and how many messages at most. */
+  readonly rollback: { readonly of: RegExp; readonly share: number; readonly most: number };
   readonly retainMs: number;
   // Limits of the engine.
   readonly maxPayload: number;
@@ -40,6 +42,8 @@ export interface Profile {
 
 const ordinary: readonly Fault[] = ["crash", "crash", "kill", "kill", "cut", "pause", "takeover", "takeover", "move", "wipe", "old generation"];
 
+const losses: readonly Fault[] = ["rollback", "rollback", "rollback", "ruin", "ruin", "restore"];
+
 /** @param smallFrame bytes that any one event of the flow has room in */
 export function profileOf(chance: Chance, smallFrame: number, given: Partial<Profile> = {}): Profile {
   const parts = chance.hits(0.15), loss = chance.hits(0.08);
@@ -56,7 +60,8 @@ export function profileOf(chance: Chance, smallFrame: number, given: Partial<Pro
     handlerFaults: chance.of([0, 0, 1, 2]),
     faults: chance.of([0, 1, 2, 3, 4]),
     faultShare: chance.of([0.003, 0.01, 0.03]),
-    kinds: loss ? [...ordinary, "rollback", "rollback", "rollback"] : ordinary,
+    kinds: loss ? [...ordinary, ...losses] : ordinary,
+    rollback: { of: /^mr_/, share: chance.of([0.2, 0.6]), most: chance.of([1, 4]) },
     retainMs: chance.hits(0.2) ? 1_000 : 0,
     maxPayload: parts ? chance.of([1_700, 2_000, 3_000]) : 1024 * 1024,
     maxFrames: chance.of([1, 2, 3, 16, 4_096]),

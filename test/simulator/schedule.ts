@@ -30,6 +30,8 @@ export interface ScheduleOptions {
   readonly profile?: Partial<Profile> | undefined;
   readonly rules?: Partial<Rules> | undefined;
   readonly trace?: ((line: string) => void) | undefined;
+  /** Called when the world has come to its end, before it is judged. */
+  readonly ended?: (() => void) | undefined;
 }
 
 /** More steps than this, once nothing goes wrong any more, are a standstill. */
@@ -53,6 +55,7 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
   options.trace?.(JSON.stringify({ flow: flow.name, profile, feed: world.feed }));
   const of = (end: Result["end"], wrong: string | undefined): Result => ({ seed, flow: flow.name, steps: scheduler.steps, end, wrong });
   const stood = await settling(run(world));
+  options.ended?.();
   const whole = world.done;
   const wrong = world.failure ?? outcomeWrong(world, flow, whole) ?? stood ?? (whole ? await logsWrong(world) : undefined);
   return of(wrong !== undefined ? "failed" : whole ? "done" : "parked", wrong);
@@ -139,28 +142,62 @@ function inject(world: World, fault: Fault): void {
       if (life !== undefined) { life.slot.home = chance.of([...world.nodes.keys()]); void life.actor.stop(); }
       return;
     case "rollback": return rollback(world);
+    case "ruin": return ruin(world);
+    case "restore": return restore(world);
     case "old generation": return fromOldGeneration(world);
   }
 }
 
 /** A power loss with lazy fsync: streams lose their tails, each its own; every connection with them. */
 function rollback(world: World): void {
+  const { scheduler: { chance }, profile: { rollback: { of, share, most } } } = world;
+  powerLoss(world, [...world.server.streams.keys()].filter((name) => of.test(name) && chance.hits(share)), most);
+}
+
+/** A power loss takes the tail of an actor's log, and every journal of it is lost. */
+function ruin(world: World): void {
+  const { scheduler: { chance }, profile: { rollback: { most } } } = world, slot = chance.of(world.slots), { log } = subjectsOf(world.flow.name, slot.stage.name, generation, slot.partition);
+  for (const node of world.alive) if ([...slot.lives].some((life) => life.node === node) || chance.hits(0.3)) world.kill(node);
+  for (const disk of world.disks.values()) disk.stores.delete(`${world.flow.name}/${slot.stage.name}/${generation}/${slot.partition}`);
+  powerLoss(world, [streamName(log), ...[...world.server.streams.keys()].filter((name) => name.includes("_in_") && chance.hits(0.2))], most);
+  for (const name of world.profile.nodes) if (world.nodes.get(name)?.dead === true) world.scheduler.after(chance.between(1, 1_000), `boot ${name}`, undefined, () => { if (world.nodes.get(name)?.dead === true) world.boot(name); });
+}
+
+/** A backup is restored: all streams are as they were some steps ago. Nodes lose their disks, or sleep through it and go on as zombies. */
+function restore(world: World): void {
+  const { scheduler } = world, { chance } = scheduler, since = scheduler.steps - chance.between(20, 200);
+  for (const node of world.alive) {
+    if (chance.hits(0.5)) world.kill(node);
+    else {
+      node.pause();
+      scheduler.after(chance.between(500, 4_000), `resume ${node.name}`, undefined, () => { if (!node.dead) node.resume(); });
+    }
+    world.disks.delete(node.name);
+  }
+  powerLoss(world, [...world.stamps.keys()], (name) => [...(world.stamps.get(name) as Map<number, number>)].findLast(([, step]) => step <= since)?.[0] ?? 0);
+  const fresh = chance.of(world.profile.nodes.filter((name) => world.nodes.get(name)?.dead !== false));
+  world.boot(fresh ?? "spare");
+  for (const slot of world.slots) world.startSoon(slot, chance.between(1, 300), fresh ?? "spare");
+}
+
+function powerLoss(world: World, streams: readonly string[], most: number | ((name: string) => number)): void {
   const { chance } = world.scheduler;
-  const names = [...world.server.streams.keys()].filter((name) => name.startsWith("mr_"));
   for (const node of world.alive) if (node.connected) node.cut();
-  for (const name of names) {
-    if (!chance.hits(0.4)) continue;
+  for (const name of streams) {
     const { first, last } = (world.server.streams.get(name) as { bounds(): { first: number; last: number } }).bounds();
     if (last < first) continue;
-    const to = Math.max(first - 1, last - chance.between(1, 4));
+    const to = Math.max(first - 1, typeof most === "number" ? last - chance.between(1, most) : most(name));
+    if (to >= last) continue;
     world.scheduler.trace?.(`    ${name} goes back from ${last} to ${to}`);
     world.server.rollback(name, to);
     world.lost = true;
   }
   for (const stream of world.server.streams.values()) stream.dismiss();
   for (const node of world.alive) world.scheduler.after(chance.between(1, 500), `mend ${node.name}`, undefined, () => { if (!node.dead && !node.connected) node.mend(); });
-  // Whoever had ended looks again whether what it sent is still there.
-  for (const slot of world.slots) if (slot.done) { slot.done = false; world.startSoon(slot, chance.between(1, 500)); }
+  // The server is back: whoever has ended, also meanwhile, looks again whether what it sent is still there.
+  world.scheduler.after(500, "check those that have ended", undefined, () => {
+    for (const slot of world.slots) if (slot.done) { slot.done = false; world.startSoon(slot, 1); }
+  });
 }
 
 /** A frame of a sender's earlier generation comes late: it is of no channel that the reader has. */

@@ -8,7 +8,7 @@ import { partitionOf } from "../../runtime/event/partition.ts";
 import { sameTerm } from "../../runtime/event/term.ts";
 import { rangeOf, stateKey } from "../../runtime/journal/keys.ts";
 import { Journal } from "../../runtime/journal/journal.ts";
-import { Assembler, type Body, type CommitRecord, decodeRecord } from "../../runtime/journal/record.ts";
+import { Assembler, type Body, type CommitRecord } from "../../runtime/journal/record.ts";
 import { MemoryStores } from "../../runtime/testing/memory-store.ts";
 import type { SimulatedFlow } from "./flows.ts";
 import type { Observed } from "./reference.ts";
@@ -41,8 +41,8 @@ function lettersOf(world: World): readonly DeadLetter[] {
 /** I1: one writer. Records chain, terms only rise, and a record's term is that of the newest claim. */
 export function logWrong(slot: Slot, log: readonly Kept[]): string | undefined {
   let before: { readonly record: CommitRecord; readonly seq: number } | undefined, claimed: CommitRecord | undefined;
-  for (const { seq, data } of log) {
-    const record = decodeRecord(data), { kind, n, term, previous } = record, at = `record ${n} (${kind}) of ${slot.address}`;
+  for (const { seq, record } of log) {
+    const { kind, n, term, previous } = record, at = `record ${n} (${kind}) of ${slot.address}`;
     if (n !== (before?.record.n ?? 0) + 1) return `${at} follows record ${before?.record.n ?? 0}`;
     if (previous !== (before?.seq ?? 0)) return `${at} extends ${previous}, not ${before?.seq ?? 0}`;
     if (kind === "claim") {
@@ -54,45 +54,47 @@ export function logWrong(slot: Slot, log: readonly Kept[]): string | undefined {
   return undefined;
 }
 
-/** The fields of an actor, as a fold gives them, in one text. */
+/** The fields of an actor as a fold gives them. Values are msgpack, as text of one byte a character. */
 class Fields {
-  readonly entries = new Map<string, string>();
-  readonly small = new Map<string, string>();
+  readonly #values = new Map<string, string>();
   /** A claim says k anew; where nothing is said nothing was tried. */
   #tries: NonNullable<Body["tries"]> = { k: 0, events: [] };
 
   entry(key: Uint8Array, value: unknown): void {
-    const name = Buffer.from(key).toString("latin1");
-    if (value === undefined) this.entries.delete(name);
-    else this.entries.set(name, text(value));
+    const name = Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
+    if (value === undefined) this.#values.delete(name);
+    else this.#values.set(name, packed(value));
   }
 
   apply(body: Body): void {
-    const small = (name: string, key: unknown, value: unknown) => this.small.set(`${name} ${text(key)}`, text(value));
+    const small = (name: string, value: unknown) => this.#values.set(name, packed(value));
     for (const [operator, version, key, part, ...value] of body.state ?? []) this.entry(stateKey(operator, key, part ?? undefined), value.length === 0 ? undefined : [version, value[0]]);
     for (const [operator, key, name, time, wall, stays] of body.timers ?? []) {
       this.entry(Buffer.from(`t${operator}${typeof key === "number" ? "#" : "$"}${key}\0${name}`), time === undefined ? undefined : [operator, key, name, time, wall, stays]);
     }
     for (const [id, waiting] of body.waiting ?? []) this.entry(Buffer.from(`w${id}`), waiting);
     for (const [id, event] of body.held ?? []) this.entry(id, event);
-    for (const [input, ...rest] of body.inputs ?? []) small("input", input, rest);
-    for (const [input, from, its, ...rest] of body.cursors ?? []) small("cursor", [input, from, its], rest);
-    for (const [input, from, its, ...rest] of body.channels ?? []) small("channel", [input, from, its], rest);
-    for (const [target, seq, term] of body.sent ?? []) small("sent", target, [seq, term]);
-    for (const [target, ...rest] of body.settled ?? []) small("settled", target, rest);
-    for (const [split, ...rest] of body.source ?? []) small("source", split, rest);
-    for (const name of ["own", "sink", "counts"] as const) if (body[name] !== undefined) small(name, "", body[name]);
+    for (const [input, ...rest] of body.inputs ?? []) small(`input ${input}`, rest);
+    for (const [input, from, its, ...rest] of body.cursors ?? []) small(`cursor ${input} ${from} ${its}`, rest);
+    for (const [input, from, its, ...rest] of body.channels ?? []) small(`channel ${input} ${from} ${its}`, rest);
+    for (const [target, seq, term] of body.sent ?? []) small(`sent ${target}`, [seq, term]);
+    for (const [target, ...rest] of body.settled ?? []) small(`settled ${target}`, rest);
+    for (const [split, ...rest] of body.source ?? []) small(`split ${split}`, rest);
+    for (const name of ["own", "sink", "counts"] as const) if (body[name] !== undefined) small(name, body[name]);
     if (body.tries !== undefined) this.#tries = body.tries;
     if (body.node !== undefined) this.#tries = { ...this.#tries, k: body.k ?? 0 };
   }
 
-  toString(): string {
-    const lines = [...this.entries].map(([key, value]) => `${key.replaceAll(/[^ -~]/g, ".")} = ${value}`);
-    return [...lines, `tries = ${text(this.#tries)}`, ...[...this.small].map(([key, value]) => `${key} = ${value}`)].sort().join("\n");
+  /** What is here and not there, or otherwise there. */
+  beyond(other: Fields): readonly string[] {
+    const lines = [...this.#values].filter(([name, value]) => other.#values.get(name) !== value).map(([name, value]) => `${shown(name)} = ${shown(value)}`);
+    const tries = JSON.stringify(this.#tries);
+    return tries === JSON.stringify(other.#tries) ? lines : [...lines, `tries = ${tries}`];
   }
 }
 
-const text = (value: unknown): string => Buffer.from(encode(value)).toString("latin1").replaceAll(/[^ -~]/g, (c) => `\\${c.charCodeAt(0).toString(16)}`);
+const packed = (value: unknown): string => (encode(value) as Buffer).toString("latin1");
+const shown = (bytes: string): string => bytes.replaceAll(/[^ -~]/g, (c) => `\\${c.charCodeAt(0).toString(16)}`);
 
 function applyRecord(fields: Fields, { kind, term, body }: CommitRecord): void {
   if (kind === "snapshot") return;
@@ -109,20 +111,21 @@ function foldStored(fields: Fields, key: Uint8Array, value: Uint8Array | null): 
 /** Records 1..n, one after the other: what state is (I4). */
 function ofWholeLog(log: readonly Kept[]): Fields {
   const fields = new Fields(), assembler = new Assembler();
-  for (const { data } of log) {
-    const record = assembler.take(decodeRecord(data));
+  for (const { record: part } of log) {
+    const record = assembler.take(part);
     if (record !== undefined) applyRecord(fields, record);
   }
   return fields;
 }
 
 /** The newest snapshot that the log names, and the tail. What is missing is said. */
-function ofServer(world: World, slot: Slot): Fields | string {
+function ofServer(world: World, slot: Slot, log: readonly Kept[]): Fields | string {
   const subjects = subjectsOf(world.flow.name, slot.stage.name, generation, slot.partition), stream = world.server.streams.get(streamName(subjects.log)), chunks = world.server.streams.get(streamName(subjects.chunks));
   const { first, last } = stream?.bounds() ?? { first: 1, last: 0 }, records: CommitRecord[] = [], assembler = new Assembler(), fields = new Fields();
   let begin: number | undefined;
-  for (let seq = first; seq <= last; seq++) {
-    const record = decodeRecord((stream?.at(seq) as { data: Uint8Array }).data), whole = assembler.take(record);
+  for (const { seq, record } of log) {
+    if (seq < first || seq > last) continue;
+    const whole = assembler.take(record);
     begin ??= record.n;
     if (whole !== undefined) records.push(whole);
   }
@@ -159,7 +162,7 @@ async function ofJournal(world: World, slot: Slot, stores: MemoryStores, log: re
     for await (const { n, seq, bytes } of journal.read(first)) {
       const kept = log[n - 1];
       if (kept === undefined || kept.seq !== seq || Buffer.compare(kept.data, bytes) !== 0) return `record ${n} in the journal of ${slot.address} is not the one in its log`;
-      const record = assembler.take(decodeRecord(bytes));
+      const record = assembler.take(kept.record);
       if (record !== undefined && record.n > (folded?.n ?? 0)) applyRecord(fields, record);
     }
     return fields;
@@ -169,9 +172,9 @@ async function ofJournal(world: World, slot: Slot, stores: MemoryStores, log: re
 }
 
 function differ(slot: Slot, what: string, found: Fields, expected: Fields): string | undefined {
-  const a = found.toString().split("\n"), b = expected.toString().split("\n");
-  if (a.join() === b.join()) return undefined;
-  return `${what} of ${slot.address} is not the fold of its log:\n${a.filter((line) => !b.includes(line)).map((line) => `  has      ${line}`).concat(b.filter((line) => !a.includes(line)).map((line) => `  expected ${line}`)).join("\n")}`;
+  const has = found.beyond(expected), misses = expected.beyond(found);
+  if (has.length === 0 && misses.length === 0) return undefined;
+  return `${what} of ${slot.address} is not the fold of its log:\n${has.map((line) => `  has      ${line}`).concat(misses.map((line) => `  expected ${line}`)).join("\n")}`;
 }
 
 /** I1 and I4 of every actor, from the server alone and from every journal that is up to date. */
@@ -179,7 +182,7 @@ export async function logsWrong(world: World): Promise<string | undefined> {
   for (const slot of world.slots) {
     const log = world.logOf(slot), wrong = logWrong(slot, log);
     if (wrong !== undefined) return wrong;
-    const whole = ofWholeLog(log), server = ofServer(world, slot);
+    const whole = ofWholeLog(log), server = ofServer(world, slot, log);
     if (typeof server === "string") return server;
     const differs = differ(slot, "what the server keeps", server, whole);
     if (differs !== undefined) return differs;

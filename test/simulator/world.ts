@@ -1,12 +1,12 @@
 // A world in which a flow runs: one server, some nodes, targets of the sinks, and who starts actors again. It outlives everything
 // that is killed in it.
 import type { Actor } from "../../runtime/actor/actor.ts";
-import { addressOf, type Division, deadStream, streamName, subjectsOf } from "../../runtime/actor/environment.ts";
+import { type ActorEnvironment, addressOf, type Division, deadStream, streamName, subjectsOf } from "../../runtime/actor/environment.ts";
 import { type Exit, exitOf } from "../../runtime/actor/exit.ts";
 import { createActor } from "../../runtime/actor/wiring.ts";
 import type { FlowPlan, StagePlan } from "../../runtime/flow/plan.ts";
 import type { Logger } from "../../runtime/flow/context.ts";
-import { decodeRecord } from "../../runtime/journal/record.ts";
+import { type CommitRecord, decodeRecord } from "../../runtime/journal/record.ts";
 import { MemoryServer } from "../../runtime/testing/memory-server.ts";
 import type { MemoryStream } from "../../runtime/testing/memory-stream.ts";
 import { MemoryDisk } from "../../runtime/testing/memory-store.ts";
@@ -23,9 +23,11 @@ export interface Rules extends TargetRules {
   watchdog: boolean;
   /** P30: what a reader has committed can be asked. */
   askReader: boolean;
+  /** P5: a claim carries a mark of its own. */
+  mark: boolean;
 }
 
-export const allRules: Rules = { next: true, place: "mark", watchdog: true, askReader: true };
+export const allRules: Rules = { next: true, place: "mark", watchdog: true, askReader: true, mark: true };
 
 /** One partition of one stage, whoever runs it. */
 export class Slot {
@@ -56,12 +58,28 @@ export interface Life {
 }
 
 /** A stored message of a log, kept also when it is purged. */
-export interface Kept {
+export class Kept {
   readonly seq: number;
   readonly data: Uint8Array;
+  #record: CommitRecord | undefined;
+
+  constructor(seq: number, data: Uint8Array) {
+    this.seq = seq;
+    this.data = data;
+  }
+
+  get record(): CommitRecord {
+    return (this.#record ??= decodeRecord(this.data));
+  }
 }
 
 export const generation = "sim00000-1";
+
+/** Terms without a mark: what is random is asked for once to mark rounds, then for the claim. */
+function withoutMarks(env: ActorEnvironment): ActorEnvironment {
+  let asked = 0;
+  return { ...env, get random() { return asked++ === 0 ? env.random : { next: () => 0, bytes: (count: number) => new Uint8Array(count) }; } };
+}
 
 export class World implements FlowHost, TargetHost {
   readonly scheduler: Scheduler;
@@ -75,6 +93,8 @@ export class World implements FlowHost, TargetHost {
   readonly disks = new Map<string, MemoryDisk>();
   readonly targets = new Map<string, Target>();
   readonly logs = new Map<string, Kept[]>();
+  /** Of each stream: the step at which a sequence was stored. */
+  readonly stamps = new Map<string, Map<number, number>>();
   /** What went wrong while it ran. */
   failure: string | undefined;
   /** The broker lost something that it had acknowledged. */
@@ -104,6 +124,7 @@ export class World implements FlowHost, TargetHost {
         readerCursor: (reader, input, from, its) => (rules.askReader ? this.readerCursor(reader, input, from, its) : undefined),
       }),
     };
+    this.#stampAll();
     this.server.create({ name: deadStream(flow.name), subject: `mr.dead.${flow.name}.>`, replicas: 1 });
     for (const stage of flow.stages) {
       for (let p = 0; p < stage.parallelism; p++) {
@@ -122,13 +143,30 @@ export class World implements FlowHost, TargetHost {
     return { generation, count: (this.flow.stages.find(({ name }) => name === stage) as StagePlan).parallelism };
   }
 
+  // When each message was stored: a restored backup holds what was there then.
+  #stampAll(): void {
+    const { server, scheduler, stamps } = this, create = server.create.bind(server);
+    server.create = (spec) => {
+      const isNew = !server.streams.has(spec.name), otherwise = create(spec);
+      if (!isNew) return otherwise;
+      const stream = server.streams.get(spec.name) as MemoryStream, append = stream.append.bind(stream), stamped = new Map<number, number>();
+      stamps.set(spec.name, stamped);
+      stream.append = (subject, data, expected) => {
+        const outcome = append(subject, data, expected);
+        if (typeof outcome === "number") stamped.set(outcome, scheduler.steps);
+        return outcome;
+      };
+      return otherwise;
+    };
+  }
+
   // Every record that a log ever accepted, also those that are purged: what a fold of the whole log is made of.
   #keep(stream: MemoryStream, name: string): void {
     const kept: Kept[] = [], append = stream.append.bind(stream), truncate = stream.truncate.bind(stream);
     this.logs.set(name, kept);
     stream.append = (subject, data, expected) => {
       const outcome = append(subject, data, expected);
-      if (typeof outcome === "number") kept.push({ seq: outcome, data: data.slice() });
+      if (typeof outcome === "number") kept.push(new Kept(outcome, data.slice()));
       return outcome;
     };
     stream.truncate = (to) => {
@@ -147,7 +185,9 @@ export class World implements FlowHost, TargetHost {
     if (slot === undefined) return undefined;
     const log = this.logOf(slot);
     for (let i = log.length - 1; i >= 0; i--) {
-      const found = decodeRecord((log[i] as Kept).data).body.cursors?.find((cursor) => cursor[0] === input && cursor[1] === from && cursor[2] === its);
+      const { record } = log[i] as Kept;
+      // A snapshot is of an earlier number than its own.
+      const found = record.kind === "snapshot" ? undefined : record.body.cursors?.find((cursor) => cursor[0] === input && cursor[1] === from && cursor[2] === its);
       if (found !== undefined) return found[3];
     }
     return 0;
@@ -194,7 +234,7 @@ export class World implements FlowHost, TargetHost {
     this.scheduler.trace?.(`    ${slot.address} starts on ${node.name}`);
     const life: Life = {
       slot, node, over: false,
-      actor: createActor(node.env, slot.stage, slot.partition, { onState: () => {}, onPoison: () => {}, onExit: (exit) => this.#exited(life, exit) }),
+      actor: createActor(this.rules.mark ? node.env : withoutMarks(node.env), slot.stage, slot.partition, { onState: () => {}, onPoison: () => {}, onExit: (exit) => this.#exited(life, exit) }),
     };
     slot.lives.add(life);
     life.actor.start().catch((error: unknown) => this.#exited(life, exitOf(error)));
@@ -208,6 +248,8 @@ export class World implements FlowHost, TargetHost {
     this.scheduler.trace?.(`    ${slot.address} on ${node.name} exits: ${exit.class} ${exit.error?.message ?? ""}`);
     if (exit.class === "normal") { slot.done = true; return; }
     if (exit.class === "parked") {
+      // A zombie that finds the broker gone back says nothing about who came after it.
+      if (slot.lives.size > 0 && this.lost) return;
       slot.parked = exit;
       if (!this.lost) this.failure ??= `${slot.address} parked although the broker lost nothing: ${exit.error?.message}`;
       return;

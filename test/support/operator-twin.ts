@@ -134,7 +134,9 @@ export class OperatorTwin {
 
   query(key: Key, name: string, ...args: readonly unknown[]): unknown {
     const spec = this.#specs.find(({ queries }) => queries?.[name] !== undefined);
-    return (spec?.queries?.[name] as (...all: unknown[]) => unknown)(this.state(key), ...args);
+    const ask = spec?.queries?.[name] as ((...all: unknown[]) => unknown) | undefined;
+    if (ask === undefined) throw new Error(`no operator answers "${name}"`);
+    return ask(this.state(key), ...args);
   }
 
   #environment(step: number): StepEnvironment {

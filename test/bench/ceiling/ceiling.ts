@@ -4,7 +4,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { AckPolicy, connect, type ConsumerMessages, DeliverPolicy, type JetStreamManager, type NatsConnection } from "nats";
 import { type Bid, bidOf, checkFile, counts, due, keyOf, Made, plus, timeOf, type Total, type Update, updatesOf } from "../bids.ts";
-import type { Contender, Run } from "../contender.ts";
+import { type Contender, type Run, Stopwatch } from "../contender.ts";
 import { messageOf, newPackr, packFrame, type Sent, unpackFrame } from "./frame.ts";
 import { Log } from "./log.ts";
 import { Publisher } from "./publisher.ts";
@@ -29,25 +29,24 @@ export const ceiling: Contender = async (run: Run) => {
   const manager = await connection.jetstreamManager();
   const subjects = [...Array.from({ length: partitions }, (_, p) => [`m.agg.${p}`, `c.agg.${p}`]).flat(), "m.snk.0", "c.src.0", "c.snk.0"];
   for (const subject of subjects) {
-    await manager.streams.delete(streamOf(subject)).catch(() => {});
     await manager.streams.add({ name: streamOf(subject), subjects: [subject], discard: "new" as never, allow_direct: false, duplicate_window: 100e6 });
   }
-  const made = run.rate === Number.POSITIVE_INFINITY ? undefined : new Made();
+  const made = run.rate === 0 ? undefined : new Made();
   const stages: Stages = { connection, manager, run, made, path: join(run.folder, "out.jsonl") };
   const failure = new Promise<never>((_, reject) => { fail = reject; });
   const aggregates = await Promise.all(Array.from({ length: partitions }, (_, p) => aggregate(stages, p)));
   const written = await sink(stages);
   const begin = await source(stages);
-  const begun = performance.now();
+  const watch = new Stopwatch();
+  watch.start();
   const sourced = begin().catch(fail);
   await Promise.race([written.done, failure]);
-  const ms = performance.now() - begun;
+  watch.stop();
   await sourced;
   for (const { close } of [...aggregates, written]) await close();
   await checkFile(stages.path, run.events);
-  for (const subject of subjects) await manager.streams.delete(streamOf(subject));
   await connection.close();
-  return { ms, latencies: made?.latencies ?? [] };
+  return made === undefined ? watch.took : { ...watch.took, latency: made.latency };
 };
 
 let fail: (error: unknown) => void = () => {};

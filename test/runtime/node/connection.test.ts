@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { generate, jsonl, map } from "../../../actors/index.ts";
+import { collect, generate, jsonl, map } from "../../../actors/index.ts";
 import { readConnection } from "../../../runtime/broker/nats-server/embedded.ts";
 import { defineFlow, startBroker, startNode } from "../../../runtime/index.ts";
 import { connectTo, natsOptions, startOwn } from "../../../runtime/node/connection.ts";
@@ -82,8 +82,11 @@ test("a broker of one's own: a node connects to it, and it ends with its disposa
   {
     await using broker = await startBroker({ dataDir: join(folder.path, "broker"), fsync: "relaxed" });
     servers = broker.servers;
-    await using node = await startNode({ nats: broker, dataDir: join(folder.path, "node") });
-    assert.ok(node.name.length > 0);
+    const rows: { n: number }[] = [];
+    const flow = defineFlow("over", (builder) => void builder.sink("out", builder.source("feed", generate({ count: 1_000, make: (n) => ({ n }) })), collect(rows)));
+    await using node = await startNode({ nats: broker, dataDir: join(folder.path, "node"), flows: [flow] });
+    await within(endMs, "the end", node.done);
+    assert.ok(rows.length === 1_000 && rows.every(({ n }, at) => n === at));
     assert.is((await rejection(startNode({ nats: broker, dataDir: join(folder.path, "node") }))).code, "DATA_FOLDER_BUSY");
   }
   assert.is((await rejection(connectTo({ servers: servers as string }))).code, "UNREACHABLE");

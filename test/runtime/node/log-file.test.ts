@@ -24,6 +24,7 @@ test("warnings and errors are told on one line, whatever is in them; the rest is
   log.info("b");
   log.warn("disk\n  full", { actor: "f/s/0", tries: 3 });
   log.error("x".repeat(10_000));
+  log.fatal("told by an exception");
   log.close();
   assert.is(lines[0], "disk full (actor f/s/0, tries 3)");
   assert.is(lines[1]?.length, 400);

@@ -192,7 +192,7 @@ test("a handler that throws now and then: its actor is restarted, results are ex
   const actors = it.node.tree().children[0]?.children.find(({ id }) => id === "plain/each")?.children ?? [];
   assert.is(actors.reduce((sum, { restarts }) => sum + restarts, 0), 4);
   assert.ok(actors.some(({ lastFailure }) => lastFailure?.message.includes("stumbled over")));
-  assert.ok(world.warnings.some((line) => /^plain\/each\/\d: Error: stumbled over \d+: restart in \d+ ms/.test(line)), world.warnings.join("\n"));
+  assert.ok(world.warnings.some((line) => /^plain\/each\/\d: Error: stumbled over \d+: restart in \d+ ms \(event plain\/feed\/0@/.test(line)), world.warnings.join("\n"));
 });
 
 test("decisions are in the node's log and in the flow's story", async () => {

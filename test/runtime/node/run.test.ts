@@ -5,9 +5,11 @@ import { MillraceError, defineFlow, defineSource, type Flow } from "../../../run
 import { type FlowPlan, planOf } from "../../../runtime/flow/plan.ts";
 import { FlowRun, type RunEnvironment } from "../../../runtime/node/run.ts";
 import type { RunMode } from "../../../runtime/node/run-choice.ts";
+import { RunNotes } from "../../../runtime/node/run-note.ts";
 import { readRun, writeRun } from "../../../runtime/node/run-record.ts";
 import { MemoryBroker } from "../../../runtime/testing/memory-broker.ts";
 import { MemoryServer } from "../../../runtime/testing/memory-server.ts";
+import { MemoryStores } from "../../../runtime/testing/memory-store.ts";
 import { sink, step } from "../../support/flow-parts.ts";
 import { rejection } from "../../support/rejection.ts";
 
@@ -26,9 +28,9 @@ function flow({ parallelism = 2, input = "f1" }: Shape = {}): Flow {
 }
 
 function world(retainMs = 0) {
-  const server = new MemoryServer(), broker = new MemoryBroker(server), removed: string[] = [];
+  const server = new MemoryServer(), broker = new MemoryBroker(server), removed: string[] = [], notes = new RunNotes(new MemoryStores());
   const env = (more: Partial<RunEnvironment> = {}): RunEnvironment => ({
-    broker, clock: systemClock, random: systemRandom, node: "n1", replicas: 1, retainMs, removeOldJournals: async (of, token) => void removed.push(`${of} but ${token}`), ...more,
+    broker, notes, clock: systemClock, random: systemRandom, node: "n1", replicas: 1, retainMs, removeOldJournals: async (of, token) => void removed.push(`${of} but ${token}`), ...more,
   });
   const begin = (of: Flow = flow(), { code = "c1", mode = "continue" as RunMode, ...more }: { code?: string; mode?: RunMode } & Partial<RunEnvironment> = {}) => FlowRun.begin(env(more), planOf(of) as FlowPlan, code, mode);
   const streams = () => [...server.streams.keys()].filter((name) => name.startsWith("mr_")).sort();
@@ -178,6 +180,34 @@ test("a resumed run of which the broker lost a stream is refused: made anew it w
   const error = await rejection(begin());
   assert.is(error.code, "BROKER_WENT_BACK");
   assert.match(error.message, /felt/);
+});
+
+test("a broker that knows no run of the flow, or an older one, is not followed: the journals here are of a newer", async () => {
+  const { begin, removed } = world(), { record: { token } } = await begin();
+  for (const earlier of [new MemoryBroker(new MemoryServer()), await (async () => {
+    const broker = new MemoryBroker(new MemoryServer());
+    await begin(flow(), { broker, notes: new RunNotes(new MemoryStores()) });
+    return broker;
+  })()]) {
+    const deleted = removed.length, error = await rejection(begin(flow(), { broker: earlier }));
+    assert.is(error.code, "BROKER_WENT_BACK");
+    assert.match(error.message, new RegExp(`of run ${token} of flow "quakes", which has not finished`));
+    assert.is(removed.length, deleted, "nothing is deleted");
+  }
+  assert.not.ok((await begin(flow(), { broker: new MemoryBroker(new MemoryServer()), mode: "fresh" })).resumed, "unless it is wanted");
+});
+
+test("of a finished run the broker may forget: a new one begins", async () => {
+  const { begin } = world();
+  await (await begin()).mark("finished");
+  assert.not.ok((await begin(flow(), { broker: new MemoryBroker(new MemoryServer()) })).resumed);
+});
+
+test("what another node has done with the flow since is no loss", async () => {
+  const { begin } = world();
+  await begin();
+  const elsewhere = await begin(flow(), { mode: "fresh", node: "n2", notes: new RunNotes(new MemoryStores()) });
+  assert.is((await begin()).record.token, elsewhere.record.token);
 });
 
 test("a source whose input is not there refuses the start in its own words", async () => {

@@ -1,0 +1,54 @@
+// What this data folder knows of each flow's newest run, beside the broker: so that a broker that went back behind it, or is
+// another one, is noticed before anything is begun anew or deleted (P30: the flow's key is not behind the run of my journal).
+import { asError, MillraceError } from "../event/errors.ts";
+import type { Store, Stores } from "../journal/store.ts";
+import type { KeptRun, RunState } from "./run-record.ts";
+
+export interface RunNote {
+  readonly token: string;
+  readonly state: RunState;
+  /** Of the flow's key when this was true. Revisions only grow. */
+  readonly revision: number;
+}
+
+export class RunNotes {
+  readonly #stores: Stores;
+  #store: Promise<Store> | undefined;
+
+  /** `stores`: the node's own. */
+  constructor(stores: Stores) {
+    this.#stores = stores;
+  }
+
+  async read(flow: string): Promise<RunNote | undefined> {
+    const value = (await this.#open()).get(Buffer.from(flow));
+    return value === undefined ? undefined : (JSON.parse(Buffer.from(value).toString("utf8")) as RunNote);
+  }
+
+  async write(flow: string, { record: { token, state }, revision }: KeptRun): Promise<void> {
+    const note: RunNote = { token, state, revision };
+    await (await this.#open()).write([{ type: "put", key: Buffer.from(flow), value: Buffer.from(JSON.stringify(note)) }]);
+  }
+
+  async close(): Promise<void> {
+    const store = this.#store;
+    this.#store = undefined;
+    await (await store)?.close();
+  }
+
+  #open(): Promise<Store> {
+    return (this.#store ??= this.#stores.open("runs").catch((error: unknown) => {
+      this.#store = undefined;
+      throw asError(error);
+    }));
+  }
+}
+
+/** @throws MillraceError BROKER_WENT_BACK where the broker knows less of the flow than this data folder, of a run that has not finished */
+export function checkNote(flow: string, note: RunNote | undefined, kept: KeptRun | undefined): void {
+  if (note === undefined || note.state === "finished" || note.state === "preparing") return;
+  if (kept !== undefined && (kept.revision > note.revision || (kept.revision === note.revision && kept.record.token === note.token))) return;
+  const knows = kept === undefined ? "no run of it" : `run ${kept.record.token}`;
+  throw new MillraceError("BROKER_WENT_BACK", flow, `The journals here are of run ${note.token} of flow "${flow}", which has not finished, and the server knows ${knows}`,
+    "If this is another server, name the right one or another --data-dir. If it lost its data, bring its store back and start again, or begin a new run with --fresh.");
+}

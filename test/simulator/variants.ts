@@ -1,0 +1,268 @@
+// For every rule of the protocol that a model showed to be needed (†) and that is built: the engine with that rule broken. Each must
+// be caught by the same schedules that the whole engine passes.
+import { Anchors } from "../../runtime/actor/anchors.ts";
+import { Committer } from "../../runtime/actor/committer.ts";
+import { Emitter } from "../../runtime/actor/emitter.ts";
+import { streamName } from "../../runtime/actor/environment.ts";
+import { Held } from "../../runtime/actor/held.ts";
+import { type Channel, Inbound, type Position, type Verdict } from "../../runtime/actor/inbound.ts";
+import { Intake } from "../../runtime/actor/intake.ts";
+import { RecordKeeper } from "../../runtime/actor/record-keeper.ts";
+import { SinkWriter } from "../../runtime/actor/sink-writer.ts";
+import { type Captured, Snapshots } from "../../runtime/actor/snapshot.ts";
+import { MailboxTrim } from "../../runtime/actor/trimming.ts";
+import type { BrokerStream } from "../../runtime/broker/broker.ts";
+import { type Frame, message } from "../../runtime/event/frame.ts";
+import { sameTerm } from "../../runtime/event/term.ts";
+import { encode } from "../../runtime/event/codec.ts";
+import { seal } from "../../runtime/actor/change.ts";
+import { rangeOf } from "../../runtime/journal/keys.ts";
+import { FencedLog } from "../../runtime/journal/fenced-log.ts";
+import { Assembler, type Body, decodeRecord } from "../../runtime/journal/record.ts";
+import { MemoryBroker } from "../../runtime/testing/memory-broker.ts";
+import { MemoryStream } from "../../runtime/testing/memory-stream.ts";
+import { crc32 } from "node:zlib";
+import { breakDelivery } from "./broken-delivery.ts";
+import { current } from "./feed.ts";
+import type { Profile } from "./profile.ts";
+import { type Result, runSchedule } from "./schedule.ts";
+import type { Rules, World } from "./world.ts";
+
+export interface Variant {
+  readonly name: string;
+  /** Where PROTOCOL.md has it. */
+  readonly rule: string;
+  readonly flows?: readonly string[];
+  /** Where random schedules would take long to come to it. */
+  readonly profile?: Partial<Profile>;
+  readonly rules?: Partial<Rules>;
+  /** Breaks the engine; returns what mends it. */
+  readonly breaks?: () => () => void;
+  /** Most schedules until it must be caught. */
+  readonly most?: number;
+}
+
+type Method = (this: never, ...args: never[]) => unknown;
+
+/** Puts a method in the place of another, which it is handed. */
+function replaced<K extends string>(prototype: { [N in K]: unknown }, name: K, by: (old: Method) => Method): () => void {
+  const old = Object.getOwnPropertyDescriptor(prototype, name) as PropertyDescriptor;
+  Object.defineProperty(prototype, name, { ...old, value: by(old.value as Method) });
+  return () => Object.defineProperty(prototype, name, old);
+}
+
+/** The same of a getter. */
+function getterReplaced(prototype: object, name: string, by: (old: (this: never) => unknown) => (this: never) => unknown): () => void {
+  const old = Object.getOwnPropertyDescriptor(prototype, name) as PropertyDescriptor;
+  Object.defineProperty(prototype, name, { ...old, get: by(old.get as (this: never) => unknown) });
+  return () => Object.defineProperty(prototype, name, old);
+}
+
+const all = (...undo: readonly (() => void)[]) => () => { for (const one of undo) one(); };
+const call = (method: Method, self: unknown, ...args: unknown[]): unknown => method.apply(self as never, args as never[]);
+const world = (): World => current.host as World;
+
+/** Another way to judge a frame (P16, P17). */
+const judging = (judge: (channel: Channel, frame: Frame) => Verdict) => () => replaced(Inbound.prototype, "judge", () => function (channel: Channel, frame: Frame) { return judge(channel, frame); } as Method);
+
+const next = (channel: Channel, frame: Frame): boolean => frame.seq === channel.takenSeq + 1;
+const begunWrong = (channel: Channel, frame: Frame): boolean => channel.seq === channel.takenSeq && channel.done > 0 && !sameTerm(frame.term, channel.begun);
+const seenWrong = (channel: Channel, frame: Frame): boolean => {
+  const start = channel.starts.findLast(([seq]) => seq <= frame.seq);
+  return frame.seq <= channel.seq && start !== undefined && !sameTerm(start[1], frame.term);
+};
+const otherwise = (channel: Channel, frame: Frame): Verdict => (frame.seq > channel.takenSeq ? "early" : "seen");
+
+// ── snapshots
+
+/** Which committer a captured turn belongs to. */
+const committers = new WeakMap<object, Committer>();
+const noteCommitter = () => replaced(Committer.prototype, "append", (old) => function (this: Committer, ...args: unknown[]) {
+  const captured = args[3] as Captured | undefined;
+  if (captured !== undefined) committers.set(captured.body, this);
+  return call(old, this, ...args);
+} as Method);
+
+/** Purges log and chunks as soon as the chunks are written. */
+const purgeEarly = () => all(noteCommitter(), replaced(Snapshots.prototype, "write", (old) => async function (this: Snapshots, captured: Captured) {
+  const body = (await call(old, this, captured)) as Body, { log } = committers.get(captured.body) as Committer;
+  const first = world().logs.get(streamName(log.stream.subject))?.find(({ record }) => record.n > captured.n)?.seq ?? log.at;
+  void log.stream.purge(first).catch(() => {});
+  if (this.firstChunk !== undefined) void this.purge(this.firstChunk).catch(() => {});
+  return body;
+} as Method));
+
+/** A delta of what changed since the fold: what was folded and is in no snapshot record is in no delta. */
+const deltaSinceFold = () => {
+  const chunks = new WeakMap<Snapshots, (readonly [number, number, number])[]>();
+  return all(noteCommitter(), replaced(Snapshots.prototype, "write", () => async function (this: Snapshots, captured: Captured): Promise<Body> {
+    const { journal, log } = committers.get(captured.body) as Committer, { n, body } = captured, subject = log.stream.subject.replace(/log$/, "snap"), name = streamName(subject);
+    let known = chunks.get(this);
+    if (known === undefined) chunks.set(this, (known = [...(world().logs.get(streamName(log.stream.subject))?.findLast(({ record }) => record.kind === "snapshot")?.record.body.snapshot?.chunks ?? [])]));
+    const changed = captured.entries.map(([key, value]) => [key() as Uint8Array, value === undefined ? null : seal(value)] as const);
+    await journal.store.write(changed.map(([key, value]) => (value === null ? { type: "del", key } : { type: "put", key, value })));
+    await journal.store.write([journal.foldedMark(n, { ...body, snapshot: { n, chunks: [] } })]);
+    const entries: (readonly [Uint8Array, Uint8Array | null])[] = [];
+    if (known.length > 0) entries.push(...changed);
+    else for (const letter of "stwo") for await (const [key, value] of journal.store.range(...rangeOf(letter))) entries.push([key, value]);
+    const bytes = encode(entries), { server } = world();
+    server.create({ name, subject, replicas: 1 });
+    known.push([server.streams.get(name)?.append(subject, bytes, undefined) as number, crc32(bytes), entries.length]);
+    return { ...body, snapshot: { n, chunks: [...known] } };
+  } as Method), getterReplaced(Snapshots.prototype, "firstChunk", () => function (this: Snapshots) { return chunks.get(this)?.[0]?.[0]; } as never));
+};
+
+/** The newest snapshot is looked for when the log is read before the claim: one that comes in between is not seen. */
+const snapshotBeforeClaim = () => {
+  const hidden = new Set<string>(), nameOf = (mark: Uint8Array, n: number) => `${Buffer.from(mark).toString("hex")} ${n}`;
+  return all(
+    replaced(MemoryBroker.prototype, "stream", (old) => function (this: MemoryBroker, name: string, subject: string) {
+      const stream = call(old, this, name, subject) as { -readonly [K in keyof BrokerStream]: BrokerStream[K] };
+      if (!subject.endsWith(".log")) return stream;
+      const { last, read } = stream;
+      let found: number | undefined;
+      const newest = () => world().logs.get(name)?.findLast(({ record }) => record.kind === "snapshot")?.seq ?? 0;
+      stream.last = async () => {
+        const stored = await last();
+        found ??= newest();
+        return stored;
+      };
+      stream.read = async function* (from, to) {
+        for await (const stored of read(from, to)) {
+          const record = decodeRecord(stored.data);
+          if (record.kind === "snapshot" && stored.seq > (found ?? 0)) hidden.add(nameOf(record.term[1], record.n));
+          yield stored;
+        }
+      };
+      return stream;
+    } as Method),
+    replaced(Assembler.prototype, "take", (old) => function (this: Assembler, record: { kind: string; n: number; term: readonly [number, Uint8Array] }) {
+      return record.kind === "snapshot" && hidden.has(nameOf(record.term[1], record.n)) ? undefined : call(old, this, record);
+    } as Method),
+  );
+};
+
+// ── sinks
+
+/** A batch is written first: its record is taken for accepted at once, and appended after. */
+const writeFirst = () => replaced(FencedLog.prototype, "append", (old) => async function (this: FencedLog, bytes: Uint8Array) {
+  const { body, kind } = decodeRecord(bytes);
+  if (body.sink === undefined || kind !== "turn" || body.sink.written) return call(old, this, bytes);
+  const before = this.at;
+  const appended = call(old, this, bytes) as Promise<unknown>;
+  (this as unknown as { pending: Promise<unknown> }).pending = appended;
+  this.at = before + 1;
+  return "accepted";
+} as Method);
+
+let committedNow: Position | undefined;
+/** The mailbox is trimmed up to batch n by record n, which only begins it. */
+const trimOnCommit = () => all(
+  replaced(SinkWriter.prototype, "committed", (old) => function (this: SinkWriter, position: Position | undefined) {
+    committedNow = position;
+    call(old, this, position);
+    committedNow = undefined;
+  } as Method),
+  replaced(MailboxTrim.prototype, "committed", (old) => function (this: MailboxTrim, position: Position) { call(old, this, committedNow ?? position); } as Method),
+);
+
+/** The mailbox is trimmed up to batch n when it is written, though no record says so. */
+const trimOnWrite = () => {
+  const waits = new WeakMap<SinkWriter, { readonly trim: MailboxTrim; readonly position: Position }>();
+  let at: { readonly writer: SinkWriter; readonly position: Position } | undefined;
+  return all(
+    replaced(SinkWriter.prototype, "committed", (old) => function (this: SinkWriter, position: Position | undefined) {
+      at = position === undefined ? undefined : { writer: this, position };
+      call(old, this, position);
+      at = undefined;
+    } as Method),
+    replaced(MailboxTrim.prototype, "committed", (old) => function (this: MailboxTrim, position: Position) {
+      if (at !== undefined) waits.set(at.writer, { trim: this, position: at.position });
+      call(old, this, position);
+    } as Method),
+    getterReplaced(SinkWriter.prototype, "closable", (old) => function (this: SinkWriter) {
+      const free = call(old as Method, this) as boolean, due = waits.get(this);
+      if (free && due !== undefined) { waits.delete(this); due.trim.committed(due.position); }
+      return free;
+    } as never),
+  );
+};
+
+// ── profiles: what a rule is about happens often
+
+const calm: Partial<Profile> = { slowShare: 0.2, diskFaultShare: 0, handlerFaults: 0, messageFaults: 0, faults: 0, events: 6, nodes: ["a", "b"], maxPayload: 1024 * 1024, frameBytes: 1024 * 1024, retainMs: 0 };
+const crashes: Partial<Profile> = { ...calm, faults: 4, faultShare: 0.02, kinds: ["crash", "kill", "takeover"], hurry: 0 };
+const zombies: Partial<Profile> = { ...calm, faults: 4, faultShare: 0.02, kinds: ["pause", "takeover", "takeover"] };
+const badNetwork: Partial<Profile> = { ...calm, messageFaults: 12, messageFaultShare: 0.08, sendWindow: 64, maxFrames: 4_096 };
+const powerLoss: Partial<Profile> = { ...calm, faults: 3, faultShare: 0.02, kinds: ["rollback", "rollback", "crash"], rollback: { of: /_in_/, share: 0.5, most: 2 } };
+const ruined: Partial<Profile> = { ...calm, faults: 3, faultShare: 0.015, kinds: ["ruin", "ruin", "takeover"], rollback: { of: /^mr_/, share: 0.5, most: 3 }, maxFrames: 4_096, sourceBatch: 3, hurry: 0 };
+const snapshotting: Partial<Profile> = { ...crashes, kinds: ["crash", "takeover", "takeover", "wipe", "kill"], snapshotRecords: 2, inlineBytes: 0, chunkBytes: 60, slowShare: 0.3 };
+
+export const variants: readonly Variant[] = [
+  { name: "a log without compare-and-set", rule: "P1, I1", profile: zombies, breaks: () => replaced(MemoryStream.prototype, "append", (old) => function (this: MemoryStream, subject: string, data: Uint8Array, expected: number | undefined) {
+    return call(old, this, subject, data, subject.endsWith(".log") ? undefined : expected);
+  } as Method) },
+  { name: "a claim without a mark", rule: "P5, P17", profile: ruined, rules: { mark: false } },
+  { name: "the snapshot is looked for before the claim", rule: "P5", profile: { ...snapshotting, kinds: ["takeover", "takeover", "pause"], slowShare: 0.5 }, breaks: snapshotBeforeClaim },
+  { name: "frames are sent before the commit", rule: "P7, I2", profile: crashes, breaks: () => replaced(Emitter.prototype, "close", (old) => function (this: Emitter, ...args: unknown[]) {
+    const frames = call(old, this, ...args) as ReturnType<Emitter["close"]>;
+    for (const { outlet, bytes } of frames) if (typeof outlet.target !== "string") void outlet.delivery.stream.append(message(world().scheduler.chance.bytes(8), bytes));
+    return frames;
+  } as Method) },
+  { name: "acks of an ended round count", rule: "P11", profile: badNetwork, breaks: () => breakDelivery({ acks: "selective", reconnect: "new round" }) },
+  { name: "a round goes on over a reconnect", rule: "P11", profile: { ...calm, faults: 4, faultShare: 0.03, kinds: ["cut"], turnEvents: 1, sourceBatch: 1, maxFrames: 4_096, slowShare: 0.5 }, breaks: () => breakDelivery({ acks: "strict", reconnect: "same round" }) },
+  { name: "a bare high-water mark", rule: "P16, I5", profile: badNetwork, breaks: judging((channel, frame) => (frame.seq > channel.takenSeq ? "next" : "seen")) },
+  { name: "the term of the frame before is not compared", rule: "P17", profile: ruined, breaks: judging((channel, frame) => (next(channel, frame) ? (begunWrong(channel, frame) ? "forked" : "next") : seenWrong(channel, frame) ? "forked" : otherwise(channel, frame))) },
+  { name: "the term of a frame begun is not kept", rule: "P17", flows: ["slow"], profile: { ...ruined, sourceBatch: 3, turnEvents: 1 }, breaks: judging((channel, frame) => (next(channel, frame) ? (sameTerm(frame.before, channel.takenTerm) ? "next" : "forked") : seenWrong(channel, frame) ? "forked" : otherwise(channel, frame))) },
+  { name: "the term of a frame seen before is not compared", rule: "P17", profile: ruined, breaks: judging((channel, frame) => (next(channel, frame) ? (!sameTerm(frame.before, channel.takenTerm) || begunWrong(channel, frame) ? "forked" : "next") : otherwise(channel, frame))) },
+  { name: "a frame seen before is compared with the latest term only", rule: "P17", profile: ruined, breaks: judging((channel, frame) => {
+    if (next(channel, frame)) return !sameTerm(frame.before, channel.takenTerm) || begunWrong(channel, frame) ? "forked" : "next";
+    if (frame.seq > channel.takenSeq || channel.term === null) return otherwise(channel, frame);
+    return frame.term[0] > channel.term[0] || (frame.term[0] === channel.term[0] && !sameTerm(frame.term, channel.term)) ? "forked" : "seen";
+  }) },
+  { name: "no watchdog for a lost tail", rule: "P18", profile: badNetwork, rules: { watchdog: false } },
+  { name: "the mailbox is trimmed on delivery", rule: "P19, I6", profile: crashes, breaks: () => replaced(Intake.prototype, "next", (old) => function (this: Intake) {
+    const open = call(old, this) as ReturnType<Intake["next"]>;
+    if (open !== undefined) void this.mailbox.purge(open.at.at + 1).catch(() => {});
+    return open;
+  } as Method) },
+  { name: "trimmed without looking at the anchor", rule: "P19", profile: { ...powerLoss, faults: 4, kinds: ["rollback", "rollback", "pause", "takeover"] }, breaks: () => replaced(Intake.prototype, "trimTo", () => function (this: Intake, { at }: Position) { void this.mailbox.purge(at).catch(() => {}); } as Method) },
+  { name: "a position without an anchor", rule: "P30, inputs", profile: powerLoss, breaks: () => replaced(Anchors.prototype, "checkOwn", () => (async () => {}) as Method) },
+  { name: "\"or was trimmed\" without asking the reader", rule: "P30", flows: ["merge", "ordered"], profile: { ...powerLoss, rollback: { of: /_in_/, share: 0.5, most: 1 }, maxFrames: 2, slowShare: 0.5 }, rules: { askReader: false } },
+  { name: "a delta holds what changed since the fold", rule: "P22", profile: snapshotting, breaks: deltaSinceFold },
+  { name: "purged past frames that are not settled", rule: "P23", profile: { ...snapshotting, slowShare: 0.5, sendWindow: 1 }, breaks: () => replaced(RecordKeeper.prototype, "add", (old) => function (this: RecordKeeper, record: object) { call(old, this, { ...record, out: [] }); } as Method) },
+  { name: "purged before the snapshot record is accepted", rule: "P23", profile: snapshotting, breaks: purgeEarly },
+  { name: "a batch is written before its record", rule: "P28", profile: { ...crashes, faultShare: 0.03, target: "numbered" }, breaks: writeFirst },
+  { name: "the sink's mailbox is trimmed when a batch is committed", rule: "P28", profile: { ...crashes, faults: 4, faultShare: 0.03, maxFrames: 2 }, breaks: trimOnCommit },
+  { name: "the sink's mailbox is trimmed when a batch is written and no record says so", rule: "P28", profile: { ...crashes, faults: 4, faultShare: 0.03, maxFrames: 2, target: "file" }, breaks: trimOnWrite },
+  { name: "the target takes any number", rule: "P28", profile: { ...zombies, target: "numbered" }, rules: { next: false } },
+  { name: "a file is cut back and appended to", rule: "P28", profile: { ...zombies, target: "file" }, rules: { place: "append" } },
+  { name: "a file is begun anew by batch 1", rule: "P28", profile: { ...zombies, target: "file" }, rules: { place: "anew" } },
+  { name: "what is held is not in the state", rule: "8, order \"time\"", flows: ["ordered", "timers", "timers-live", "windows"], profile: crashes, breaks: () => replaced(Held.prototype, "rows", () => (() => []) as Method) },
+  { name: "the watermark is that of the channels heard of", rule: "9", flows: ["ordered", "windows-live", "timers-live"], profile: calm, breaks: () => getterReplaced(Inbound.prototype, "watermark", () => function (this: Inbound) {
+    const heard = [...this.channels].filter(({ watermark, ended }) => watermark > -Infinity || ended);
+    return heard.length === 0 ? -Infinity : Math.min(...heard.map(({ watermark, ended }) => (ended ? Infinity : watermark)));
+  } as never) },
+  { name: "the sender's generation is not part of the channel", rule: "2", profile: { ...calm, faults: 4, faultShare: 0.03, kinds: ["old generation"] }, breaks: () => replaced(Inbound, "id", () => ((input: number, from: string) => `${input} ${from}`) as Method) },
+];
+
+export interface Caught {
+  /** How many schedules it took. */
+  readonly schedules: number;
+  readonly seed: number;
+  readonly result: Result | undefined;
+}
+
+/** Runs a broken variant until it is caught; without a `result` it was not. */
+export async function caught(variant: Variant, seed: number, most = variant.most ?? 3_000): Promise<Caught> {
+  for (let i = 0; i < most; i++) {
+    const mend = variant.breaks?.() ?? (() => {});
+    try {
+      const result = await runSchedule(seed + i, { flows: variant.flows, profile: variant.profile, rules: variant.rules, ended: mend });
+      if (result.wrong !== undefined) return { schedules: i + 1, seed: seed + i, result };
+    } finally {
+      mend();
+    }
+  }
+  return { schedules: most, seed, result: undefined };
+}

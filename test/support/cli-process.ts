@@ -1,0 +1,61 @@
+// The command `millrace` in a process of its own, run from source.
+import { type ChildProcess, spawn } from "node:child_process";
+import { constants } from "node:os";
+import { fileURLToPath } from "node:url";
+import { eventually, within } from "./waiting.ts";
+
+const main = fileURLToPath(new URL("../../runtime/cli/main.ts", import.meta.url));
+const tsx = import.meta.resolve("tsx");
+/** Of the whole process; a test's machine may be busy. */
+const endMs = 90_000;
+
+export interface CliEnd {
+  /** 128 + number where it was ended by a signal: 137 for SIGKILL. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CliProcess extends AsyncDisposable {
+  readonly child: ChildProcess;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Resolves when it says so on either stream. */
+  said(pattern: RegExp): Promise<void>;
+  readonly ended: Promise<CliEnd>;
+}
+
+export interface CliOptions {
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Starts it; use it with `await using`: what still runs is killed. */
+export function startCli(args: readonly string[], { cwd, env = {} }: CliOptions): CliProcess {
+  const child = spawn(process.execPath, ["--conditions=source", "--import", tsx, main, ...args], { cwd, env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0", ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  const said = { stdout: "", stderr: "" };
+  for (const stream of ["stdout", "stderr"] as const) child[stream]?.setEncoding("utf8").on("data", (text: string) => { said[stream] += text; });
+  const ended = new Promise<CliEnd>((resolve) => child.once("close", (code, signal) => resolve({ code: code ?? 128 + (constants.signals[signal as NodeJS.Signals] ?? 0), ...said })));
+  return {
+    child,
+    get stdout() { return said.stdout; },
+    get stderr() { return said.stderr; },
+    ended: within(endMs, `millrace ${args.join(" ")}`, ended),
+    async said(pattern) {
+      let over = false;
+      void ended.then(() => (over = true));
+      const found = await eventually(`it says ${pattern}`, () => (pattern.test(said.stdout) || pattern.test(said.stderr) ? "said" : over ? "over" : undefined), 60_000);
+      if (found === "over") throw new Error(`it ended without saying ${pattern}: ${said.stdout}${said.stderr}`);
+    },
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
+/** Runs it to its end. */
+export async function cli(args: readonly string[], options: CliOptions): Promise<CliEnd> {
+  await using run = startCli(args, options);
+  return await run.ended;
+}
