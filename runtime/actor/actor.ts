@@ -55,8 +55,6 @@ export class Actor {
   #last: { closed: boolean; readonly then: () => void } | undefined;
   #attempt: { closed: boolean; readonly then: () => void } | undefined;
   #waitsForSettling = false;
-  /** Whether what it sent is known to be still there: before, it is not over although it has ended (P30). */
-  #sentChecked = false;
 
   constructor(env: ActorEnvironment, stage: StagePlan, partition: number, events: ActorEvents, parts: { readonly emitter: (actor: Actor) => Emitter; readonly behaviour: (actor: Actor) => Behaviour }) {
     this.env = env;
@@ -112,8 +110,7 @@ export class Actor {
     this.availability.running();
     const sent = this.#anchors.sent();
     for (const { delivery } of this.emitter.all) delivery.send();
-    // Beside its work: those who read what it sends may still be starting.
-    this.#anchors.checkSent(sent).then(() => { this.#sentChecked = true; this.soon(); }, (error: unknown) => this.exit(exitOf(error)));
+    this.availability.holdFor(this.#anchors.checkSent(sent)).then(() => this.soon(), (error: unknown) => this.exit(exitOf(error)));
     this.soon();
   }
 
@@ -231,7 +228,7 @@ export class Actor {
   // Nothing more to do now: the end, if this was it, or when to look again.
   #rest(begun: number): void {
     const { env: { clock }, behaviour } = this, { idle } = this.#committer as Committer;
-    if (this.#time.ended && this.#sentChecked && idle && this.#last === undefined && this.emitter.all.every(({ delivery }) => delivery.unsettled === 0)) {
+    if (this.#time.ended && idle && this.#last === undefined && this.emitter.all.every(({ delivery }) => delivery.unsettled === 0)) {
       this.#last = { closed: false, then: () => void this.#finish() };
       return this.soon();
     }

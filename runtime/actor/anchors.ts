@@ -23,6 +23,11 @@ export async function isAnchor(mailbox: BrokerStream, position: Position): Promi
 
 /** @throws MillraceError BROKER_WENT_BACK, UNREACHABLE */
 async function checkMailbox(where: string, mailbox: BrokerStream, position: Position): Promise<void> {
+  if (position.at === 0) {
+    // Who has read nothing has trimmed nothing: else it is the log that was lost.
+    if ((await mailbox.bounds()).first === 1) return;
+    throw wentBack(where, `the mailbox of ${where} was trimmed, its log says that nothing was read from it`);
+  }
   if (await isAnchor(mailbox, position)) return;
   throw wentBack(where, `the mailbox of ${where} does not hold message ${position.at} that was read from it`);
 }
@@ -77,7 +82,7 @@ export class Anchors {
   checkOwn(log: FencedLog): Promise<void> {
     const { env, address, stage, generation, partition, memory } = this.#actor, subjects = subjectsOf(env.flow.name, stage.name, generation, partition);
     // As of now: what is read later could hide that what was read before is gone.
-    const positions = memory.inbound.positions.map((position) => ({ ...position }));
+    const positions = memory.inbound.positions.map((position, input) => ({ ...(memory.inbound.reached[input] ?? position) }));
     return this.#untilReachable(async () => {
       await checkLog(address, log);
       for (const [input, position] of positions.entries()) {

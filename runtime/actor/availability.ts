@@ -20,9 +20,16 @@ export class Availability {
     this.#say = say;
   }
 
-  /** Whether it may commit: no check after a reconnect is under way. */
+  /** Whether it may commit: no check, of the start or after a reconnect, is under way. */
   get checked(): boolean {
     return this.#checks === 0;
+  }
+
+  /** Nothing is committed before this has been checked: a record that says more is settled would hide that what was before is gone. */
+  async holdFor(check: Promise<void>): Promise<void> {
+    this.#checks++;
+    await check;
+    this.#checks--;
   }
 
   /** Watches the connection from now on. `failed`: the broker went back. */

@@ -49,6 +49,8 @@ export type Verdict = "next" | "seen" | "early" | "forked";
 
 export class Inbound {
   readonly positions: (Position & { moved: boolean })[] = [];
+  /** The message taken last from each mailbox: past the position while what it holds is being handled. */
+  readonly reached: Position[] = [];
   readonly #channels = new Map<string, Channel>();
   #watermark = -Infinity;
 

@@ -76,6 +76,7 @@ export class Intake {
     for (let stored = this.#subscription?.take(); stored !== undefined; stored = this.#subscription?.take()) {
       const frame = this.#read(stored), round = roundOf(stored.data) ?? null;
       const at: Position = { at: stored.seq, round, from: frame?.from ?? null, seq: frame?.seq ?? 0 };
+      this.#actor.memory.inbound.reached[input] = at;
       const channel = frame === undefined ? undefined : this.#actor.memory.inbound.channel(input, frame.from, frame.generation);
       if (frame === undefined || channel === undefined) { this.#drop(at); continue; }
       const verdict = this.#actor.memory.inbound.judge(channel, frame);

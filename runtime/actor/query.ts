@@ -28,7 +28,8 @@ function stateful(actor: Actor): readonly [number, OperatorSpec] {
   return [operator, spec];
 }
 
-function viewOf(spec: OperatorSpec, entries: readonly StateEntry[]): unknown {
+/** What is kept of a key as its user sees it. */
+export function viewOf(spec: OperatorSpec, entries: readonly StateEntry[]): unknown {
   if (entries.length === 0) return undefined;
   return spec.view === undefined ? entries[0]?.value : spec.view(entries);
 }

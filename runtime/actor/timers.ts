@@ -2,7 +2,7 @@
 // (PROTOCOL 9). All of them are in memory. Stored by name, not by time, so that half a fold over a timer that
 // moved leaves no second one behind.
 import type { Key } from "../event/event.ts";
-import { rangeOf } from "../journal/keys.ts";
+import { rangeOf, stateKey } from "../journal/keys.ts";
 import type { Body } from "../journal/record.ts";
 import type { Store } from "../journal/store.ts";
 import { type Changes, type Foldable, unseal } from "./change.ts";
@@ -27,8 +27,10 @@ class TimerEntry implements Foldable, HeapItem, DueTimer {
   stays: boolean;
   /** Whether it is set; a timer that moves is removed and another one is set. */
   set = true;
+  readonly #timers: Timers;
 
-  constructor(operator: number, key: Key, name: string, time: number, wall: boolean, stays: boolean) {
+  constructor(timers: Timers, operator: number, key: Key, name: string, time: number, wall: boolean, stays: boolean) {
+    this.#timers = timers;
     this.operator = operator;
     this.key = key;
     this.name = name;
@@ -38,11 +40,13 @@ class TimerEntry implements Foldable, HeapItem, DueTimer {
   }
 
   storeKey(): Buffer {
-    return Buffer.from(`t${keyId(this.operator, this.key)}\0${this.name}`);
+    return Buffer.concat([Buffer.from("t"), stateKey(this.operator, this.key, undefined).subarray(1), Buffer.from(this.name)]);
   }
 
   stored(): unknown {
-    return this.set ? [this.operator, this.key, this.name, this.time, this.wall, this.stays] : undefined;
+    // Several may have had this name since the last fold, the one that is set may be any of them: a move may be taken back.
+    const its = this.set ? this : this.#timers.find(this.operator, this.key, this.name);
+    return its === undefined ? undefined : [its.operator, its.key, its.name, its.time, its.wall, its.stays];
   }
 
   restore(undo: unknown): void {
@@ -81,16 +85,16 @@ export class Timers {
 
   /** `stays`: all inputs had ended before it was set. */
   set(operator: number, key: Key, name: string, time: number, wall: boolean, stays: boolean): void {
-    const old = this.#find(operator, key, name);
+    const old = this.find(operator, key, name);
     if (old !== undefined && old.time === time && old.wall === wall) return;
     if (old !== undefined) this.#remove(old);
-    const timer = new TimerEntry(operator, key, name, time, wall, stays);
+    const timer = new TimerEntry(this, operator, key, name, time, wall, stays);
     this.#add(timer);
     this.#changes.touch(timer, () => { timer.set = false; this.#drop(timer); }, undefined);
   }
 
   cancel(operator: number, key: Key, name: string): void {
-    const timer = this.#find(operator, key, name);
+    const timer = this.find(operator, key, name);
     if (timer !== undefined) this.#remove(timer);
   }
 
@@ -99,7 +103,8 @@ export class Timers {
     for (const timer of [...(this.#byKey.get(keyId(operator, key))?.values() ?? [])]) this.#remove(timer);
   }
 
-  #find(operator: number, key: Key, name: string): TimerEntry | undefined {
+  /** The one that is set. */
+  find(operator: number, key: Key, name: string): TimerEntry | undefined {
     return this.#byKey.get(keyId(operator, key))?.get(name);
   }
 
@@ -162,21 +167,21 @@ export class Timers {
       if (!(timer instanceof TimerEntry)) continue;
       // A timer that was set again under the same name stands for the one that was removed.
       if (timer.set) rows.push([timer.operator, timer.key, timer.name, timer.time, timer.wall, timer.stays]);
-      else if (this.#find(timer.operator, timer.key, timer.name) === undefined) rows.push([timer.operator, timer.key, timer.name]);
+      else if (this.find(timer.operator, timer.key, timer.name) === undefined) rows.push([timer.operator, timer.key, timer.name]);
     }
     return rows;
   }
 
   apply(rows: NonNullable<Body["timers"]>): void {
     for (const [operator, key, name, time, wall, stays] of rows) {
-      const old = this.#find(operator, key, name);
+      const old = this.find(operator, key, name);
       if (old !== undefined) {
         old.set = false;
         this.#drop(old);
         this.#changes.mark(old);
       }
       if (time === undefined) continue;
-      const timer = new TimerEntry(operator, key, name, time, wall === true, stays === true);
+      const timer = new TimerEntry(this, operator, key, name, time, wall === true, stays === true);
       this.#add(timer);
       this.#changes.mark(timer);
     }
@@ -186,7 +191,7 @@ export class Timers {
   async load(store: Store, where: string): Promise<void> {
     for await (const [, value] of store.range(...rangeOf("t"))) {
       const [operator, key, name, time, wall, stays] = unseal(value, where) as [number, Key, string, number, boolean, boolean];
-      this.#add(new TimerEntry(operator, key, name, time, wall, stays));
+      this.#add(new TimerEntry(this, operator, key, name, time, wall, stays));
     }
   }
 }

@@ -74,7 +74,10 @@ export class Journal {
    */
   async *read(from: number): AsyncGenerator<Entry & { readonly crc: number }> {
     const head = this.#head;
-    if (head === undefined) return;
+    if (head === undefined) {
+      if ((await this.first()) !== undefined) throw this.#broken("its head is missing");
+      return;
+    }
     let expected = from, before: number | undefined;
     for await (const [key, value] of this.store.range(recordKey(from), rangeOf("r")[1])) {
       const n = recordNumber(key);
@@ -143,6 +146,15 @@ export class Journal {
   #broken(what: string): MillraceError {
     return new MillraceError("JOURNAL_BROKEN", this.#where, `The journal of ${this.#where} is damaged: ${what}`, "It is set aside and built anew from the commit log.");
   }
+}
+
+/** Of a damaged journal the newest record that is whole: what it says of the log counts (P24). */
+export async function newestWhole(store: Store): Promise<Head | undefined> {
+  for await (const [key, value] of store.range(...rangeOf("r"), { reverse: true })) {
+    const view = Buffer.from(value.buffer, value.byteOffset, value.byteLength), crc = crc32(view.subarray(headSize));
+    if (isWhole(view) && view.readUInt32BE(4) === crc) return { n: recordNumber(key), seq: Number(view.readBigUInt64BE(12)), crc };
+  }
+  return undefined;
 }
 
 function headBytes(head: Head): Buffer {

@@ -7,7 +7,7 @@ import { decode } from "../event/codec.ts";
 import { MillraceError } from "../event/errors.ts";
 import { nextTerm, sameTerm, type Term } from "../event/term.ts";
 import { FencedLog, type FencedLogOptions, untilAnswered } from "./fenced-log.ts";
-import { Journal, type Entry, type Head } from "./journal.ts";
+import { Journal, type Entry, type Head, newestWhole } from "./journal.ts";
 import { Assembler, type Body, type CommitRecord, decodeRecord, encodeRecord } from "./record.ts";
 import type { Store, StoreOperation, Stores } from "./store.ts";
 
@@ -54,7 +54,7 @@ export function wentBack(where: string, what: string): MillraceError {
  */
 export async function recover(options: RecoveryOptions): Promise<Recovered> {
   const { where, log: stream, stores } = options;
-  let { journal, evidence } = await openJournal(options);
+  let { store, journal, evidence } = await openJournal(options);
   try {
     const last = await answer(options, () => stream.last());
     // Nothing there, and not from the beginning: even the newest snapshot is gone.
@@ -64,12 +64,14 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     }
     const lastRecord = last === undefined ? undefined : decodeRecord(last.data);
     const verdict = evidence === undefined ? "empty" : await compare(options, evidence, last);
-    if (verdict === "too old" || (verdict === "empty" && (await isUsed(journal.store)))) {
-      await journal.store.close();
-      await stores.remove(options.store);
-      journal = new Journal(await stores.open(options.store), where);
+    // A broken one is put aside only now: it may be all that proves a loss.
+    if (journal === undefined || verdict === "too old" || (verdict === "empty" && (await isUsed(store)))) {
+      await store.close();
+      await (journal === undefined ? stores.setAside(options.store) : stores.remove(options.store));
+      store = await stores.open(options.store);
+      journal = new Journal(store, where);
     }
-    const head = journal.head;
+    const made = journal, { head } = made;
     const k = lastRecord === undefined || lastRecord.kind === "stop" ? 0 : (lastRecord.body.k ?? lastRecord.body.tries?.k ?? 0) + 1;
     const claim: CommitRecord = {
       kind: "claim", n: (lastRecord?.n ?? 0) + 1, term: nextTerm(lastRecord?.term[0] ?? 0, options.random), previous: last?.seq ?? 0, code: options.code, body: { node: options.node, k },
@@ -79,12 +81,12 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     if (outcome === "lost") throw wentBack(where, `the log of ${where} ends before record ${claim.n - 1}`);
     options.onClaimed();
     const end = log.at, claimed = { ...options, claim: bytes };
-    if (head === undefined) await loadFromLog(claimed, journal, end);
-    else await readTail(claimed, journal, head.seq + 1, end);
-    const folded = journal.folded() as Recovered["folded"];
-    return { journal, log, term: claim.term, n: claim.n, folded, k, previousCode: lastRecord?.code, records: () => assembled(where, journal) };
+    if (head === undefined) await loadFromLog(claimed, made, end);
+    else await readTail(claimed, made, head.seq + 1, end);
+    const folded = made.folded() as Recovered["folded"];
+    return { journal: made, log, term: claim.term, n: claim.n, folded, k, previousCode: lastRecord?.code, records: () => assembled(where, made) };
   } catch (error) {
-    await journal.store.close();
+    await store.close();
     throw error;
   }
 }
@@ -95,20 +97,18 @@ async function answer<T>(options: RecoveryOptions, question: () => Promise<T>): 
   return given as T;
 }
 
-// A journal that is broken in itself is set aside; its good records are compared with the log all the same.
-async function openJournal(options: RecoveryOptions): Promise<{ journal: Journal; evidence: Head | undefined }> {
-  const { stores, store: name, where } = options;
-  const opened = await stores.open(name);
-  let evidence: Head | undefined;
+// Without a journal where it is broken in itself; its good records are compared with the log all the same.
+async function openJournal(options: RecoveryOptions): Promise<{ store: Store; journal: Journal | undefined; evidence: Head | undefined }> {
+  const store = await options.stores.open(options.store);
   try {
-    const journal = new Journal(opened, where), first = await journal.first(), unfolded = (journal.folded()?.n ?? 0) + 1;
+    const journal = new Journal(store, options.where), first = await journal.first(), unfolded = (journal.folded()?.n ?? 0) + 1;
+    let evidence: Head | undefined;
     if (first !== undefined) for await (const { n, seq, crc } of journal.read(Math.min(first, unfolded))) evidence = { n, seq, crc };
-    return { journal, evidence };
+    return { store, journal, evidence };
   } catch (error) {
-    await opened.close();
-    if (!(error instanceof MillraceError) || !["JOURNAL_BROKEN", "BYTES_REFUSED"].includes(error.code)) throw error;
-    await stores.setAside(name);
-    return { journal: new Journal(await stores.open(name), where), evidence };
+    if (error instanceof MillraceError && ["JOURNAL_BROKEN", "BYTES_REFUSED"].includes(error.code)) return { store, journal: undefined, evidence: await newestWhole(store) };
+    await store.close();
+    throw error;
   }
 }
 

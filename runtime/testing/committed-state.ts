@@ -1,5 +1,5 @@
 // State as the records of a log say it: what is committed, whoever runs the actor now, or nobody.
-import type { OperatorSpec, StateEntry } from "../flow/operator.ts";
+import type { StateEntry } from "../flow/operator.ts";
 import type { Key } from "../event/event.ts";
 import { Assembler, decodeRecord } from "../journal/record.ts";
 import { frozen } from "./frozen.ts";
@@ -33,10 +33,4 @@ export class CommittedState {
       else if (parts.delete(part ?? undefined) && parts.size === 0) keys.delete(key);
     }
   }
-}
-
-/** What the state of a key is to its user; `undefined` where there is none. */
-export function viewOf(spec: OperatorSpec, entries: readonly StateEntry[]): unknown {
-  if (entries.length === 0) return undefined;
-  return spec.view === undefined ? entries[0]?.value : spec.view(entries);
 }

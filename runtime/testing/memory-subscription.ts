@@ -85,7 +85,16 @@ export class MemorySubscription implements Subscription, Watcher {
   /** The connection was lost: what is under way does not arrive. */
   disconnect(): void {
     this.#connected = false;
+    this.#forget();
     this.#detach();
+  }
+
+  // What was not given yet is read again: a server that comes back may have lost it, and give its numbers to others (P30).
+  #forget(): void {
+    const [first] = this.#buffer;
+    if (first !== undefined) this.#next = first.seq;
+    this.#buffer = [];
+    this.#bytes = 0;
   }
 
   /** As the server: gives what there is, no more than the buffer has room for. */

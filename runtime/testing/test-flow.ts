@@ -1,5 +1,6 @@
 // The driver of a flow's tests: what a user sends, asks and sees. The flow itself runs in flow-host.ts.
 import type { DeadLetter } from "../actor/emitter.ts";
+import { viewOf } from "../actor/query.ts";
 import { MillraceError } from "../event/errors.ts";
 import { type Duration, type FlowEvent, instant, isKey, type Key, type Time } from "../event/event.ts";
 import { partitionOf } from "../event/partition.ts";
@@ -9,8 +10,7 @@ import type { Flow } from "../flow/flow.ts";
 import type { OperatorSpec, StateEntry } from "../flow/operator.ts";
 import { planOf, type StagePlan } from "../flow/plan.ts";
 import type { DataOf, OutputsOf, Source } from "../flow/stream.ts";
-import { type Collector } from "./collector.ts";
-import { viewOf } from "./committed-state.ts";
+import type { Collector } from "./collector.ts";
 import { failureNotice } from "./failure-notice.ts";
 import type { Feed } from "./feed.ts";
 import { FlowHost } from "./flow-host.ts";
@@ -36,19 +36,24 @@ export interface GivenUp {
 
 /**
  * A flow in this process: no server, no disk, a clock that is moved by hand. Sources are fed, sinks collect; what is between is
- * the engine. Stages go by their own names, or as the flow returns them.
+ * the engine. Stages go by their own names, or as the flow returns them. Event time moves by what is sent and by `advance` alone:
+ * no silence lets it follow the clock.
  */
 export interface TestFlow<X> extends AsyncDisposable {
   /**
    * Sends events and lets tokens happen, in order; resolves when all that follows from them is committed, or waits for the clock
-   * (a RetryableError, an UnavailableError, a timer). A handler that throws anything else is tried again at once, as by its
-   * supervisor: after `poison.after` tries the event is a dead letter. Rejects where the supervisor would give up first
-   * (GIVEN_UP: names stage, event and cause), and from then on.
+   * (a RetryableError, an UnavailableError, a timer). Where events move event time, each is done with before the next.
+   *
+   * A handler that throws anything else is tried again at once, as by its supervisor; after `poison.after` tries the event is a
+   * dead letter. Rejects where the supervisor would give up first, and from then on: GIVEN_UP, names stage, event and cause.
+   * A handler that is not done meets its deadline (`poison.deadline`, default 1 m) in real time.
+   *
+   * @throws MillraceError GIVEN_UP, NOT_FOUND, SOURCE_ENDED, TEST_HANGS, TEST_OVER
    */
   send<N extends string & NamesOf<X, Source<unknown>>>(source: N, ...items: (DataOf<X[N]> | Sent<DataOf<X[N]>> | Token)[]): Promise<void>;
   /** Moves the clock by so much, and event time as far from where it stands: timers fire, windows close. */
   advance(by: Duration): Promise<void>;
-  /** Ends all sources: open windows close, and the flow ends. */
+  /** Ends all sources: open windows close, and the flow ends; an event that waits to be tried again still waits for `advance`. */
   end(): Promise<void>;
   /** Ends the stage's actors and starts them again from their journals. Between two calls none is in a turn: a point needs `send(…, crash(…))`. */
   crash(stage: string, point?: CrashPoint): Promise<void>;

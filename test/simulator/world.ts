@@ -54,6 +54,8 @@ export interface Life {
   readonly slot: Slot;
   readonly node: SimulatedNode;
   readonly actor: Actor;
+  /** Counts the lives of all slots. */
+  readonly number: number;
   over: boolean;
 }
 
@@ -103,6 +105,7 @@ export class World implements FlowHost, TargetHost {
   readonly #counts = new Map<string, number>();
   readonly #targetLanes = new Map<string, Lane>();
   readonly #host: NodeHost;
+  #lives = 0;
   #messageFaults: number;
   #handlerFaults: number;
 
@@ -233,7 +236,7 @@ export class World implements FlowHost, TargetHost {
     slot.home = node.name;
     this.scheduler.trace?.(`    ${slot.address} starts on ${node.name}`);
     const life: Life = {
-      slot, node, over: false,
+      slot, node, over: false, number: ++this.#lives,
       actor: createActor(this.rules.mark ? node.env : withoutMarks(node.env), slot.stage, slot.partition, { onState: () => {}, onPoison: () => {}, onExit: (exit) => this.#exited(life, exit) }),
     };
     slot.lives.add(life);
@@ -249,7 +252,7 @@ export class World implements FlowHost, TargetHost {
     if (exit.class === "normal") { slot.done = true; return; }
     if (exit.class === "parked") {
       // A zombie that finds the broker gone back says nothing about who came after it.
-      if (slot.lives.size > 0 && this.lost) return;
+      if (this.lost && [...slot.lives].some(({ number }) => number > life.number)) return;
       slot.parked = exit;
       if (!this.lost) this.failure ??= `${slot.address} parked although the broker lost nothing: ${exit.error?.message}`;
       return;

@@ -65,6 +65,10 @@ test("the face of a flow has the names, keys, states, queries and outputs of its
   assert.equal([...await compile(await read("face.ts"))], []);
 });
 
+test("a test may send what its sources take, and sees what its stages give", async () => {
+  assert.equal([...await compile(await read("testing.ts"))], []);
+});
+
 test("each mistake is refused for its own reason, and nothing else is", async () => {
   const text = await read("refused.ts");
   const mistakes = text.split("\n").flatMap((line, index) => {

@@ -148,6 +148,11 @@ export class Follower implements Subscription {
   /** The connection was lost: what is under way does not come. */
   lost(): void {
     void this.#detach();
+    // What was not given yet is read again: a server that comes back may have lost it, and give its numbers to others (P30).
+    const next = this.#buffer[this.#head];
+    if (next !== undefined) this.#next = next.seq;
+    this.#buffer = [];
+    this.#head = this.#bytes = 0;
     this.failure = unreachable(this.#stream, "the connection was lost");
     this.onChange?.();
   }

@@ -20,7 +20,7 @@ for (const one of cases) {
   });
 }
 
-const ways = [{}, { seed: 7 }, { alwaysReplay: true }, { alwaysReplay: true, seed: 3 }] as const;
+const ways = [{}, { seed: 7 }, { alwaysReplay: true, seed: 3 }] as const;
 
 /** What a sink with order "time" took, in each way of running. */
 async function taken(flow: Flow<unknown>, source: string, sink: string, ...items: readonly unknown[]): Promise<readonly (readonly unknown[])[]> {
@@ -37,13 +37,13 @@ interface Feature { readonly properties: { readonly mag: number | null; readonly
 
 test("examples/quakes.ts", async () => {
   const { features } = JSON.parse(await readFile(join(data, "earthquakes.geojson"), "utf8")) as { features: Feature[] };
-  const some = features.slice(0, 200), windows = new Map<string, { region: string; windowStart: number; count: number }>(), size = 6 * 3_600_000;
+  const some = features.slice(0, 100), windows = new Map<string, { region: string; windowStart: number; count: number }>(), size = 6 * 3_600_000;
   for (const { properties: { type, mag, place, time } } of some) {
     if (type !== "earthquake" || mag === null || mag < 2.5) continue;
     const region = place.split(", ").at(-1) ?? place, windowStart = Math.floor(time / size) * size, key = `${region} ${windowStart}`;
     windows.set(key, { region, windowStart, count: (windows.get(key)?.count ?? 0) + 1 });
   }
-  assert.ok(windows.size > 10);
+  assert.ok(windows.size > 5);
   const [first = [], ...others] = await taken(quakes, "feed", "report", ...some), rows = first as readonly { region: string; windowStart: number; count: number }[];
   const texts = (of: Iterable<{ region: string; windowStart: number; count: number }>) => [...of].map(({ region, windowStart, count }) => `${region} ${windowStart} ${count}`).sort();
   assert.equal(texts(rows), texts(windows.values()));

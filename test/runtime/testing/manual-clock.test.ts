@@ -33,6 +33,22 @@ test("the wall clock can be set without anything falling due", () => {
   assert.equal([clock.now(), clock.monotonic(), clock.pending], [500_010, 10, 0]);
 });
 
+test("a jump of the monotonic clock calls what is due once, late, and leaves the wall clock", () => {
+  const clock = new ManualClock(1_000), ran: [string, number, number][] = [];
+  const note = (name: string) => () => ran.push([name, clock.now(), clock.monotonic()]);
+  let cancel = (): void => {};
+  clock.after(5, () => { note("first")(); cancel(); clock.after(0, note("set by it")); });
+  cancel = clock.after(7, note("cancelled by it"));
+  clock.after(20, note("last"));
+  clock.after(21, note("not due"));
+  assert.is(clock.jump(20), 2);
+  assert.equal(ran, [["first", 1_000, 20], ["last", 1_000, 20]]);
+  assert.equal([clock.pending, clock.next], [2, 0]);
+  clock.advance(1);
+  assert.equal(ran.slice(2), [["set by it", 1_000, 20], ["not due", 1_001, 21]]);
+  assert.is(clock.jump(1_000), 0);
+});
+
 test("a cancelled timer does not run", () => {
   const clock = new ManualClock();
   let ran = 0;
