@@ -186,7 +186,8 @@ export class Actor {
     const frames = emitter.close({ from: this.address, generation: this.generation, term: committer.term, n }, {
       watermark, watermarkAlone: alone, note: ends ? ["end"] : null, limit: env.broker.maxPayload - frameReserve.bytes, info: (row) => rowInfo(this.address, this.generation, n, row, null),
     });
-    this.#time.write(body, false);
+    // The last record says whether it has ended: others look at it.
+    this.#time.write(body, kind === "stop");
     this.memory.write(body);
     if (frames.length > 0) body.out = frames.map(({ outlet, seq, bytes }) => [outlet.target, seq, bytes]);
     emitter.write(body, false);

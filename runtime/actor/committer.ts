@@ -28,6 +28,8 @@ export interface Closed {
   readonly captured: Captured | undefined;
   /** How far the mailbox is read as of it. */
   readonly position: Position | undefined;
+  /** What it says to be settled. */
+  readonly settled: NonNullable<Body["settled"]>;
 }
 
 export interface CommitterOptions {
@@ -111,7 +113,7 @@ export class Committer {
     if (captured !== undefined) this.#snapshotting = true;
     // A snapshot is of the whole record: of the number of its last part.
     const of = captured === undefined ? undefined : { ...captured, n: this.#n };
-    this.#commit({ kind, n, messages, frames, captured: of, position }).catch(this.#options.failed);
+    this.#commit({ kind, n, messages, frames, captured: of, position, settled: body.settled ?? [] }).catch(this.#options.failed);
   }
 
   async #commit(closed: Closed): Promise<void> {
@@ -140,7 +142,7 @@ export class Committer {
       out.push([outlet, seq]);
     }
     for (const [outlet] of out) outlet.delivery.send();
-    this.keeper.add({ n: closed.n, seq: first.seq, bytes: entries.reduce((sum, entry) => sum + entry.bytes.length, 0), out });
+    this.keeper.add({ n: closed.n, seq: first.seq, bytes: entries.reduce((sum, entry) => sum + entry.bytes.length, 0), out, settled: closed.settled });
     if (closed.kind === "snapshot") {
       this.#snapshotting = false;
       this.keeper.snapshotTaken(first, this.#options.snapshots);

@@ -17,8 +17,8 @@ export interface DeliveryOptions {
   readonly random: Random;
   /** Called when more is settled, or back-pressure begins or ends. */
   readonly onChange: () => void;
-  /** Number up to which the reader has committed what came this way; `undefined` where it cannot be said now. */
-  readonly accepted?: () => number | undefined;
+  /** Whether the reader has ended: then it has all that came this way, and takes nothing out of its mailbox any more. */
+  readonly readerEnded?: () => Promise<boolean>;
 }
 
 /** At most so many frames, or bytes, ahead of the acks (P10). */
@@ -89,11 +89,11 @@ export abstract class Delivery {
     this.options.onChange();
   }
 
-  /** All up to this number has arrived; where the newest of it is stored is not known. */
-  protected settleTo(seq: number): void {
-    const first = this.queue[0];
-    if (first === undefined || first.seq > seq) return;
-    this.settled = Math.min(seq, (this.queue[this.queue.length - 1] as Outgoing).seq);
+  /** All has arrived; where the newest of it is stored is not known. */
+  protected settleAll(): void {
+    const last = this.queue[this.queue.length - 1];
+    if (last === undefined) return;
+    this.settled = last.seq;
     this.settledAt = 0;
     this.dropSettled();
     this.moved = true;
@@ -157,12 +157,20 @@ export class MailboxDelivery extends Delivery {
   #goBack(outcome: "refused" | "full" | "missing" | "unknown"): void {
     this.#endRound();
     if (outcome === "full") {
-      // A reader that has ended takes nothing out of its mailbox any more. What it has committed is settled, wherever it is stored.
-      this.settleTo(this.options.accepted?.() ?? 0);
       this.#window = 1;
       if (!this.full) { this.full = true; this.options.onChange(); }
     }
     this.later(outcome === "full" ? fullDelay : lostDelay);
+    // Full for so long: it may be that nobody reads it any more.
+    if (outcome === "full" && this.delay >= fullDelay.max) void this.options.readerEnded?.().then((ended) => { if (ended) this.#ended(); });
+  }
+
+  #ended(): void {
+    if (this.closed) return;
+    this.#endRound();
+    this.waiting?.();
+    this.full = false;
+    this.settleAll();
   }
 
   #endRound(): void {
@@ -182,6 +190,8 @@ export class MailboxDelivery extends Delivery {
 /** Each writer has a subject of its own in the stream; readers keep each writer's last number. */
 export class ChainDelivery extends Delivery {
   #busy = false;
+  /** Sequence of the last message of the subject, as far as is known: what the next append expects. Not where a frame of this actor's record is. */
+  #last: number | undefined;
 
   send(): void {
     if (this.closed || this.#busy || this.waiting !== undefined) return;
@@ -199,13 +209,14 @@ export class ChainDelivery extends Delivery {
   }
 
   async #append(frame: Outgoing): Promise<boolean> {
-    const outcome = await this.stream.append(message(this.options.random.bytes(8), frame.frame), this.settledAt);
-    if (typeof outcome === "number") { frame.storedAt = outcome; return true; }
+    const outcome = await this.stream.append(message(this.options.random.bytes(8), frame.frame), this.#last ?? this.settledAt);
+    if (typeof outcome === "number") { frame.storedAt = this.#last = outcome; return true; }
     if (outcome === "missing" || outcome === "full") return false;
     try {
       const last = await this.stream.last();
+      this.#last = last?.seq ?? 0;
+      // Another owner of this actor has sent it, or later ones: the same frames, from the same log.
       if (last !== undefined && decodeMessage(last.data).seq >= frame.seq) { frame.storedAt = last.seq; return true; }
-      this.settledAt = last?.seq ?? 0;
     } catch { /* not reachable: asked again with the next try */ }
     return false;
   }

@@ -165,6 +165,10 @@ export class Emitter {
       };
       for (const frame of outlet.close(head, options.watermark, options.note, options.limit, tooLarge)) frames.push({ outlet, ...frame });
     }
+    const large: { readonly row: Row; readonly letter: DeadLetter }[] = [];
+    for (const frame of this.#dead.close(head, -Infinity, null, options.limit, (row, shapes) => large.push({ row, letter: rowData(row, shapes) as DeadLetter }))) frames.push({ outlet: this.#dead, ...frame });
+    // Nothing is given up without a trace: what no message can hold is kept shortened.
+    for (const { row: [k, time, key], letter } of large) this.#dead.add(0, k, time, key, shortened(letter), null, null);
     for (const frame of this.#dead.close(head, -Infinity, null, options.limit, () => {})) frames.push({ outlet: this.#dead, ...frame });
     this.k = this.#saved.k = 0;
     for (const routes of this.#routes.values()) for (const route of routes) {
@@ -189,11 +193,22 @@ export class Emitter {
   }
 }
 
+/** Most characters of a text that stands for what cannot be kept whole. */
+const shortText = 8_192;
+
 /** Something of any data that can be kept: for a person to look at. */
 function textOf(data: unknown): string {
   try {
-    return (JSON.stringify(data) ?? String(data)).slice(0, 16_384);
+    return (JSON.stringify(data, (_name, value: unknown) => (typeof value === "bigint" ? String(value) : value)) ?? String(data)).slice(0, shortText);
   } catch {
-    return String(data).slice(0, 16_384);
+    return String(data).slice(0, shortText);
   }
+}
+
+function shortened(letter: DeadLetter): DeadLetter {
+  const { error: { name, message, stack }, event } = letter;
+  return {
+    ...letter, message: letter.message.slice(0, shortText), error: { name, message: message.slice(0, shortText), stack: stack.slice(0, shortText) },
+    event: { ...event, data: typeof event.data === "string" ? event.data.slice(0, shortText) : textOf(event.data) },
+  };
 }

@@ -1,4 +1,5 @@
 // What is known of an event beside its data, put together from what it was sent with; and an event as it is kept.
+import { plain } from "../event/codec.ts";
 import type { EventInfo } from "../event/event.ts";
 import type { Frame, Row } from "../event/frame.ts";
 import type { HeldEvent } from "../journal/record.ts";
@@ -24,6 +25,17 @@ export function typeOf(frame: Frame, row: Row): string | null {
 export function heldOf(frame: Frame, row: Row): HeldEvent {
   const shape = row[4];
   return [frame.from, frame.generation, frame.seq, frame.n, frame.edge, row, shape === -1 ? null : (frame.shapes[shape] ?? null), typeOf(frame, row)];
+}
+
+/** A kept event as it goes into a record: with its values in their wire form. Itself, where they are. */
+export function sentForm(event: HeldEvent): HeldEvent {
+  const row = event[5];
+  let sent: Row | undefined;
+  for (let i = 5; i < row.length; i++) {
+    const value = row[i], its = plain(value);
+    if (its !== value && !Object.is(its, value)) (sent ??= row.slice() as Row)[i] = its;
+  }
+  return sent === undefined ? event : (event.with(5, sent) as unknown as HeldEvent);
 }
 
 export function heldInfo(event: HeldEvent): EventInfo {

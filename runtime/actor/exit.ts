@@ -30,7 +30,7 @@ const classes: ReadonlyMap<string, ExitClass> = new Map([
   ["UNREACHABLE", "unavailable"],
   ["STREAM_MISSING", "unavailable"],
   ["FENCED", "fenced"],
-  ...["FRAME_NEWER", "RECORD_NEWER", "STATE_OLDER", "MIGRATE_MISSING", "HISTORY_FORKED", "BROKER_WENT_BACK", "SINK_DIVERGED", "SINK_LOST", "SINK_TAKEN", "FILE_CHANGED", "TOPIC_TRIMMED"].map((code) => [code, "parked"] as const),
+  ...["FRAME_NEWER", "RECORD_NEWER", "JOURNAL_NEWER", "STATE_OLDER", "MIGRATE_MISSING", "HISTORY_FORKED", "BROKER_WENT_BACK", "SINK_DIVERGED", "SINK_LOST", "SINK_TAKEN", "FILE_CHANGED", "TOPIC_TRIMMED"].map((code) => [code, "parked"] as const),
 ]);
 
 /** The exit that a thrown value comes to. `event`: what was at hand. */

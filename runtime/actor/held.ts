@@ -6,6 +6,7 @@ import { heldKey, rangeOf, stateKey } from "../journal/keys.ts";
 import type { Body, HeldEvent } from "../journal/record.ts";
 import type { Store } from "../journal/store.ts";
 import { type Changes, type Foldable, unseal } from "./change.ts";
+import { sentForm } from "./event-info.ts";
 import { Heap, type HeapItem } from "./heap.ts";
 
 export class HeldEntry implements Foldable, HeapItem {
@@ -29,7 +30,7 @@ export class HeldEntry implements Foldable, HeapItem {
   }
 
   stored(): unknown {
-    return this.held ? this.event : undefined;
+    return this.held ? sentForm(this.event) : undefined;
   }
 
   restore(undo: unknown): void {
@@ -40,7 +41,7 @@ export class HeldEntry implements Foldable, HeapItem {
 /** Sorts by (time, key, sender, seq, index), what has no key by (time, encoded data): it does not depend on timing. */
 function orderKey(event: HeldEvent): Buffer {
   const [from, , seq, , , row] = event, [k, time, key] = row as Row;
-  const head = key === null ? Buffer.concat([Buffer.from([111, 0, 3]), encode((row as Row).slice(5))]) : stateKey(0, key, undefined);
+  const head = key === null ? Buffer.concat([Buffer.from([111, 0, 3]), encode(sentForm(event)[5].slice(5))]) : stateKey(0, key, undefined);
   const place = Buffer.allocUnsafe(16);
   place.writeDoubleBE(seq, 0);
   place.writeDoubleBE(k, 8);
@@ -96,7 +97,7 @@ export class Held {
 
   rows(changed: readonly Foldable[]): NonNullable<Body["held"]> {
     const rows: (readonly [Uint8Array, HeldEvent?])[] = [];
-    for (const entry of changed) if (entry instanceof HeldEntry) rows.push(entry.held ? [entry.id, entry.event] : [entry.id]);
+    for (const entry of changed) if (entry instanceof HeldEntry) rows.push(entry.held ? [entry.id, sentForm(entry.event)] : [entry.id]);
     return rows;
   }
 

@@ -94,7 +94,7 @@ export class Outlet {
     if (bytes.length > limit && rows.length > 0) {
       if (rows.length === 1) {
         tooLarge(rows[0] as Row, buffer.shapes);
-        if (note !== null) this.#pack(head, edge, buffer, [], watermark, note, limit, frames, tooLarge);
+        if (note !== null || watermark > this.watermark) this.#pack(head, edge, buffer, [], watermark, note, limit, frames, tooLarge);
         return;
       }
       const half = rows.length >> 1;

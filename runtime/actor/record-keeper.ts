@@ -1,16 +1,20 @@
 // The records that an actor keeps: when a snapshot is due, and up to where log, journal and chunks may be purged: from the
-// front, after the snapshot record was accepted†, never past its number, never past a frame that is not settled† (P23).
+// front, after the snapshot record was accepted†, never past its number, never past a frame that is not settled† (P23): settled as
+// a record says, since what only memory knows the next owner cannot look for (P30).
 import type { BrokerStream } from "../broker/broker.ts";
 import type { Clock } from "../event/clock.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
-import type { Outlet } from "./outlet.ts";
-import { snapshotEvery, type Snapshots } from "./snapshot.ts";
+import type { Body } from "../journal/record.ts";
+import { type Outlet, outletId } from "./outlet.ts";
+import { type Chunk, snapshotEvery, type Snapshots } from "./snapshot.ts";
 
 interface Kept {
   readonly n: number;
   readonly seq: number;
   readonly bytes: number;
   readonly out: readonly (readonly [outlet: Outlet, seq: number])[];
+  /** What it says to be settled. */
+  readonly settled: NonNullable<Body["settled"]>;
 }
 
 export class RecordKeeper {
@@ -19,10 +23,14 @@ export class RecordKeeper {
   readonly #clock: Clock;
   readonly #retainMs: number;
   readonly #kept: Kept[] = [];
+  readonly #settled = new Map<string, number>();
   #records = 0;
   #bytes = 0;
+  /** A snapshot is due at once: the newest one cannot be loaded. */
+  #demanded = false;
   #foldedTo = 0;
-  #cancel: () => void = () => {};
+  /** What ends the purges that wait for their time. */
+  readonly #waiting = new Set<() => void>();
 
   constructor(log: BrokerStream, journal: Journal, clock: Clock, retainMs: number) {
     this.#log = log;
@@ -37,12 +45,13 @@ export class RecordKeeper {
 
   add(record: Kept): void {
     this.#kept.push(record);
+    for (const [target, seq] of record.settled) this.#settled.set(outletId(target), Math.max(seq, this.#settled.get(outletId(target)) ?? 0));
     this.#records++;
     this.#bytes += record.bytes;
   }
 
   get snapshotDue(): boolean {
-    return this.#records >= snapshotEvery.records || this.#bytes >= snapshotEvery.bytes;
+    return this.#demanded || this.#records >= snapshotEvery.records || this.#bytes >= snapshotEvery.bytes;
   }
 
   /** State is folded up to number `n`. */
@@ -54,26 +63,27 @@ export class RecordKeeper {
   /** Counts anew until the next snapshot is due. */
   postpone(): void {
     this.#records = this.#bytes = 0;
+    this.#demanded = false;
   }
 
   /** The snapshot record was accepted. */
   snapshotTaken(record: Entry, snapshots: Snapshots): void {
-    const to = this.#foldedTo, purge = () => void this.#purge(to, record, snapshots.firstChunk, snapshots);
-    if (this.#retainMs === 0) purge();
-    else {
-      this.#cancel();
-      this.#cancel = this.#clock.after(this.#retainMs, purge);
-    }
+    // Of this snapshot: by the time of the purge the next one may be on its way, with chunks that no record names yet.
+    const to = this.#foldedTo, { chunks } = snapshots, purge = () => void this.#purge(to, record, chunks, snapshots);
+    if (this.#retainMs === 0) return purge();
+    // Each in its own time: snapshots may come more often than what they replace may go (P32).
+    const cancel = this.#clock.after(this.#retainMs, () => { this.#waiting.delete(cancel); purge(); });
+    this.#waiting.add(cancel);
   }
 
   close(): void {
-    this.#cancel();
+    for (const cancel of this.#waiting) cancel();
   }
 
-  async #purge(to: number, record: Entry, firstChunk: number | undefined, snapshots: Snapshots): Promise<void> {
+  async #purge(to: number, record: Entry, chunks: readonly Chunk[], snapshots: Snapshots): Promise<void> {
     let count = 0;
     for (const { n, out } of this.#kept) {
-      if (n > to || out.some(([{ delivery }, seq]) => seq > delivery.settled)) break;
+      if (n > to || out.some(([{ id }, seq]) => seq > (this.#settled.get(id) ?? 0))) break;
       count++;
     }
     const first = this.#kept[count];
@@ -82,10 +92,15 @@ export class RecordKeeper {
       // After a loss the numbers belong to others: only while the snapshot record is where it was.
       const there = await this.#log.get(record.seq);
       if (there === undefined || Buffer.compare(there.data, record.bytes) !== 0) return;
-      this.#kept.splice(0, count);
+      if (!(await snapshots.hasChunks(chunks))) {
+        this.#demanded = true;
+        return;
+      }
+      // Another purge may have come first meanwhile.
+      this.#kept.splice(0, Math.max(0, this.#kept.indexOf(first)));
       await this.#journal.trim(first.n);
       await this.#log.purge(first.seq);
-      if (firstChunk !== undefined) await snapshots.purge(firstChunk);
+      if (chunks[0] !== undefined) await snapshots.purge(chunks[0][0]);
     } catch {
       // Not reachable now: what is not purged takes room and does no harm; the next snapshot purges it.
     }

@@ -37,7 +37,7 @@ export async function replay(actor: Actor, recovered: Recovered, keeper: RecordK
       outlet.delivery.add(number, frame);
       out.push([outlet, number]);
     }
-    keeper.add({ n: record.n, seq, bytes: size, out });
+    keeper.add({ n: record.n, seq, bytes: size, out, settled: record.body.settled ?? [] });
   }
   for (const outlet of outlets.values()) outlet.delivery.dropSettled();
   const { in: _taken, ...given } = counts;

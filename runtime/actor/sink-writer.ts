@@ -1,5 +1,6 @@
 // The behaviour of a sink: record n fixes batch n and is accepted before batch n is written†; after a crash the same batch is
 // put together again and written again: same events, same order, same number (P28, models/sink.mjs).
+import { plain } from "../event/codec.ts";
 import { MillraceError } from "../event/errors.ts";
 import type { EventInfo, FlowEvent, Key } from "../event/event.ts";
 import { type Frame, type Row, rowData } from "../event/frame.ts";
@@ -210,7 +211,7 @@ export class SinkWriter implements Behaviour {
   }
 
   write(body: Body): void {
-    body.sink = this.#begun;
+    body.sink = { ...this.#begun, mark: plain(this.#begun.mark) };
   }
 
   committed(position: Position | undefined): void {

@@ -16,7 +16,7 @@ export const snapshotEvery = { records: 1_024, bytes: 16 * 1024 * 1024 };
 export const snapshotSize = { inlineBytes: 256 * 1024, chunkBytes: 512 * 1024 };
 const step = 1_000;
 
-type Chunk = readonly [seq: number, crc: number, entries: number];
+export type Chunk = readonly [seq: number, crc: number, entries: number];
 
 /** What a snapshot is of, caught when the turn with number `n` was closed. */
 export interface Captured {
@@ -29,16 +29,19 @@ export class Snapshots {
   readonly #journal: Journal;
   readonly #stream: BrokerStream;
   readonly #create: () => Promise<void>;
+  readonly #limit: number;
   #chunks: readonly Chunk[] = [];
   #baseBytes = 0;
   #deltaBytes = 0;
   // Sizes of all chunks named; unknown after a recovery, so the next one is a base.
   #known = false;
 
-  constructor(journal: Journal, stream: BrokerStream, create: () => Promise<void>) {
+  /** @param limit bytes of the largest message */
+  constructor(journal: Journal, stream: BrokerStream, create: () => Promise<void>, limit: number) {
     this.#journal = journal;
     this.#stream = stream;
     this.#create = create;
+    this.#limit = limit;
   }
 
   /** Folds and writes chunks; gives the body of the snapshot record. Rejects where the store or the broker fails. */
@@ -68,9 +71,22 @@ export class Snapshots {
     return { ...body, snapshot: { n, chunks: [...this.#chunks] } };
   }
 
-  /** First chunk that the newest snapshot names; `undefined`: it names none. */
-  get firstChunk(): number | undefined {
-    return this.#chunks[0]?.[0];
+  /** Chunks that the newest snapshot names. */
+  get chunks(): readonly Chunk[] {
+    return this.#chunks;
+  }
+
+  /**
+   * P30: whether the chunks that a snapshot names are there, before anything is trimmed for it. They were appended in order, so
+   * the last one tells. If not, the next snapshot is a base. Rejects where the broker cannot be asked.
+   */
+  async hasChunks(chunks: readonly Chunk[]): Promise<boolean> {
+    const last = chunks[chunks.length - 1];
+    if (last === undefined) return true;
+    const there = await this.#stream.get(last[0]);
+    if (there !== undefined && crc32(there.data) === last[1]) return true;
+    this.#known = false;
+    return false;
   }
 
   /** Removes chunks before the first one that is named. */
@@ -114,7 +130,11 @@ export class Snapshots {
     const flush = async () => {
       if (open.length === 0) return;
       const bytes = encode(open);
-      chunks.push([await this.#store(bytes), crc32(bytes), open.length]);
+      // What no message can hold goes over several chunks: those before the last one count no entries.
+      for (let at = 0; at < bytes.length; at += this.#limit) {
+        const piece = bytes.subarray(at, at + this.#limit), isLast = at + this.#limit >= bytes.length;
+        chunks.push([await this.#store(piece), crc32(piece), isLast ? open.length : 0]);
+      }
       wrote(bytes.length);
       open = [];
       size = 0;
@@ -122,7 +142,7 @@ export class Snapshots {
     for await (const entry of entries) {
       open.push(entry);
       size += entry[0].length + (entry[1]?.length ?? 0) + 8;
-      if (size >= snapshotSize.chunkBytes) await flush();
+      if (size >= Math.min(snapshotSize.chunkBytes, this.#limit / 2)) await flush();
     }
     await flush();
     return chunks;

@@ -1,4 +1,5 @@
 // The behaviour of a source: reads its splits from their positions, and commits positions and events in one record (P26).
+import { plain } from "../event/codec.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import { instant, isKey } from "../event/event.ts";
 import { fnv1a32 } from "../event/partition.ts";
@@ -72,7 +73,7 @@ export class SourceReader implements Behaviour {
   write(body: Body, whole: boolean): void {
     const rows: NonNullable<Body["source"]> = [];
     for (const split of this.#splits.values()) {
-      if (whole || split.moved) rows.push([split.name, split.position, split.ended, split.watermark === -Infinity ? null : split.watermark]);
+      if (whole || split.moved) rows.push([split.name, plain(split.position), split.ended, split.watermark === -Infinity ? null : split.watermark]);
       if (!whole) split.moved = false;
     }
     if (rows.length > 0) body.source = rows;

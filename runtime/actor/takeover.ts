@@ -27,7 +27,7 @@ export async function takeOver(actor: Actor, events: TakeoverEvents): Promise<{ 
   try {
     const replayed = await replay(actor, recovered, keeper);
     memory.tries.k = k;
-    const snapshots = new Snapshots(journal, chunks, () => env.broker.create({ name: streamName(subjects.chunks), subject: subjects.chunks, replicas: env.replicas }));
+    const snapshots = new Snapshots(journal, chunks, () => env.broker.create({ name: streamName(subjects.chunks), subject: subjects.chunks, replicas: env.replicas }), env.broker.maxPayload);
     const { accepted, written, failed } = events;
     return { committer: new Committer({ where: address, code: env.code, term, n, log, journal, keeper, snapshots, maxPayload: env.broker.maxPayload, accepted, written, failed }), replayed };
   } catch (error) {

@@ -5,6 +5,7 @@ import { rangeOf } from "../journal/keys.ts";
 import type { Body, HeldEvent } from "../journal/record.ts";
 import type { Store } from "../journal/store.ts";
 import { type Changes, type Foldable, unseal } from "./change.ts";
+import { sentForm } from "./event-info.ts";
 
 /** With so many waiting the actor takes nothing new. */
 export const maxWaiting = 10_000;
@@ -41,7 +42,7 @@ export class WaitingEntry implements Foldable {
   }
 
   stored(): unknown {
-    return this.waits ? [this.place, this.due, this.attempt, this.event] : undefined;
+    return this.waits ? [this.place, this.due, this.attempt, sentForm(this.event)] : undefined;
   }
 
   restore(undo: unknown): void {
@@ -141,7 +142,7 @@ export class WaitingEvents {
     const rows: (readonly [string, (readonly [number, number, HeldEvent])?])[] = [];
     for (const entry of changed) {
       if (!(entry instanceof WaitingEntry)) continue;
-      rows.push(entry.waits ? [entry.id, [entry.due, entry.attempt, entry.event]] : [entry.id]);
+      rows.push(entry.waits ? [entry.id, [entry.due, entry.attempt, sentForm(entry.event)]] : [entry.id]);
     }
     return rows;
   }

@@ -1,4 +1,6 @@
 // Puts an actor together: its behaviour by the kind of its stage, its outlets by the edges out of it.
+import type { BrokerStream } from "../broker/broker.ts";
+import { decodeRecord } from "../journal/record.ts";
 import type { EdgePlan, StagePlan } from "../flow/plan.ts";
 import { Actor } from "./actor.ts";
 import { ChainDelivery, MailboxDelivery } from "./delivery.ts";
@@ -26,9 +28,9 @@ function wire(actor: Actor, env: ActorEnvironment, stage: StagePlan): Emitter {
     let known = outlets.get(id);
     if (known === undefined) {
       const subject = subjectsOf(flow.name, to, generation, partition).mailbox(input);
-      const accepted = () => env.readerCursor(`${flow.name}/${to}/${partition}`, input, actor.address, actor.generation);
+      const { log } = subjectsOf(flow.name, to, generation, partition), readerEnded = () => hasEnded(broker.stream(streamName(log), log));
       const eventTime = stage.readers.some((edge) => edge.to === to && edge.input === input && edge.eventTime);
-      outlets.set(id, (known = new Outlet(target, new MailboxDelivery(broker.stream(streamName(subject), subject), { ...options, accepted }), eventTime)));
+      outlets.set(id, (known = new Outlet(target, new MailboxDelivery(broker.stream(streamName(subject), subject), { ...options, readerEnded }), eventTime)));
     }
     return known;
   };
@@ -37,4 +39,14 @@ function wire(actor: Actor, env: ActorEnvironment, stage: StagePlan): Emitter {
     actor: addressOf(flow, stage, actor.partition), code: env.code, type: `${flow.name}.${stage.name}`, edges: stage.readers, outlet,
     partitions: (to) => env.division(to).count, dead: new Outlet(dead, new ChainDelivery(broker.stream(deadStream(flow.name), dead), options), false),
   });
+}
+
+/** Whether the last record of a log says that its actor has ended; false where that cannot be said now. */
+async function hasEnded(log: BrokerStream): Promise<boolean> {
+  try {
+    const last = await log.last(), record = last === undefined ? undefined : decodeRecord(last.data);
+    return record?.kind === "stop" && record.body.own?.ended === true;
+  } catch {
+    return false;
+  }
 }

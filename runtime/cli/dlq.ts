@@ -1,28 +1,44 @@
 // `millrace dlq`: the events that were given up, each with its reason.
+import { once } from "node:events";
+import { type FileHandle, open } from "node:fs/promises";
 import type { Command } from "commander";
-import { letterOf, newestLetters } from "../inspect/dead-letters.ts";
+import { allLetters, letterOf, newestLetters } from "../inspect/dead-letters.ts";
 import { exitCode } from "./exit-code.ts";
-import { MillraceError } from "../event/errors.ts";
+import { asError, MillraceError } from "../event/errors.ts";
 import { type NatsFlags, reachOrStart, withNatsFlags } from "./nats-options.ts";
 import { table } from "./table.ts";
 import { plain, terminalOn } from "./terminal.ts";
 
-interface ListFlags extends NatsFlags {
-  readonly limit: string;
+interface FilterFlags extends NatsFlags {
   readonly stage?: string;
+  readonly code?: string;
+}
+
+interface ListFlags extends FilterFlags {
+  readonly limit: string;
   readonly json?: true;
+}
+
+interface ExportFlags extends FilterFlags {
+  readonly out?: string;
 }
 
 export function dlqCommand(program: Command, ended: (code: number) => void): void {
   const dlq = program.command("dlq").description("look at dead letters: events that were given up, with the reason")
-    .addHelpText("after", "\nExamples:\n  millrace dlq list quakes\n  millrace dlq show quakes 12.0");
-  withNatsFlags(dlq.command("list").argument("<flow>", "name of a flow").description("the newest dead letters of a flow, oldest first"))
+    .addHelpText("after", "\nExamples:\n  millrace dlq list quakes\n  millrace dlq list quakes --stage felt --code POISON\n  millrace dlq show quakes 12.0\n  millrace dlq export quakes --out letters.jsonl");
+  withFilterFlags(dlq.command("list").argument("<flow>", "name of a flow").description("the newest dead letters of a flow, oldest first"))
     .option("--limit <n>", "so many", "20")
-    .option("--stage <name>", "of one stage")
     .option("--json", "a line of JSON each")
     .action(async (flow: string, flags: ListFlags) => ended(await list(flow, flags)));
+  withFilterFlags(dlq.command("export").argument("<flow>", "name of a flow").description("all dead letters of a flow, oldest first, a line of JSON each"))
+    .option("--out <file>", "to a new file instead of the standard output")
+    .action(async (flow: string, flags: ExportFlags) => ended(await exportAll(flow, flags)));
   withNatsFlags(dlq.command("show").argument("<flow>", "name of a flow").argument("<number>", "as `dlq list` names it, such as 12.0").description("one dead letter, whole, as JSON"))
     .action(async (flow: string, number: string, flags: NatsFlags) => ended(await show(flow, number, flags)));
+}
+
+function withFilterFlags(command: Command): Command {
+  return withNatsFlags(command).option("--stage <name>", "of one stage").option("--code <code>", "of one reason, such as TERMINAL");
 }
 
 async function list(flow: string, flags: ListFlags): Promise<number> {
@@ -30,7 +46,7 @@ async function list(flow: string, flags: ListFlags): Promise<number> {
   if (!Number.isInteger(limit) || limit < 1) throw new MillraceError("OPTION_INVALID", "--limit", `limit is ${flags.limit}`, "Give a whole number from 1.");
   const broker = await reachOrStart(flags, (line) => terminalOn(process.stderr).write(line));
   try {
-    const letters = await newestLetters(broker, flow, limit, flags.stage);
+    const letters = await newestLetters(broker, flow, limit, flags);
     if (flags.json === true) for (const letter of letters) out.write(text(letter));
     else if (letters.length === 0) out.write(`Flow ${flow} has no dead letters.`);
     else {
@@ -42,6 +58,9 @@ async function list(flow: string, flags: ListFlags): Promise<number> {
     await broker.close();
   }
 }
+
+/** Characters that are written at a time. */
+const exportChunk = 64 * 1024;
 
 const columns = [
   { title: "number" }, { title: "code", least: 6 }, { title: "actor", least: 8, spare: 2 }, { title: "run", spare: 3 }, { title: "tries", align: "right" as const, spare: 4 },
@@ -56,6 +75,51 @@ async function show(flow: string, number: string, flags: NatsFlags): Promise<num
   } finally {
     await broker.close();
   }
+}
+
+async function exportAll(flow: string, flags: ExportFlags): Promise<number> {
+  const broker = await reachOrStart(flags, (line) => terminalOn(process.stderr).write(line));
+  try {
+    const letters = allLetters(broker, flow, flags);
+    if (flags.out === undefined) {
+      await exportTo(async (lines) => { if (!process.stdout.write(lines)) await once(process.stdout, "drain"); }, letters);
+      return exitCode.fine;
+    }
+    // Asked for the first before the file is made: a flow that is not there leaves none.
+    const first = await letters.next(), file = await newFile(flags.out);
+    try {
+      const rest = async function* () { if (first.done !== true) { yield first.value; yield* letters; } };
+      const count = await exportTo(async (lines) => { await file.appendFile(lines); }, rest());
+      await file.sync();
+      terminalOn(process.stderr).write(`${count} dead letter${count === 1 ? "" : "s"} in ${flags.out}`);
+    } finally {
+      await file.close();
+    }
+    return exitCode.fine;
+  } finally {
+    await broker.close();
+  }
+}
+
+/** Never over a file that is there. */
+async function newFile(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, "wx");
+  } catch (cause) {
+    throw new MillraceError("FILE_FAILED", path, `${path} cannot be made: ${asError(cause).message}`, "Name a file that is not there yet, in a folder that is.", { cause });
+  }
+}
+
+/** At the reader's pace: there may be more letters than memory. */
+async function exportTo(write: (lines: string) => Promise<void>, letters: AsyncIterable<unknown>): Promise<number> {
+  let count = 0, lines = "";
+  for await (const letter of letters) {
+    count++;
+    lines += `${text(letter)}\n`;
+    if (lines.length >= exportChunk) { await write(lines); lines = ""; }
+  }
+  if (lines !== "") await write(lines);
+  return count;
 }
 
 /** As JSON; what JSON does not know as a text. */

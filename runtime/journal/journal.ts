@@ -3,7 +3,7 @@
 import { crc32 } from "node:zlib";
 import { decode, encode } from "../event/codec.ts";
 import { MillraceError } from "../event/errors.ts";
-import { foldedKey, headKey, rangeOf, recordKey, recordNumber } from "./keys.ts";
+import { foldedKey, headKey, rangeOf, recordKey, recordNumber, versionKey } from "./keys.ts";
 import type { Store, StoreOperation } from "./store.ts";
 
 /** A record as it stands in the log. */
@@ -20,6 +20,8 @@ export interface Head {
   readonly crc: number;
 }
 
+/** The newest form of a journal that is read, and the one that is written. */
+const journalVersion = 1;
 /** What stands before a record's bytes, and all of the head: 20 bytes and their CRC. */
 const headSize = 24;
 const isWhole = (view: Buffer): boolean => view.length >= headSize && crc32(view.subarray(0, 20)) === view.readUInt32BE(20);
@@ -29,10 +31,12 @@ export class Journal {
   readonly #where: string;
   #head: Head | undefined;
 
-  /** @throws MillraceError JOURNAL_BROKEN where the head is unreadable */
+  /** @throws MillraceError JOURNAL_NEWER (P25), JOURNAL_BROKEN where the head is unreadable */
   constructor(store: Store, where: string) {
     this.store = store;
     this.#where = where;
+    const version = store.get(versionKey)?.[0] ?? journalVersion;
+    if (version > journalVersion) throw new MillraceError("JOURNAL_NEWER", where, `The journal of ${where} has version ${version}, this program reads up to ${journalVersion}`, "Run a newer Millrace here; nothing was changed.");
     const head = store.get(headKey);
     if (head !== undefined) {
       const view = Buffer.from(head.buffer, head.byteOffset, head.byteLength);

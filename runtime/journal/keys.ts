@@ -5,6 +5,8 @@ import type { Key } from "../event/event.ts";
 const prefix = (letter: string): number => letter.charCodeAt(0);
 export const headKey = Buffer.from("h");
 export const foldedKey = Buffer.from("f");
+/** Version of the form of a journal, one byte; a journal without it has version 1. */
+export const versionKey = Buffer.from("v");
 
 /** Key of record `n`. */
 export function recordKey(n: number): Buffer {

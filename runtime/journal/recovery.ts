@@ -50,7 +50,7 @@ export function wentBack(where: string, what: string): MillraceError {
 }
 
 /**
- * @throws MillraceError FENCED, BROKER_WENT_BACK, RECORD_NEWER, JOURNAL_LOCKED, JOURNAL_FAILED
+ * @throws MillraceError FENCED, BROKER_WENT_BACK, RECORD_NEWER, JOURNAL_NEWER, JOURNAL_LOCKED, JOURNAL_FAILED
  */
 export async function recover(options: RecoveryOptions): Promise<Recovered> {
   const { where, log: stream, stores } = options;
@@ -179,10 +179,15 @@ async function loadFromLog(options: Claimed, journal: Journal, to: number): Prom
 
 async function loadSnapshot(options: Claimed, journal: Journal, body: Body, as: NonNullable<Body["snapshot"]>): Promise<void> {
   await putEntries(journal.store, as.entries ?? []);
-  for (const [seq, crc] of as.chunks) {
+  let pieces: Uint8Array[] = [];
+  for (const [seq, crc, entries] of as.chunks) {
     const chunk = await answer(options, () => options.chunks.get(seq));
     if (chunk === undefined || crc32(chunk.data) !== crc) return missing(options, `chunk ${seq} of the newest snapshot of ${options.where}`);
-    await putEntries(journal.store, decode(chunk.data) as (readonly [Uint8Array, Uint8Array | null])[]);
+    pieces.push(chunk.data);
+    // The next one goes on with it.
+    if (entries === 0) continue;
+    await putEntries(journal.store, decode(Buffer.concat(pieces)) as (readonly [Uint8Array, Uint8Array | null])[]);
+    pieces = [];
   }
   await journal.store.write([journal.foldedMark(as.n, body)]);
 }

@@ -11,7 +11,7 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 import type { Backlog } from "./backlog.ts";
 import type { Latency, Measured, ServerAddress } from "./contender.ts";
 import { fsyncMs } from "./fsync.ts";
-import { measure } from "./measure.ts";
+import { Measurements } from "./measure.ts";
 import { median } from "./median.ts";
 import { type Figures, jsonOf, tableOf } from "./report.ts";
 import type { Started } from "./start.ts";
@@ -28,11 +28,14 @@ let profiles = 0;
 type Name = "plain" | "batched" | "ceiling" | "millrace";
 const eventsOf: Readonly<Record<Name, number>> = { plain: size.plain, batched: size.batched, ceiling: size.logged, millrace: size.logged };
 
+await using measurements = await Measurements.open();
 await using folder = await temporaryFolder();
 const disk = await fsyncMs(folder.path);
 await using relaxed = await startNatsServer({ fsync: "relaxed" });
 await using always = await startNatsServer({ fsync: "always" });
 say(`${cpus().length} CPUs (${cpus()[0]?.model.trim()}), Node ${process.versions.node}, nats-server ${relaxed.version}; fsync of 4 KiB p50 ${disk.p50.toFixed(2)} ms, p99 ${disk.p99.toFixed(2)} ms; load ${loadavg()[0]?.toFixed(1)}`);
+
+if ((loadavg()[0] as number) > cpus().length / 2) say("Something else is at work on this machine: look at the ratios, at CPU for each event, and again when it is quiet.");
 
 const lazy = await throughput(relaxed, "relaxed", ["plain", "batched", "ceiling", "millrace"]);
 const synced = await throughput(always, "always", ["ceiling", "millrace"]);
@@ -84,7 +87,7 @@ function started(keys: number): Promise<Started> {
 function run<T>(variant: string, { servers, user, pass }: TestServer, fsync: "relaxed" | "always", events: number, warmUp: number, rate: number): Promise<T> {
   const server: ServerAddress = { servers, user, pass, fsync };
   const profile = given.profile === undefined || variant === "plain" || variant === "batched" ? {} : { profile: join(given.profile, `${variant}-${fsync}-${++profiles}.cpuprofile`) };
-  return measure<T>({ variant, warmUp, run: { server, events, rate, folder: folder.path }, ...profile }, deadlineMs);
+  return measurements.run<T>({ variant, warmUp, run: { server, events, rate, folder: folder.path }, ...profile }, deadlineMs);
 }
 
 /** Progress goes beside the result. */

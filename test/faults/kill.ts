@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
+import { SeededRandom } from "../../runtime/testing/seeded-random.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { type Kill, killedRun } from "../support/killed-run.ts";
 
@@ -35,12 +36,12 @@ export async function killScenario({ events, kills, seed, say = () => {}, deadli
   };
   const undisturbed = await one("undisturbed", []);
   say(`undisturbed: ${undisturbed.seconds.toFixed(1)} s`);
-  const random = numbers(seed);
+  const random = new SeededRandom(seed);
   // Spread over the whole run; whose log is watched is drawn anew for each. How the competing workers share is not the same twice.
   const actors = [...undisturbed.run.taken].filter(([actor]) => !actor.startsWith("kept")).toSorted();
   const plan = Array.from({ length: kills }, (_, i): Kill => {
-    const [actor, taken] = actors[Math.floor(random() * actors.length)] as [string, number];
-    return { actor, events: Math.max(1, Math.floor((taken * 0.85 * (i + random())) / kills)) };
+    const [actor, taken] = actors[Math.floor(random.next() * actors.length)] as [string, number];
+    return { actor, events: Math.max(1, Math.floor((taken * 0.85 * (i + random.next())) / kills)) };
   });
   const disturbed = await one("disturbed", plan);
   return { killed: disturbed.run.killed, undisturbed: undisturbed.hash, disturbed: disturbed.hash, seconds: { undisturbed: undisturbed.seconds, disturbed: disturbed.seconds } };
@@ -50,15 +51,4 @@ async function hashOf(path: string): Promise<string> {
   const hash = createHash("sha256");
   for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
   return hash.digest("hex");
-}
-
-/** Numbers from 0 up to 1, the same for a seed (mulberry32). */
-function numbers(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

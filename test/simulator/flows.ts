@@ -284,7 +284,7 @@ const slow: SimulatedFlow = {
     }));
     flow.sink("report", count, target<Counted>());
   })),
-  feed: (chance, most) => feedOf(chance, { sources: { feed: 1 }, most, keys: 2, disorder: 0, trouble: chance.hits(0.5) ? [] : ["crash once", "terminal", "poison"] }),
+  feed: (chance, most) => feedOf(chance, { sources: { feed: chance.between(1, 2) }, most, keys: 2, disorder: 0, trouble: chance.hits(0.5) ? [] : ["crash once", "terminal", "poison"] }),
   wrong(observed, feed, whole) {
     const items = itemsOf(feed);
     return counted(observed, items.filter((item) => !lost(item)).map((item) => ({ ...item, copy: 0 })), whole) ?? lettersWrong(observed, items, whole);

@@ -3,7 +3,7 @@
 import type { Chance } from "./chance.ts";
 import type { TargetKind } from "./target.ts";
 
-export type Fault = "crash" | "kill" | "cut" | "pause" | "takeover" | "move" | "wipe" | "rollback" | "ruin" | "restore" | "old generation";
+export type Fault = "crash" | "kill" | "cut" | "pause" | "takeover" | "move" | "wipe" | "rollback" | "blackout" | "ruin" | "restore" | "old generation";
 
 export interface Profile {
   readonly nodes: readonly string[];
@@ -20,8 +20,16 @@ export interface Profile {
   readonly handlerFaults: number;
   /** Crashes, kills, cuts …: how many, how often, which. */
   readonly faults: number;
+  /** Steps before the first of them. */
+  readonly faultsFrom: number;
   readonly faultShare: number;
   readonly kinds: readonly Fault[];
+  /** In this order, instead of by chance. */
+  readonly script: readonly Fault[];
+  /** Whom they hit. */
+  readonly aim: "source" | "processor" | "sink" | "any";
+  /** After a loss a source gives all that it has at once: what is numbered anew is batched anew. */
+  readonly batchesGrow: boolean;
   /** Of a power loss: which streams may lose their tails, how often each does, and how many messages at most. */
   readonly rollback: { readonly of: RegExp; readonly share: number; readonly most: number };
   readonly retainMs: number;
@@ -42,11 +50,11 @@ export interface Profile {
 
 const ordinary: readonly Fault[] = ["crash", "crash", "kill", "kill", "cut", "pause", "takeover", "takeover", "move", "wipe", "old generation"];
 
-const losses: readonly Fault[] = ["rollback", "rollback", "rollback", "ruin", "ruin", "restore"];
+const losses: readonly Fault[] = ["rollback", "rollback", "blackout", "ruin", "ruin", "restore"];
 
 /** @param smallFrame bytes that any one event of the flow has room in */
 export function profileOf(chance: Chance, smallFrame: number, given: Partial<Profile> = {}): Profile {
-  const parts = chance.hits(0.15), loss = chance.hits(0.08);
+  const parts = chance.hits(0.15), loss = chance.hits(0.1);
   return {
     nodes: chance.hits(0.8) ? ["a", "b"] : ["a", "b", "c"],
     events: chance.of([2, 3, 4, 6, 8]),
@@ -59,8 +67,12 @@ export function profileOf(chance: Chance, smallFrame: number, given: Partial<Pro
     diskFaultShare: chance.hits(0.1) ? 0.02 : 0,
     handlerFaults: chance.of([0, 0, 1, 2]),
     faults: chance.of([0, 1, 2, 3, 4]),
+    faultsFrom: chance.of([0, 0, 80, 150]),
     faultShare: chance.of([0.003, 0.01, 0.03]),
     kinds: loss ? [...ordinary, ...losses] : ordinary,
+    script: [],
+    aim: "any",
+    batchesGrow: chance.hits(0.5),
     rollback: { of: /^mr_/, share: chance.of([0.2, 0.6]), most: chance.of([1, 4]) },
     retainMs: chance.hits(0.2) ? 1_000 : 0,
     maxPayload: parts ? chance.of([1_700, 2_000, 3_000]) : 1024 * 1024,

@@ -92,7 +92,7 @@ function* run(world: World): Generator<void, string | undefined> {
   yield;
   while (world.failure === undefined && !world.done) {
     const over = scheduler.steps >= faultSteps || faults === 0;
-    if (!over && chance.hits(profile.faultShare)) { faults--; inject(world, chance.of(profile.kinds)); }
+    if (!over && scheduler.steps >= profile.faultsFrom && chance.hits(profile.faultShare)) { faults--; inject(world, profile.script[profile.faults - faults - 1] ?? chance.of(profile.kinds)); }
     else if (!scheduler.step()) {
       if (quietSince !== undefined) return world.lost && world.parked.length > 0 ? undefined : standstill(world, "nothing happens any more");
       faults = 0;
@@ -116,8 +116,10 @@ function standstill(world: World, how: string): string {
 }
 
 function inject(world: World, fault: Fault): void {
-  const { scheduler } = world, { chance } = scheduler, lives = world.slots.flatMap((slot) => [...slot.lives]), node = chance.of(world.alive.length > 0 ? world.alive : [world.boot("a")]);
-  const life = lives.length > 0 ? chance.of(lives) : undefined, later = (ms: number, name: string, step: () => void) => scheduler.after(chance.between(1, ms), name, undefined, step);
+  const { scheduler, profile: { aim } } = world, { chance } = scheduler, all = world.slots.flatMap((slot) => [...slot.lives]);
+  const aimed = all.filter(({ slot }) => aim === "any" || slot.stage.kind === aim), lives = aimed.length > 0 ? aimed : all;
+  const life = lives.length > 0 ? chance.of(lives) : undefined, node = (aim === "any" ? undefined : life?.node) ?? chance.of(world.alive.length > 0 ? world.alive : [world.boot("a")]);
+  const later = (ms: number, name: string, step: () => void) => scheduler.after(chance.between(1, ms), name, undefined, step);
   scheduler.trace?.(`!! ${fault} ${fault === "crash" || fault === "takeover" || fault === "move" ? `${life?.slot.address} on ${life?.node.name}` : node.name}`);
   switch (fault) {
     case "crash": return life?.actor.exit({ class: "crash", error: new Error("ended by the schedule") });
@@ -132,7 +134,7 @@ function inject(world: World, fault: Fault): void {
       return;
     case "pause":
       node.pause();
-      for (const other of lives) if (other.node === node && chance.hits(0.6)) world.startSoon(other.slot, chance.between(1, 200), chance.of([...world.nodes.keys()].filter((name) => name !== node.name)));
+      for (const other of all) if (other.node === node && chance.hits(0.6)) world.startSoon(other.slot, chance.between(1, 200), chance.of([...world.nodes.keys()].filter((name) => name !== node.name)));
       later(5_000, `resume ${node.name}`, () => { if (!node.dead) node.resume(); });
       return;
     case "takeover":
@@ -142,6 +144,7 @@ function inject(world: World, fault: Fault): void {
       if (life !== undefined) { life.slot.home = chance.of([...world.nodes.keys()]); void life.actor.stop(); }
       return;
     case "rollback": return rollback(world);
+    case "blackout": return blackout(world);
     case "ruin": return ruin(world);
     case "restore": return restore(world);
     case "old generation": return fromOldGeneration(world);
@@ -154,12 +157,33 @@ function rollback(world: World): void {
   powerLoss(world, [...world.server.streams.keys()].filter((name) => of.test(name) && chance.hits(share)), most);
 }
 
-/** A power loss takes the tail of an actor's log, and every journal of it is lost. */
+/** The same, and the nodes lose their power, too; their disks are whole. */
+function blackout(world: World): void {
+  for (const node of world.alive) world.kill(node);
+  rollback(world);
+  bootAll(world);
+}
+
+/** A power loss takes the tail of an actor's log, and every journal of it is lost; what others have not read of it may be lost as well. */
 function ruin(world: World): void {
-  const { scheduler: { chance }, profile: { rollback: { most } } } = world, slot = chance.of(world.slots), { log } = subjectsOf(world.flow.name, slot.stage.name, generation, slot.partition);
+  const { scheduler: { chance }, profile: { rollback: { most }, aim }, flow, server } = world;
+  const slot = chance.of(world.slots.filter(({ stage }) => aim === "any" || stage.kind === aim)), lost = new Map<string, number>(), last = (name: string) => server.streams.get(name)?.bounds().last ?? 0;
   for (const node of world.alive) if ([...slot.lives].some((life) => life.node === node) || chance.hits(0.3)) world.kill(node);
-  for (const disk of world.disks.values()) disk.stores.delete(`${world.flow.name}/${slot.stage.name}/${generation}/${slot.partition}`);
-  powerLoss(world, [streamName(log), ...[...world.server.streams.keys()].filter((name) => name.includes("_in_") && chance.hits(0.2))], most);
+  for (const disk of world.disks.values()) disk.stores.delete(`${flow.name}/${slot.stage.name}/${generation}/${slot.partition}`);
+  const log = streamName(subjectsOf(flow.name, slot.stage.name, generation, slot.partition).log);
+  lost.set(log, last(log) - chance.between(1, most));
+  for (const { to } of slot.stage.readers) for (const reader of world.slots) {
+    if (reader.stage.name !== to || !chance.hits(0.6)) continue;
+    const mailbox = streamName(subjectsOf(flow.name, to, generation, reader.partition).mailbox(0)), read = world.logOf(reader).findLast(({ record }) => record.kind !== "snapshot" && record.body.inputs !== undefined)?.record.body.inputs?.[0]?.[1] ?? 0;
+    lost.set(mailbox, chance.hits(0.5) ? read : last(mailbox) - chance.below(most + 1));
+    for (const life of reader.lives) if (chance.hits(0.5)) life.actor.exit({ class: "crash", error: new Error("ended by the schedule") });
+  }
+  powerLoss(world, [...lost.keys()], (name) => lost.get(name) as number);
+  bootAll(world);
+}
+
+function bootAll(world: World): void {
+  const { chance } = world.scheduler;
   for (const name of world.profile.nodes) if (world.nodes.get(name)?.dead === true) world.scheduler.after(chance.between(1, 1_000), `boot ${name}`, undefined, () => { if (world.nodes.get(name)?.dead === true) world.boot(name); });
 }
 

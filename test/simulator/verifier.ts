@@ -70,7 +70,7 @@ class Fields {
     const small = (name: string, value: unknown) => this.#values.set(name, packed(value));
     for (const [operator, version, key, part, ...value] of body.state ?? []) this.entry(stateKey(operator, key, part ?? undefined), value.length === 0 ? undefined : [version, value[0]]);
     for (const [operator, key, name, time, wall, stays] of body.timers ?? []) {
-      this.entry(Buffer.from(`t${operator}${typeof key === "number" ? "#" : "$"}${key}\0${name}`), time === undefined ? undefined : [operator, key, name, time, wall, stays]);
+      this.entry(Buffer.concat([Buffer.from("t"), stateKey(operator, key, undefined).subarray(1), Buffer.from(name)]), time === undefined ? undefined : [operator, key, name, time, wall, stays]);
     }
     for (const [id, waiting] of body.waiting ?? []) this.entry(Buffer.from(`w${id}`), waiting);
     for (const [id, event] of body.held ?? []) this.entry(id, event);

@@ -306,7 +306,7 @@ export class World implements FlowHost, TargetHost {
   }
 
   batch(): number {
-    return this.scheduler.chance.between(1, this.profile.sourceBatch);
+    return this.lost && this.profile.batchesGrow ? 8 : this.scheduler.chance.between(1, this.profile.sourceBatch);
   }
 
   target(actor: string): Target {
@@ -324,7 +324,7 @@ export class World implements FlowHost, TargetHost {
       if (lane === undefined) this.#targetLanes.set(key, (lane = scheduler.lane(key, undefined)));
       scheduler.add(lane, () => {
         // A writer that dies takes with it what its machine had not sent: all of it, or from some event on.
-        if ((node.dead && chance.hits(0.3)) || this.#spend(profile.messageFaultShare)) return;
+        if ((node.dead && chance.hits(0.5)) || this.#spend(profile.messageFaultShare)) return;
         const torn = (node.dead && chance.hits(0.3)) || this.#spend(profile.messageFaultShare);
         let answer: () => void;
         try {

@@ -4,7 +4,8 @@ import * as assert from "uvu/assert";
 import { collect, generate, map } from "../../../actors/index.ts";
 import { defineFlow, type Flow, TerminalError } from "../../../runtime/index.ts";
 import { askAll, askTree } from "../../../runtime/inspect/inquiry.ts";
-import { letterOf, newestLetters } from "../../../runtime/inspect/dead-letters.ts";
+import { decodeMessage, encodeFrame, message } from "../../../runtime/event/frame.ts";
+import { allLetters, letterOf, newestLetters } from "../../../runtime/inspect/dead-letters.ts";
 import { flowsOn } from "../../../runtime/inspect/flow-health.ts";
 import { gate } from "../../support/gate.ts";
 import { rejection } from "../../support/rejection.ts";
@@ -103,10 +104,31 @@ test("dead letters: the newest, oldest first, each whole under its number", asyn
   assert.equal(letters.map(({ code, message, actor, event: { data } }) => [code, message, actor, data]), [96, 97, 98, 99].map((n) => ["TERMINAL", `not ${n}`, "plain/each/0", { n }]));
   const [first] = letters;
   assert.equal(await letterOf(it.broker, "plain", first?.number ?? ""), first);
-  assert.is((await newestLetters(it.broker, "plain", 100, "each")).length, 10);
-  assert.equal(await newestLetters(it.broker, "plain", 100, "out"), []);
-  for (const number of ["0.0", "999.0", "1.99", "x"]) assert.is((await rejection(letterOf(it.broker, "plain", number))).code, "NOT_FOUND");
+  assert.is((await newestLetters(it.broker, "plain", 100, { stage: "each" })).length, 10);
+  assert.equal(await newestLetters(it.broker, "plain", 100, { stage: "out" }), []);
+  for (const number of ["0.0", "999.0", "1.99", "x", `${"9".repeat(30)}.0`]) assert.is((await rejection(letterOf(it.broker, "plain", number))).code, "NOT_FOUND");
   assert.is((await rejection(newestLetters(it.broker, "never", 1))).code, "NO_LETTERS");
+  for (const name of ["..", "plain.x", "*", ">", "a\0b", "", "ü", "x".repeat(1_024)]) {
+    assert.is((await rejection(newestLetters(it.broker, name, 1))).code, "NAME_INVALID");
+    assert.is((await rejection(newestLetters(it.broker, "plain", 1, { stage: name }))).code, "NAME_INVALID");
+  }
+});
+
+test("dead letters: what cannot be read hides no other, and is named with the reason", async () => {
+  await using world = await TwinWorld.make();
+  await using it = await world.start([plain(1, (item) => { if (item.n === 99) throw new TerminalError("not 99"); return item; })], { name: "n1" });
+  await within(10_000, "the end", it.node.done);
+  const stream = world.server.streams.get("mr_dead_plain"), whole = decodeMessage(stream?.at(stream.bounds().last)?.data as Uint8Array);
+  const foreign = (frame: Uint8Array) => stream?.append("mr.dead.plain.each.g-1.0", message(new Uint8Array(8), frame), undefined);
+  const newer = Buffer.from(encodeFrame(whole));
+  newer[1] = 2;
+  foreign(Buffer.from("hello"));
+  foreign(newer);
+  foreign(encodeFrame({ ...whole, shapes: [], rows: [[0, 0, null, null, -1, 5]] }));
+  const told = (await newestLetters(it.broker, "plain", 10)).map(({ code, event: { data } }) => [code, data]), all: unknown[] = [];
+  assert.equal(told, [["TERMINAL", { n: 99 }], ["BYTES_REFUSED", null], ["FRAME_NEWER", null], ["BYTES_REFUSED", null]]);
+  for await (const { code, event: { data } } of allLetters(it.broker, "plain")) all.push([code, data]);
+  assert.equal(all, told);
 });
 
 test("what a server holds of each flow: its run, and logs that are gone", async () => {
