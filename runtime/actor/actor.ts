@@ -5,6 +5,7 @@
 // A2. After the exit nothing of it writes, sends or calls back.
 import { asError } from "../event/errors.ts";
 import type { StagePlan } from "../flow/plan.ts";
+import { isBroken } from "../journal/journal.ts";
 import { fenced } from "../journal/recovery.ts";
 import type { Body } from "../journal/record.ts";
 import { Alarm } from "./alarm.ts";
@@ -133,7 +134,7 @@ export class Actor {
 
   /** Whether the open turn takes no more. */
   get full(): boolean {
-    return this.events >= this.turnEvents || this.emitter.gathered >= turnLimit.bytes || this.#last !== undefined || this.#attempt !== undefined;
+    return this.#over || this.events >= this.turnEvents || this.emitter.gathered >= turnLimit.bytes || this.#last !== undefined || this.#attempt !== undefined;
   }
 
   /** Works, and commits what there is to commit. */
@@ -248,12 +249,12 @@ export class Actor {
     this.#attempt = { closed: false, then };
   }
 
-  /** Commits what came before the event that failed, with the count of its tries; then it is over (PROTOCOL 9, poison). */
-  crash(thrown: unknown, event: string): void {
+  /** Commits what came before the event that failed, with the count of its tries where it is to blame; then it is over (PROTOCOL 9, poison). */
+  crash(thrown: unknown, event: string, isToBlame = true): void {
     if (this.#last !== undefined) return;
-    this.memory.tries.begin(event);
+    this.memory.tries[isToBlame ? "begin" : "withdraw"](event);
     this.memory.changes.sealed = this.emitter.sealed = true;
-    const exit = exitOf(thrown, event);
+    const exit = exitOf(thrown, isToBlame ? event : undefined);
     this.#last = { closed: false, then: () => this.exit(exit) };
     this.soon();
   }
@@ -309,9 +310,9 @@ export class Actor {
     this.availability.close();
     this.#alarm.close();
     this.#abort.abort();
-    this.#committer?.close();
+    this.#committer?.stop();
     for (const { delivery } of this.emitter.all) delivery.close();
     await this.behaviour.close();
-    await this.#committer?.journal.store.close();
+    await this.#committer?.close(isBroken(this.#exit?.error));
   }
 }

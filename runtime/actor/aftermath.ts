@@ -1,6 +1,7 @@
 // What becomes of an event whose handler threw (API 4, PROTOCOL 9): a dead letter, a later try, a wait for what is down, a crash.
 import { MillraceError } from "../event/errors.ts";
 import type { Actor } from "./actor.ts";
+import { isOfActor } from "./exit.ts";
 import { DeadlineError, fateOf } from "./failure.ts";
 import { dataOf, idOf, infoOf, type Item, keptOf } from "./item.ts";
 
@@ -25,6 +26,10 @@ export class Aftermath {
     changes.revert();
     emitter.revert();
     const fate = fateOf(thrown, attempt), id = idOf(item);
+    if (isOfActor(thrown)) {
+      this.#actor.crash(thrown, id, false);
+      return "stays";
+    }
     if (fate.is === "dead letter") this.#giveUp(fate.code, fate.error, item, attempt);
     else if (fate.is === "retry" && item.kind === "waiting") {
       waiting.postpone(item.entry, env.clock.now() + fate.afterMs, attempt + 1);
@@ -49,9 +54,11 @@ export class Aftermath {
     this.#poison(new MillraceError("POISON", address, `An event was begun ${attempts} times and no try came to an end`, "Its process died each time, or its handler was not done in time: look at the handler."), item, attempts);
   }
 
-  /** An event came to its end: waits for what is down begin anew. */
+  /** An event came to its end: what was down is back, the next wait for it begins anew. */
   calm(): void {
+    if (this.#suspensions === 0) return;
     this.#suspensions = 0;
+    this.#actor.availability.resumed();
   }
 
   #suspend(afterMs: number, error: Error): void {

@@ -16,6 +16,7 @@ export interface AheadSteps {
   await(result: Promise<void>, item: Item): void;
   done(item: Item): void;
   failed(thrown: unknown, item: Item, attempt: number): void;
+  tooOften(item: Item): void;
   /** Nothing is there, and nothing is under way. */
   idle(): void;
 }
@@ -23,6 +24,7 @@ export interface AheadSteps {
 export class AheadWork {
   readonly #actor: Actor;
   readonly #inOrder: boolean;
+  readonly #poisonAfter: number;
   readonly #intake: Intake;
   readonly #ahead: Ahead;
   readonly #steps: AheadSteps;
@@ -30,6 +32,7 @@ export class AheadWork {
   constructor(actor: Actor, plan: ProcessorPlan, intake: Intake, ahead: Ahead, steps: AheadSteps) {
     this.#actor = actor;
     this.#inOrder = plan.order === "time";
+    this.#poisonAfter = plan.poison.after;
     this.#intake = intake;
     this.#ahead = ahead;
     this.#steps = steps;
@@ -44,7 +47,7 @@ export class AheadWork {
   }
 
   #begin(): boolean {
-    const { emitter } = this.#actor, { waiting, inbound, held } = this.#actor.memory;
+    const { emitter } = this.#actor, { waiting, inbound, held, tries } = this.#actor.memory;
     let began = false;
     while (this.#ahead.room && waiting.size < maxWaiting) {
       const open = this.#intake.open.find(({ given, frame }) => given < frame.rows.length) ?? this.#intake.next();
@@ -52,7 +55,8 @@ export class AheadWork {
       began = true;
       if (open.given >= open.frame.rows.length) continue;
       const index = open.given++, row = open.frame.rows[index] as Row, item: Item = { kind: "row", open, index };
-      if (this.#inOrder && row[1] > inbound.watermark) this.#ahead.add(item, () => { emitter.save(); held.add(heldOf(open.frame, row)); });
+      if (tries.size > 0 && tries.of(idOf(item)) >= this.#poisonAfter) this.#ahead.add(item, () => this.#steps.tooOften(item));
+      else if (this.#inOrder && row[1] > inbound.watermark) this.#ahead.add(item, () => { emitter.save(); held.add(heldOf(open.frame, row)); });
       else this.#ahead.start(item, (scope) => this.#steps.push(item, scope));
     }
     return began;

@@ -10,7 +10,8 @@ export class Availability {
   readonly #anchors: Anchors;
   readonly #say: ActorEvents["onState"];
   #running = false;
-  #down = false;
+  #lost = false;
+  #suspended = false;
   #checks = 0;
   #disconnect = () => {};
 
@@ -48,21 +49,28 @@ export class Availability {
 
   /** The broker does not answer. */
   lost(): void {
-    this.#down = true;
+    this.#lost = true;
     this.#say(this.#running ? "unavailable.running" : "unavailable.claiming");
   }
 
   /** A handler says that something it needs is down; it is tried again in place. */
   suspended(error: Error): void {
-    this.#down = true;
+    this.#suspended = true;
     this.#say("unavailable.running", error);
   }
 
-  /** What was down is back. */
+  /** The broker answers again. */
   back(): void {
-    if (!this.#down || !this.#running) return;
-    this.#down = false;
-    this.#say("running.active");
+    if (!this.#lost || !this.#running) return;
+    this.#lost = false;
+    if (!this.#suspended) this.#say("running.active");
+  }
+
+  /** A handler came to its end: what it needs is back. */
+  resumed(): void {
+    if (!this.#suspended || !this.#running) return;
+    this.#suspended = false;
+    if (!this.#lost) this.#say("running.active");
   }
 
   #reconnected(log: FencedLog, failed: (error: unknown) => void): void {
@@ -79,6 +87,6 @@ export class Availability {
 
   close(): void {
     this.#disconnect();
-    this.#running = this.#down = false;
+    this.#running = this.#lost = this.#suspended = false;
   }
 }

@@ -2,7 +2,7 @@
 //
 // C1. One record is under way to the log at a time; at most `journalAhead` are accepted and not yet in the journal.
 // C2. `written` is called for each record, in order, once its journal batch is written and its frames are handed to their deliveries.
-// C3. After `close` nothing is called.
+// C3. After `stop` nothing is called.
 import { MillraceError } from "../event/errors.ts";
 import type { Term } from "../event/term.ts";
 import type { FencedLog } from "../journal/fenced-log.ts";
@@ -178,9 +178,17 @@ export class Committer {
     else this.#waiters.push({ n, then });
   }
 
-  close(): void {
+  /** Takes and tells nothing more. */
+  stop(): void {
     this.#closed = true;
     this.keeper.close();
     for (const { then } of this.#waiters.splice(0)) then();
+  }
+
+  /** Closes the journal; a damaged one is marked as such. */
+  async close(damaged: boolean): Promise<void> {
+    // A store that fails keeps no mark; then its failure is what it ends with.
+    if (damaged) await this.journal.markBroken().catch(() => {});
+    await this.journal.store.close();
   }
 }

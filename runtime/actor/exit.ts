@@ -33,6 +33,11 @@ const classes: ReadonlyMap<string, ExitClass> = new Map([
   ...["FRAME_NEWER", "RECORD_NEWER", "JOURNAL_NEWER", "STATE_OLDER", "MIGRATE_MISSING", "HISTORY_FORKED", "BROKER_WENT_BACK", "SINK_DIVERGED", "SINK_LOST", "SINK_TAKEN", "FILE_CHANGED", "TOPIC_TRIMMED"].map((code) => [code, "parked"] as const),
 ]);
 
+/** Whether an error is about the actor itself, whatever event was at hand: its code is older than its state, its journal is damaged. */
+export function isOfActor(thrown: unknown): boolean {
+  return thrown instanceof MillraceError && (classes.get(thrown.code) === "parked" || thrown.code.startsWith("JOURNAL_"));
+}
+
 /** The exit that a thrown value comes to. `event`: what was at hand. */
 export function exitOf(thrown: unknown, event?: string): Exit {
   const error = asError(thrown), at = event === undefined ? {} : { event };

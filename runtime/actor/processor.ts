@@ -56,7 +56,7 @@ export class Processor implements Behaviour {
       this.#chain = this.#ahead.chain;
       this.#aheadWork = new AheadWork(actor, plan, this.#intake, this.#ahead, {
         push: (item, its) => this.#push(item, its), await: (result, item) => this.#await(result, item, this.#scope),
-        done: (item) => this.#done(item), failed: (thrown, item, attempt) => this.#failed(thrown, item, attempt), idle: () => this.#past(0, true),
+        done: (item) => this.#done(item), failed: (thrown, item, attempt) => this.#failed(thrown, item, attempt), tooOften: (item) => this.#aftermath.tooOften(item), idle: () => this.#past(0, true),
       });
     } else this.#chain = openChain(host, steps, 0, steps.length, emit, atOnce);
   }
@@ -127,10 +127,12 @@ export class Processor implements Behaviour {
         this.#actor.events++;
       }
     } catch (error) {
+      if (i > open.done) this.#aftermath.calm();
       this.#commitTo(open, i);
       this.#failed(error, { kind: "row", open, index: i }, scope.attempt);
       return true;
     }
+    if (i > open.done) this.#aftermath.calm();
     this.#commitTo(open, i);
     return true;
   }

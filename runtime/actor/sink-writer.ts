@@ -129,7 +129,8 @@ export class SinkWriter implements Behaviour {
       this.#actor.memory.inbound.apply({ inputs: from.inputs, cursors: from.cursors });
       this.#intake.follow();
       while (this.#gathered.length < events) {
-        this.#gather(events);
+        // Without slices: what it leaves in the buffer nothing would tell of before more comes, and from a full mailbox no more comes.
+        this.#gather(events, Infinity);
         if (this.#gathered.length < events) await this.#intake.arrival();
         if (this.#actor.signal.aborted) return;
       }
@@ -150,11 +151,11 @@ export class SinkWriter implements Behaviour {
 
   work(): void {
     if (this.#draining) return;
-    this.#gather(batchLimit.events);
+    this.#gather(batchLimit.events, this.#actor.env.clock.monotonic() + sliceMs);
   }
 
-  #gather(most: number): void {
-    const { env } = this.#actor, { inbound, held, changes } = this.#actor.memory, inOrder = this.#plan.order === "time", until = env.clock.monotonic() + sliceMs;
+  #gather(most: number, until: number): void {
+    const { env } = this.#actor, { inbound, held, changes } = this.#actor.memory, inOrder = this.#plan.order === "time";
     for (;;) {
       if (this.#gathered.length >= most || (inOrder && this.#actor.full)) return;
       if (env.clock.monotonic() >= until) return this.#actor.soon();
@@ -242,7 +243,7 @@ export class SinkWriter implements Behaviour {
         this.#fixed = undefined;
         this.#failures = 0;
         emitter.counts.out += events.length;
-        this.#actor.availability.back();
+        this.#actor.availability.resumed();
         this.#drained?.();
         return this.#actor.soon();
       } catch (thrown) {

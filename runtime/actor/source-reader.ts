@@ -183,6 +183,7 @@ export class SourceReader implements Behaviour {
       if (this.#stop.signal.aborted) return;
       split.waitsSince = Infinity;
       this.#suspensions = 0;
+      this.#actor.availability.resumed();
       if (done === true) {
         split.ended = true;
         split.moved = true;

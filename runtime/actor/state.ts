@@ -145,6 +145,7 @@ export class State {
   apply(rows: NonNullable<Body["state"]>): void {
     for (const row of rows) {
       const [operator, version, key, part] = row, place = part ?? undefined;
+      if (this.#specs[operator] === undefined) throw new MillraceError("STATE_OLDER", this.#where, `State of ${this.#where} is of its operator ${operator + 1}, this code has ${this.#specs.length}`, "Run the code that wrote it, or start the flow anew with --fresh.");
       let kept = this.#find(operator, key, place);
       if (row.length === 5) {
         const read = this.#upgraded(operator, version, key, place, row[4]);

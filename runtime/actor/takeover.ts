@@ -1,5 +1,6 @@
 // How a life of an actor begins: it takes the log over, recovers, and replays; what comes of it is its committer. The same path
 // after a crash, a failover and an upgrade; only the length of the tail differs (DESIGN 4).
+import { isBroken } from "../journal/journal.ts";
 import { recover } from "../journal/recovery.ts";
 import type { Actor } from "./actor.ts";
 import { Committer, type CommitterOptions } from "./committer.ts";
@@ -31,6 +32,7 @@ export async function takeOver(actor: Actor, events: TakeoverEvents): Promise<{ 
     const { accepted, written, failed } = events;
     return { committer: new Committer({ where: address, code: env.code, term, n, log, journal, keeper, snapshots, maxPayload: env.broker.maxPayload, accepted, written, failed }), replayed };
   } catch (error) {
+    if (isBroken(error)) await journal.markBroken();
     await journal.store.close();
     throw error;
   }

@@ -36,6 +36,16 @@ export class Tries {
     this.#moved = true;
   }
 
+  /** The try at hand is taken back: what failed was not the event. */
+  withdraw(event: string): void {
+    if (event !== this.#counted) return;
+    this.#counted = undefined;
+    const count = (this.#counts.get(event) ?? 0) - 1;
+    if (count > 0) this.#counts.set(event, count);
+    else this.#counts.delete(event);
+    this.#moved = true;
+  }
+
   /** The event is past. */
   done(event: string): void {
     if (event === this.#counted) this.#counted = undefined;

@@ -3,7 +3,7 @@
 import { crc32 } from "node:zlib";
 import { decode, encode } from "../event/codec.ts";
 import { MillraceError } from "../event/errors.ts";
-import { foldedKey, headKey, rangeOf, recordKey, recordNumber, versionKey } from "./keys.ts";
+import { brokenKey, foldedKey, headKey, rangeOf, recordKey, recordNumber, versionKey } from "./keys.ts";
 import type { Store, StoreOperation } from "./store.ts";
 
 /** A record as it stands in the log. */
@@ -37,6 +37,7 @@ export class Journal {
     this.#where = where;
     const version = store.get(versionKey)?.[0] ?? journalVersion;
     if (version > journalVersion) throw new MillraceError("JOURNAL_NEWER", where, `The journal of ${where} has version ${version}, this program reads up to ${journalVersion}`, "Run a newer Millrace here; nothing was changed.");
+    if (store.get(brokenKey) !== undefined) throw this.#broken("damage was found in it while it was in use");
     const head = store.get(headKey);
     if (head !== undefined) {
       const view = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
@@ -108,7 +109,11 @@ export class Journal {
   /** Number of the oldest record that is kept; `undefined` where there is none. */
   async first(): Promise<number | undefined> {
     const [gte, lt] = rangeOf("r");
-    for await (const [key] of this.store.range(gte, lt, { limit: 1 })) return recordNumber(key);
+    for await (const [key] of this.store.range(gte, lt, { limit: 1 })) {
+      const n = recordNumber(key);
+      if (Number.isNaN(n)) throw this.#broken("a record has a key that is none");
+      return n;
+    }
     return undefined;
   }
 
@@ -129,8 +134,9 @@ export class Journal {
     if (value === undefined) return undefined;
     const view = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
     if (view.length < 4 || crc32(view.subarray(4)) !== view.readUInt32BE(0)) throw this.#broken("its folded state does not fit its CRC");
-    const [n, body] = decode(view.subarray(4)) as [number, unknown];
-    return { n, body };
+    const marked = decode(view.subarray(4));
+    if (!Array.isArray(marked) || !Number.isSafeInteger(marked[0]) || typeof marked[1] !== "object" || marked[1] === null) throw this.#broken("its folded state is none");
+    return { n: marked[0] as number, body: marked[1] as unknown };
   }
 
   /** What marks the state as folded up to `n`: to be written last. */
@@ -139,6 +145,11 @@ export class Journal {
     value.writeUInt32BE(crc32(bytes), 0);
     value.set(bytes, 4);
     return { type: "put", key: foldedKey, value };
+  }
+
+  /** Damage was found in an entry while it was in use: the next owner builds it anew from the log. */
+  async markBroken(): Promise<void> {
+    await this.store.write([{ type: "put", key: brokenKey, value: Buffer.from([1]) }]);
   }
 
   /** Begins anew after state was loaded from a snapshot: the head is the record before which nothing is kept here. */
@@ -152,11 +163,16 @@ export class Journal {
   }
 }
 
+/** Whether an error says that a journal is damaged. */
+export function isBroken(error: unknown): boolean {
+  return error instanceof MillraceError && error.code === "JOURNAL_BROKEN";
+}
+
 /** Of a damaged journal the newest record that is whole: what it says of the log counts (P24). */
 export async function newestWhole(store: Store): Promise<Head | undefined> {
   for await (const [key, value] of store.range(...rangeOf("r"), { reverse: true })) {
     const view = Buffer.from(value.buffer, value.byteOffset, value.byteLength), crc = crc32(view.subarray(headSize));
-    if (isWhole(view) && view.readUInt32BE(4) === crc) return { n: recordNumber(key), seq: Number(view.readBigUInt64BE(12)), crc };
+    if (!Number.isNaN(recordNumber(key)) && isWhole(view) && view.readUInt32BE(4) === crc) return { n: recordNumber(key), seq: Number(view.readBigUInt64BE(12)), crc };
   }
   return undefined;
 }

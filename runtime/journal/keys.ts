@@ -1,10 +1,13 @@
-// Keys of a journal's entries, as bytes in the order that their values have: h head, f folded, r record, s state, t timer,
+// Keys of a journal's entries, as bytes in the order that their values have: h head, f folded, b broken, r record, s state, t timer,
 // w waiting, o held (PROTOCOL P21).
+import { MillraceError } from "../event/errors.ts";
 import type { Key } from "../event/event.ts";
 
 const prefix = (letter: string): number => letter.charCodeAt(0);
 export const headKey = Buffer.from("h");
 export const foldedKey = Buffer.from("f");
+/** There where damage was found while the journal was in use. */
+export const brokenKey = Buffer.from("b");
 /** Version of the form of a journal, one byte; a journal without it has version 1. */
 export const versionKey = Buffer.from("v");
 
@@ -16,8 +19,9 @@ export function recordKey(n: number): Buffer {
   return key;
 }
 
-/** Number of the record with this key. */
+/** Number of the record with this key; NaN of one that is no record's. */
 export function recordNumber(key: Uint8Array): number {
+  if (key.length !== 9) return NaN;
   return Number(Buffer.from(key.buffer, key.byteOffset, key.byteLength).readBigUInt64BE(1));
 }
 
@@ -81,11 +85,15 @@ export function stateKey(operator: number, key: Key, part: number | undefined): 
   return bytes;
 }
 
-/** What `stateKey` was made of. */
+/** What `stateKey` was made of. @throws MillraceError JOURNAL_BROKEN for any other bytes */
 export function readStateKey(bytes: Uint8Array): { readonly operator: number; readonly key: Key; readonly part: number | undefined } {
   const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const [key, at] = readKey(source, 2);
-  return { operator: source[1] as number, key, part: at === source.length ? undefined : readOrdered(source, at) };
+  try {
+    const [key, at] = readKey(source, 2);
+    return { operator: source[1] as number, key, part: at === source.length ? undefined : readOrdered(source, at) };
+  } catch (cause) {
+    throw new MillraceError("JOURNAL_BROKEN", "journal", `${source.toString("hex", 0, 40)} is no key of an entry of state`, "Remove this journal's folder: it is built anew from the commit log.", { cause });
+  }
 }
 
 /** Key of a held event: sorted by time, then by `id`. */

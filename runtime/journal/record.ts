@@ -5,6 +5,7 @@ import { MillraceError } from "../event/errors.ts";
 import type { Key } from "../event/event.ts";
 import type { Row } from "../event/frame.ts";
 import { isTerm, type Term } from "../event/term.ts";
+import { checkBody } from "./body-form.ts";
 
 /** Version of the form of records that is written, and the newest that is read. */
 export const recordVersion = 1;
@@ -83,8 +84,11 @@ export function decodeRecord(bytes: Uint8Array): CommitRecord {
   if (!Array.isArray(r) || !Number.isSafeInteger(r[0])) throw noRecord("it is no list that begins with a version");
   if ((r[0] as number) > recordVersion) throw new MillraceError("RECORD_NEWER", "commit log", `A record has version ${String(r[0])}, this program reads up to ${recordVersion}`, "Run a newer Millrace here; nothing was changed.");
   const [, kind, n, term, previous, code, body] = r as unknown[];
-  if (!kinds.includes(kind as string) || !Number.isSafeInteger(n) || !isTerm(term) || !Number.isSafeInteger(previous) || typeof code !== "string" || typeof body !== "object" || body === null) throw noRecord("its head is none");
-  return { kind: kind as RecordKind, n: n as number, term, previous: previous as number, code, body: body as Body };
+  if (!kinds.includes(kind as string) || !Number.isSafeInteger(n) || !isTerm(term) || !Number.isSafeInteger(previous) || typeof code !== "string" || typeof body !== "object" || body === null || Array.isArray(body)) throw noRecord("its head is none");
+  const record: CommitRecord = { kind: kind as RecordKind, n: n as number, term, previous: previous as number, code, body: body as Body };
+  // What others of a body is looked at when it is applied: a log is read more often than that.
+  if (kind === "part" || kind === "snapshot") checkBody("commit log", record);
+  return record;
 }
 
 function noRecord(why: string): MillraceError {
@@ -118,7 +122,8 @@ export class Assembler {
       this.#parts = [];
       return record;
     }
-    const part = record.body.part as NonNullable<Body["part"]>;
+    const { part } = record.body;
+    if (part === undefined) throw noRecord("it is a part of none");
     if (part.index === 0) { this.#parts = []; this.#first = record; }
     // A part that does not follow the one before belongs to a run of parts that another record interrupted: void.
     if (part.index !== this.#parts.length) { this.#parts = []; return undefined; }

@@ -6,6 +6,7 @@ import type { Random } from "../event/clock.ts";
 import { decode } from "../event/codec.ts";
 import { MillraceError } from "../event/errors.ts";
 import { nextTerm, sameTerm, type Term } from "../event/term.ts";
+import { checkBody } from "./body-form.ts";
 import { FencedLog, type FencedLogOptions, untilAnswered } from "./fenced-log.ts";
 import { Journal, type Entry, type Head, newestWhole } from "./journal.ts";
 import { Assembler, type Body, type CommitRecord, decodeRecord, encodeRecord } from "./record.ts";
@@ -63,6 +64,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
       if (first > 1 && end < first) throw wentBack(where, `the log of ${where} is empty, and records were purged from it`);
     }
     const lastRecord = last === undefined ? undefined : decodeRecord(last.data);
+    if (lastRecord !== undefined) checkBody(where, lastRecord);
     const verdict = evidence === undefined ? "empty" : await compare(options, evidence, last);
     // A broken one is put aside only now: it may be all that proves a loss.
     if (journal === undefined || verdict === "too old" || (verdict === "empty" && (await isUsed(store)))) {
@@ -84,6 +86,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     if (head === undefined) await loadFromLog(claimed, made, end);
     else await readTail(claimed, made, head.seq + 1, end);
     const folded = made.folded() as Recovered["folded"];
+    if (folded !== undefined) checkBody(where, folded);
     return { journal: made, log, term: claim.term, n: claim.n, folded, k, previousCode: lastRecord?.code, records: () => assembled(where, made) };
   } catch (error) {
     await store.close();
@@ -186,10 +189,16 @@ async function loadSnapshot(options: Claimed, journal: Journal, body: Body, as: 
     pieces.push(chunk.data);
     // The next one goes on with it.
     if (entries === 0) continue;
-    await putEntries(journal.store, decode(Buffer.concat(pieces)) as (readonly [Uint8Array, Uint8Array | null])[]);
+    await putEntries(journal.store, entriesOf(options.where, seq, decode(Buffer.concat(pieces))));
     pieces = [];
   }
   await journal.store.write([journal.foldedMark(as.n, body)]);
+}
+
+function entriesOf(where: string, seq: number, chunk: unknown): readonly (readonly [Uint8Array, Uint8Array | null])[] {
+  const isEntry = (entry: unknown): boolean => Array.isArray(entry) && entry[0] instanceof Uint8Array && (entry[1] === null || entry[1] instanceof Uint8Array);
+  if (Array.isArray(chunk) && chunk.every(isEntry)) return chunk as (readonly [Uint8Array, Uint8Array | null])[];
+  throw new MillraceError("BYTES_REFUSED", where, `Chunk ${seq} of the newest snapshot of ${where} is no list of entries`, "Look at who publishes to the subjects of actors; only nodes may.");
 }
 
 /** Entries of a snapshot into the store, in steps. */
@@ -211,6 +220,8 @@ async function* assembled(where: string, journal: Journal): AsyncGenerator<{ rec
     if (part.kind !== "part" || part.body.part?.index === 0) { begin = seq; size = 0; }
     size += bytes.length;
     const record = assembler.take(part);
-    if (record !== undefined) yield { record, seq: begin, size };
+    if (record === undefined) continue;
+    checkBody(where, record);
+    yield { record, seq: begin, size };
   }
 }

@@ -4,6 +4,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -14,6 +15,7 @@ import { snapshotEvery, snapshotSize } from "../../runtime/actor/snapshot.ts";
 import type { Stored } from "../../runtime/broker/broker.ts";
 import { connect } from "../../runtime/broker/nats-broker.ts";
 import { encode, decode } from "../../runtime/event/codec.ts";
+import { decodeRecord, encodeRecord } from "../../runtime/journal/record.ts";
 import type { StagePlan } from "../../runtime/flow/plan.ts";
 import { startNode } from "../../runtime/inspect/inspected-node.ts";
 import { MemoryDisk, MemoryStores } from "../../runtime/testing/memory-store.ts";
@@ -62,6 +64,28 @@ withPython("folds a log without a snapshot, up to any record, to the same state 
     const { kinds: _, ...theirs } = JSON.parse(execFileSync(python, [reader, await folder(join(made.path, String(end)), log, [])], { encoding: "utf8" })) as FoldedLog & { kinds: unknown };
     assert.equal(theirs, ours, `up to record ${end}`);
   }
+});
+
+withPython("folds a snapshot whose chunks are in pieces, since no message could hold them, to the recorded state", async (python) => {
+  await using made = await temporaryFolder();
+  const { recordedFlow } = await import("../recorded/flow.ts"), stage = plan(recordedFlow).stages.find(({ name }) => name === "accounts") as StagePlan;
+  const expected = JSON.parse(await readFile(join(recorded, "state.json"), "utf8")) as FoldedLog & { firstKept: number };
+  const history = readStored(await readFile(join(recorded, "log.jsonl"), "utf8")).filter(({ seq }) => seq >= expected.firstKept), whole = readStored(await readFile(join(recorded, "chunks.jsonl"), "utf8"));
+  const pieces: Stored[] = [];
+  const log = history.map(({ seq, data }) => {
+    const record = decodeRecord(data), { snapshot } = record.body;
+    if (snapshot === undefined) return { seq, data };
+    const chunks = snapshot.chunks.flatMap(([chunk, , entries]) => {
+      const bytes = whole.find((one) => one.seq === chunk)?.data ?? new Uint8Array(), cut = Math.floor(bytes.length / 3);
+      return [bytes.subarray(0, cut), bytes.subarray(cut)].map((piece, i) => [pieces.push({ seq: pieces.length + 1, data: piece }), crc32(piece), i === 0 ? 0 : entries] as const);
+    });
+    return { seq, data: encodeRecord({ ...record, body: { ...record.body, snapshot: { ...snapshot, chunks } } }) };
+  });
+  const ours = await foldedByEngine(stage, serverOf({ log, chunks: pieces }), log, new MemoryStores(new MemoryDisk()), "f/s/g-1/0");
+  const { kinds: _, ...theirs } = JSON.parse(execFileSync(python, [reader, await folder(join(made.path, "pieces"), log, pieces)], { encoding: "utf8" })) as FoldedLog & { kinds: unknown };
+  assert.is(ours.hash, expected.hash);
+  assert.equal(theirs, ours);
+  assert.is(pieces.length, whole.length * 2);
 });
 
 withPython("refuses a newer version, as the engine does", async (python) => {

@@ -260,11 +260,16 @@ def fold(log, chunks):
         as_of, begin = newest["snapshot"], newest["snapshot"]["n"]
         for key, value in as_of.get("entries") or []:
             state.entry(key, value)
-        for seq, crc, _count in as_of["chunks"]:
+        pieces = b""
+        for seq, crc, count in as_of["chunks"]:
             if seq not in chunks or zlib.crc32(chunks[seq]) != crc:
                 raise Refused("BROKER_WENT_BACK", f"chunk {seq} is missing")
-            for key, value in decode(chunks[seq]):
+            pieces += chunks[seq]
+            if count == 0:  # the next one goes on with it
+                continue
+            for key, value in decode(pieces):
                 state.entry(key, value)
+            pieces = b""
         state.apply(newest, None)
     for kind, n, term, body in records:
         if n > begin and kind != "snapshot":

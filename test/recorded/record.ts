@@ -7,6 +7,7 @@ import { frameReserve, turnLimit } from "../../runtime/actor/limits.ts";
 import { snapshotEvery, snapshotSize } from "../../runtime/actor/snapshot.ts";
 import { createActor } from "../../runtime/actor/wiring.ts";
 import type { Stored } from "../../runtime/broker/broker.ts";
+import { plain } from "../../runtime/event/codec.ts";
 import { encodeFrame, message, RowBuffer } from "../../runtime/event/frame.ts";
 import type { StagePlan } from "../../runtime/flow/plan.ts";
 import { recordVersion } from "../../runtime/journal/record.ts";
@@ -18,7 +19,6 @@ import { SeededRandom } from "../../runtime/testing/seeded-random.ts";
 import { until } from "../support/driven.ts";
 import { plan } from "../support/flow-parts.ts";
 import { entryLines, foldedByEngine, serverOf, storedLines, storesWith } from "../support/recorded-log.ts";
-import { plain } from "../../runtime/event/codec.ts";
 import { type Entry, recordedFlow } from "./flow.ts";
 
 const generation = "v1v1v1v1-1", silent = { debug: () => {}, info: () => {}, warn: console.warn, error: console.error };

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { deadStream, streamName, subjectsOf, Turnstile } from "../../runtime/actor/environment.ts";
-import { exitOf } from "../../runtime/actor/exit.ts";
+import type { Exit } from "../../runtime/actor/exit.ts";
 import { createActor } from "../../runtime/actor/wiring.ts";
 import type { Stored } from "../../runtime/broker/broker.ts";
 import { systemClock } from "../../runtime/event/clock.ts";
@@ -100,7 +100,11 @@ for (const [what, changed] of [
 ] as const) {
   test(`a bit of the journal's ${what} is flipped: it is set aside, and the log gives the recorded state`, async () => {
     let hits = 0;
-    const entries = journal.map(([key, value]) => (changed(key) ? (hits++, [key, flipped(value, value.length - 1)] as const) : [key, value] as const));
+    const entries = journal.map(([key, value]) => {
+      if (!changed(key)) return [key, value] as const;
+      hits++;
+      return [key, flipped(value, value.length - 1)] as const;
+    });
     assert.is(hits, 1);
     assert.equal(await (await opened({ journal: entries })).fold(), expected);
   });
@@ -113,7 +117,7 @@ test("a frame of a newer version: the actor parks with FRAME_NEWER, consumes not
   const mailbox = server.streams.get(streamName(subjects.mailbox(0))), frame = encodeFrame({ from: "ledger/entries/0", generation, term: [1, new Uint8Array(8)], before: null, seq: 1, n: 2, edge: 0, watermark: null, note: null, shapes: [], types: [], rows: [[0, 1, "a", null, -1, { account: "a", amount: 1, at: 1 }]] });
   mailbox?.append(subjects.mailbox(0), message(new Uint8Array(8), newer(frame)), undefined);
   const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-  const exit = await within(10_000, "the exit", new Promise<ReturnType<typeof exitOf>>((onExit, failed) => {
+  const exit = await within(10_000, "the exit", new Promise<Exit>((onExit, failed) => {
     createActor({ flow, division: () => ({ generation, count: 1 }), code: "c", node: "n", broker: new MemoryBroker(server), stores: new MemoryStores(new MemoryDisk()), clock: systemClock, random: new SeededRandom(1), log: silent, soon: (call) => void setImmediate(call), retainMs: 0, replicas: 1, oneByOne: new Turnstile(), readerCursor: () => undefined },
       stage, 0, { onExit, onState: () => {}, onPoison: () => {} }).start().catch(failed);
   }));

@@ -13,6 +13,8 @@ export interface Profile {
   readonly parallelism: number;
   readonly slowShare: number;
   readonly hurry: number;
+  /** Whether writes to targets are slow. */
+  readonly slowTargets: boolean;
   /** Lost, repeated and refused steps: how many, how often. */
   readonly messageFaults: number;
   readonly messageFaultShare: number;
@@ -24,6 +26,8 @@ export interface Profile {
   readonly faultsFrom: number;
   readonly faultShare: number;
   readonly kinds: readonly Fault[];
+  /** Only after a step of such a lane. */
+  readonly ambush: RegExp;
   /** In this order, instead of by chance. */
   readonly script: readonly Fault[];
   /** Whom they hit. */
@@ -61,6 +65,7 @@ export function profileOf(chance: Chance, smallFrame: number, given: Partial<Pro
     target: chance.of(["numbered", "file"] as const),
     parallelism: chance.of([0, 1, 2]),
     slowShare: chance.of([0, 0, 0.2, 0.5]),
+    slowTargets: chance.hits(0.2),
     hurry: chance.of([0, 0, 0.005, 0.03]),
     messageFaults: chance.of([0, 1, 2, 4, 8]),
     messageFaultShare: chance.of([0.005, 0.02, 0.1]),
@@ -70,6 +75,7 @@ export function profileOf(chance: Chance, smallFrame: number, given: Partial<Pro
     faultsFrom: chance.of([0, 0, 80, 150]),
     faultShare: chance.of([0.003, 0.01, 0.03]),
     kinds: loss ? [...ordinary, ...losses] : ordinary,
+    ambush: /^/,
     script: [],
     aim: "any",
     batchesGrow: chance.hits(0.5),

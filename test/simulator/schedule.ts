@@ -92,7 +92,7 @@ function* run(world: World): Generator<void, string | undefined> {
   yield;
   while (world.failure === undefined && !world.done) {
     const over = scheduler.steps >= faultSteps || faults === 0;
-    if (!over && scheduler.steps >= profile.faultsFrom && chance.hits(profile.faultShare)) { faults--; inject(world, profile.script[profile.faults - faults - 1] ?? chance.of(profile.kinds)); }
+    if (!over && scheduler.steps >= profile.faultsFrom && profile.ambush.test(scheduler.last) && chance.hits(profile.faultShare)) { faults--; inject(world, profile.script[profile.faults - faults - 1] ?? chance.of(profile.kinds)); }
     else if (!scheduler.step()) {
       if (quietSince !== undefined) return world.lost && world.parked.length > 0 ? undefined : standstill(world, "nothing happens any more");
       faults = 0;
@@ -119,7 +119,7 @@ function inject(world: World, fault: Fault): void {
   const { scheduler, profile: { aim } } = world, { chance } = scheduler, all = world.slots.flatMap((slot) => [...slot.lives]);
   const aimed = all.filter(({ slot }) => aim === "any" || slot.stage.kind === aim), lives = aimed.length > 0 ? aimed : all;
   const life = lives.length > 0 ? chance.of(lives) : undefined, node = (aim === "any" ? undefined : life?.node) ?? chance.of(world.alive.length > 0 ? world.alive : [world.boot("a")]);
-  const later = (ms: number, name: string, step: () => void) => scheduler.after(chance.between(1, ms), name, undefined, step);
+  const later = (ms: number, name: string, step: () => void) => soon(world, ms, name, step);
   scheduler.trace?.(`!! ${fault} ${fault === "crash" || fault === "takeover" || fault === "move" ? `${life?.slot.address} on ${life?.node.name}` : node.name}`);
   switch (fault) {
     case "crash": return life?.actor.exit({ class: "crash", error: new Error("ended by the schedule") });
@@ -149,6 +149,13 @@ function inject(world: World, fault: Fault): void {
     case "restore": return restore(world);
     case "old generation": return fromOldGeneration(world);
   }
+}
+
+/** After a while, on the clock or in steps: while there is something to do no time passes. */
+function soon({ scheduler }: World, ms: number, name: string, step: () => void): void {
+  const { chance } = scheduler;
+  if (chance.hits(0.5)) scheduler.after(chance.between(1, ms), name, undefined, step);
+  else scheduler.afterSteps(chance.between(5, 150), name, step);
 }
 
 /** A power loss with lazy fsync: streams lose their tails, each its own; every connection with them. */
@@ -194,7 +201,7 @@ function restore(world: World): void {
     if (chance.hits(0.5)) world.kill(node);
     else {
       node.pause();
-      scheduler.after(chance.between(500, 4_000), `resume ${node.name}`, undefined, () => { if (!node.dead) node.resume(); });
+      soon(world, 4_000, `resume ${node.name}`, () => { if (!node.dead) node.resume(); });
     }
     world.disks.delete(node.name);
   }

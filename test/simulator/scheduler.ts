@@ -33,17 +33,20 @@ export class Scheduler {
   /** Share of steps at which time goes on although something could happen. */
   hurry = 0;
   steps = 0;
+  /** Name of the lane of the newest step. */
+  last = "";
   trace: ((line: string) => void) | undefined;
   readonly #ready: Lane[] = [];
   readonly #all = new Set<Lane>();
+  readonly #later: { readonly at: number; readonly name: string; readonly step: () => void }[] = [];
 
   constructor(chance: Chance) {
     this.chance = chance;
   }
 
   /** A lane. Without an owner nobody's pause or death touches it. */
-  lane(name: string, owner: Owner | undefined): Lane {
-    return new Lane(name, owner, this.slowShare > 0 && this.chance.hits(this.slowShare));
+  lane(name: string, owner: Owner | undefined, slow = false): Lane {
+    return new Lane(name, owner, slow || (this.slowShare > 0 && this.chance.hits(this.slowShare)));
   }
 
   /** The next step of a lane. */
@@ -68,6 +71,12 @@ export class Scheduler {
     return () => { live = false; cancel(); };
   }
 
+  /** A step after so many others, or when nothing else can happen. */
+  afterSteps(count: number, name: string, step: () => void): void {
+    const at = this.steps + count, before = this.#later.findLastIndex((other) => other.at <= at);
+    this.#later.splice(before + 1, 0, { at, name, step });
+  }
+
   /** Forgets what waits in a lane. */
   clear(lane: Lane): void {
     lane.steps.length = 0;
@@ -87,18 +96,26 @@ export class Scheduler {
 
   /** Whether something can happen without time going on. */
   get busy(): boolean {
-    return this.#ready.length > 0;
+    return this.#ready.length > 0 || this.#later.length > 0;
   }
 
   /** One step; time goes on where nothing else can happen. False: nothing will ever happen again. */
   step(): boolean {
-    const { chance } = this;
+    const { chance } = this, [later] = this.#later;
+    if (later !== undefined && (later.at <= this.steps || this.#ready.length === 0)) {
+      this.#later.shift();
+      this.steps++;
+      this.trace?.(later.name);
+      later.step();
+      return true;
+    }
     if (this.#ready.length === 0 || (this.hurry > 0 && this.clock.pending > 0 && chance.hits(this.hurry))) return this.#tick();
     let lane = this.#ready[chance.below(this.#ready.length)] as Lane;
     for (let i = 0; i < 3 && lane.slow && !chance.hits(0.1); i++) lane = this.#ready[chance.below(this.#ready.length)] as Lane;
     const step = lane.steps.shift() as () => void;
     if (lane.steps.length === 0) { this.#leave(lane); this.#all.delete(lane); }
     this.steps++;
+    this.last = lane.name;
     this.trace?.(lane.name);
     step();
     return true;

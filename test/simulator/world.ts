@@ -219,10 +219,13 @@ export class World implements FlowHost, TargetHost {
   startSoon(slot: Slot, ms: number, on?: string): void {
     if (slot.starting || slot.done || slot.parked !== undefined) return;
     slot.starting = true;
-    this.scheduler.after(ms, `start ${slot.address}`, undefined, () => {
+    const start = () => {
       slot.starting = false;
       this.start(slot, on);
-    });
+    };
+    // While there is something to do no time passes: some start in the middle of it.
+    if (this.scheduler.chance.hits(0.5)) this.scheduler.after(ms, `start ${slot.address}`, undefined, start);
+    else this.scheduler.afterSteps(this.scheduler.chance.between(0, 40), `start ${slot.address}`, start);
   }
 
   start(slot: Slot, on?: string): void {
@@ -321,7 +324,7 @@ export class World implements FlowHost, TargetHost {
       if (node === undefined) return;
       const key = `${node.name} target ${actor}`, noAnswer = scheduler.after(1_000, `${key} timer`, node, () => resolve(undefined));
       let lane = this.#targetLanes.get(key);
-      if (lane === undefined) this.#targetLanes.set(key, (lane = scheduler.lane(key, undefined)));
+      if (lane === undefined) this.#targetLanes.set(key, (lane = scheduler.lane(key, undefined, profile.slowTargets)));
       scheduler.add(lane, () => {
         // A writer that dies takes with it what its machine had not sent: all of it, or from some event on.
         if ((node.dead && chance.hits(0.5)) || this.#spend(profile.messageFaultShare)) return;

@@ -5,7 +5,7 @@ import type { DeadLetter } from "../../runtime/actor/emitter.ts";
 import { type ActorEnvironment, streamName, subjectsOf, Turnstile } from "../../runtime/actor/environment.ts";
 import type { Exit } from "../../runtime/actor/exit.ts";
 import { createActor } from "../../runtime/actor/wiring.ts";
-import { type EventInfo, type FlowEvent, type Key, type Operator, type StageOptions } from "../../runtime/index.ts";
+import type { EventInfo, FlowEvent, Key, Operator, StageOptions } from "../../runtime/index.ts";
 import { rowInfo, typeOf } from "../../runtime/actor/event-info.ts";
 import { decodeMessage, encodeFrame, type Frame, message, type Note, RowBuffer, rowData } from "../../runtime/event/frame.ts";
 import { nextTerm, type Term } from "../../runtime/event/term.ts";
@@ -59,6 +59,15 @@ export class ActorBench {
   term: Term = nextTerm(0, this.random);
   seq = 0;
   #before: Term | null = null;
+
+  /** The same streams and disk, with other code. */
+  as(operator: unknown, options: BenchOptions = {}): ActorBench {
+    const other = new ActorBench(operator, options);
+    Object.assign(other, { server: this.server, disk: this.disk, clock: this.clock, term: this.term, seq: this.seq });
+    other.#before = this.#before;
+    other.#stores = new MemoryStores(this.disk);
+    return other;
+  }
 
   constructor(operator: unknown, options: BenchOptions = {}) {
     const { outputs = [], retainMs = 0, ...stage } = options;

@@ -38,7 +38,6 @@ export class ScriptedStream implements BrokerStream {
 
   async get(): Promise<Stored | undefined> { return undefined; }
   async bounds(): Promise<{ readonly first: number; readonly last: number }> { return { first: 1, last: 0 }; }
-  // biome-ignore lint/correctness/useYield: there is nothing to read.
   async *read(): AsyncGenerator<Stored> {}
   follow(): Subscription { throw new Error("nothing is followed here"); }
   async purge(): Promise<void> {}

@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Changes, type Foldable, seal, unseal } from "../../../runtime/actor/change.ts";
-import { MillraceError } from "../../../runtime/event/errors.ts";
+import type { MillraceError } from "../../../runtime/event/errors.ts";
 import { told } from "../../support/plain-data.ts";
 
 const test = suite("change");

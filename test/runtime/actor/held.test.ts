@@ -114,7 +114,7 @@ test("what was taken for a batch is state until it is forgotten: after a crash i
 test(`folds, whole and broken off, and the records after them give what is held (SEED=${seed})`, async () => {
   for (let run = 0; run < 100; run++) {
     const chance = new Chance(seed + run), kept = new Kept(), store = await new MemoryStores().open("a"), since: NonNullable<Body["held"]>[] = [], events = shuffled(randomEvents(chance, 60), chance);
-    for (let turn = 0; events.length > 0; turn++) {
+    while (events.length > 0) {
       for (let i = chance.below(6); i >= 0 && events.length > 0; i--) {
         kept.held.add(events[0] as HeldEvent);
         if (chance.below(4) === 0) kept.changes.revert();

@@ -43,6 +43,19 @@ test("a try that was counted, and whose process died, counts for the next owner"
   assert.is(next.of("e"), 0);
 });
 
+test("a try that was counted and is taken back counts no more, those before it do", () => {
+  const tries = new Tries();
+  tries.apply({ tries: { k: 2, events: [["e", 1]] } });
+  tries.attempt("e");
+  tries.withdraw("other");
+  tries.withdraw("e");
+  tries.withdraw("e");
+  assert.equal([tries.of("e"), written(tries)], [1, { k: 2, events: [["e", 1]] }]);
+  tries.attempt("f");
+  tries.withdraw("f");
+  assert.equal(written(tries), { k: 2, events: [["e", 1]] });
+});
+
 test("what is written is all of it, where it changed or is not nothing", () => {
   const tries = new Tries();
   assert.is(written(tries), undefined);
