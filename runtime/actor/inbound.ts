@@ -21,6 +21,8 @@ export class Channel {
   /** The same of the frame taken last: ahead of what is accepted while its events are under way. */
   takenSeq = 0;
   takenTerm: Term | null = null;
+  /** Numbers and terms of the frames that are taken and not yet accepted. */
+  readonly open: (readonly [seq: number, term: Term])[] = [];
   starts: (readonly [seq: number, term: Term])[] = [];
   /** -Infinity: none yet. */
   watermark = -Infinity;
@@ -80,7 +82,7 @@ export class Inbound {
       return channel.seq === channel.takenSeq && channel.done > 0 && !sameTerm(frame.term, channel.begun) ? "forked" : "next";
     }
     if (frame.seq > channel.takenSeq) return "early";
-    if (frame.seq > channel.seq) return "seen";
+    if (frame.seq > channel.seq) return sameTerm(channel.open.find(([seq]) => seq === frame.seq)?.[1], frame.term) ? "seen" : "forked";
     for (let i = channel.starts.length - 1; i >= 0; i--) {
       const [seq, term] = channel.starts[i] as readonly [number, Term];
       if (seq <= frame.seq) return sameTerm(term, frame.term) ? "seen" : "forked";
@@ -92,6 +94,7 @@ export class Inbound {
   take(channel: Channel, frame: Frame): void {
     channel.takenSeq = frame.seq;
     channel.takenTerm = frame.term;
+    channel.open.push([frame.seq, frame.term]);
   }
 
   /** Some events of the next frame are done. */
@@ -107,6 +110,7 @@ export class Inbound {
       channel.starts.push([frame.seq, frame.term]);
       if (channel.starts.length > keptStarts) channel.starts.shift();
     }
+    channel.open.shift();
     channel.seq = frame.seq;
     channel.term = frame.term;
     channel.done = 0;
@@ -175,7 +179,9 @@ export class Inbound {
     for (const [input, at, round, from, seq] of body.inputs ?? []) this.positions[input] = { at, round, from, seq, moved: false };
     for (const [input, from, generation, seq, term, done, begun, starts] of body.cursors ?? []) {
       this.declare(input, from, generation);
-      Object.assign(this.channel(input, from, generation) as Channel, { seq, term, done, begun, starts: [...starts], takenSeq: seq, takenTerm: term });
+      const channel = this.channel(input, from, generation) as Channel;
+      Object.assign(channel, { seq, term, done, begun, starts: [...starts], takenSeq: seq, takenTerm: term });
+      channel.open.length = 0;
     }
     for (const [input, from, generation, watermark, caught, ended] of body.channels ?? []) {
       this.declare(input, from, generation);

@@ -126,18 +126,31 @@ export class SinkWriter implements Behaviour {
       this.#takeHeld(events);
       this.#fixed = this.#taken.map(({ event }) => received(event));
     } else {
+      const { at } = this.#intake.position;
       this.#actor.memory.inbound.apply({ inputs: from.inputs, cursors: from.cursors });
       this.#intake.follow();
-      while (this.#gathered.length < events) {
-        // Without slices: what it leaves in the buffer nothing would tell of before more comes, and from a full mailbox no more comes.
-        this.#gather(events, Infinity);
-        if (this.#gathered.length < events) await this.#intake.arrival();
+      while (!this.#gatherAgain(events, at)) {
+        await this.#intake.arrival();
         if (this.#actor.signal.aborted) return;
       }
       this.#fixed = this.#gathered;
       this.#gathered = [];
     }
     void this.#write();
+  }
+
+  // The events of a batch, and what stands behind them up to where its record says that the mailbox was read: frames without events,
+  // dropped ones. Else memory would be behind the record, and the next snapshot with it (I4).
+  #gatherAgain(events: number, to: number): boolean {
+    // Without slices: what it leaves in the buffer nothing would tell of before more comes, and from a full mailbox no more comes.
+    this.#gather(events, Infinity);
+    while (this.#gathered.length >= events && this.#intake.position.at < to) {
+      const open = this.#intake.open[0] ?? this.#intake.next();
+      if (open === undefined) return false;
+      if (open.done < open.frame.rows.length) break;
+      this.#intake.progress(open.done);
+    }
+    return this.#gathered.length >= events;
   }
 
   // Up to so many events of what is held and due, in order; they stay in the state until the next record.

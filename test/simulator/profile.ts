@@ -18,6 +18,8 @@ export interface Profile {
   /** Lost, repeated and refused steps: how many, how often. */
   readonly messageFaults: number;
   readonly messageFaultShare: number;
+  /** Of which steps: the names of the legs. */
+  readonly legs: RegExp;
   readonly diskFaultShare: number;
   readonly handlerFaults: number;
   /** Crashes, kills, cuts …: how many, how often, which. */
@@ -36,6 +38,10 @@ export interface Profile {
   readonly batchesGrow: boolean;
   /** Of a power loss: which streams may lose their tails, how often each does, and how many messages at most. */
   readonly rollback: { readonly of: RegExp; readonly share: number; readonly most: number };
+  /** What else of a ruined sender is lost: anything, or just what its readers have not read; then they crash, and read it again. */
+  readonly ruins: "anything" | "unread";
+  /** How long a zombie sleeps. */
+  readonly sleep: "any" | "short";
   readonly retainMs: number;
   // Limits of the engine.
   readonly maxPayload: number;
@@ -69,6 +75,7 @@ export function profileOf(chance: Chance, smallFrame: number, given: Partial<Pro
     hurry: chance.of([0, 0, 0.005, 0.03]),
     messageFaults: chance.of([0, 1, 2, 4, 8]),
     messageFaultShare: chance.of([0.005, 0.02, 0.1]),
+    legs: /^/,
     diskFaultShare: chance.hits(0.1) ? 0.02 : 0,
     handlerFaults: chance.of([0, 0, 1, 2]),
     faults: chance.of([0, 1, 2, 3, 4]),
@@ -80,6 +87,8 @@ export function profileOf(chance: Chance, smallFrame: number, given: Partial<Pro
     aim: "any",
     batchesGrow: chance.hits(0.5),
     rollback: { of: /^mr_/, share: chance.of([0.2, 0.6]), most: chance.of([1, 4]) },
+    ruins: chance.of(["anything", "unread"] as const),
+    sleep: "any",
     retainMs: chance.hits(0.2) ? 1_000 : 0,
     maxPayload: parts ? chance.of([1_700, 2_000, 3_000]) : 1024 * 1024,
     maxFrames: chance.of([1, 2, 3, 16, 4_096]),

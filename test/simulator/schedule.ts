@@ -57,7 +57,7 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
   const stood = await settling(run(world));
   options.ended?.();
   const whole = world.done;
-  const wrong = world.failure ?? outcomeWrong(world, flow, whole) ?? stood ?? (whole ? await logsWrong(world) : undefined);
+  const wrong = world.failure ?? (whole || !world.sinkLost ? outcomeWrong(world, flow, whole) : undefined) ?? stood ?? (whole ? await logsWrong(world) : undefined);
   return of(wrong !== undefined ? "failed" : whole ? "done" : "parked", wrong);
 }
 
@@ -138,7 +138,7 @@ function inject(world: World, fault: Fault): void {
       later(5_000, `resume ${node.name}`, () => { if (!node.dead) node.resume(); });
       return;
     case "takeover":
-      if (life !== undefined) world.startSoon(life.slot, 1, chance.of([...world.nodes.keys()].filter((name) => name !== life.node.name)));
+      if (life !== undefined) world.startSoon(life.slot, 0, chance.of([...world.nodes.keys()].filter((name) => name !== life.node.name)));
       return;
     case "move":
       if (life !== undefined) { life.slot.home = chance.of([...world.nodes.keys()]); void life.actor.stop(); }
@@ -152,10 +152,10 @@ function inject(world: World, fault: Fault): void {
 }
 
 /** After a while, on the clock or in steps: while there is something to do no time passes. */
-function soon({ scheduler }: World, ms: number, name: string, step: () => void): void {
+function soon({ scheduler, profile: { sleep } }: World, ms: number, name: string, step: () => void): void {
   const { chance } = scheduler;
-  if (chance.hits(0.5)) scheduler.after(chance.between(1, ms), name, undefined, step);
-  else scheduler.afterSteps(chance.between(5, 150), name, step);
+  if (sleep === "any" && chance.hits(0.5)) scheduler.after(chance.between(1, ms), name, undefined, step);
+  else scheduler.afterSteps(chance.between(5, sleep === "short" ? 60 : 150), name, step);
 }
 
 /** A power loss with lazy fsync: streams lose their tails, each its own; every connection with them. */
@@ -173,17 +173,17 @@ function blackout(world: World): void {
 
 /** A power loss takes the tail of an actor's log, and every journal of it is lost; what others have not read of it may be lost as well. */
 function ruin(world: World): void {
-  const { scheduler: { chance }, profile: { rollback: { most }, aim }, flow, server } = world;
+  const { scheduler: { chance }, profile: { rollback: { most }, aim, ruins }, flow, server } = world;
   const slot = chance.of(world.slots.filter(({ stage }) => aim === "any" || stage.kind === aim)), lost = new Map<string, number>(), last = (name: string) => server.streams.get(name)?.bounds().last ?? 0;
   for (const node of world.alive) if ([...slot.lives].some((life) => life.node === node) || chance.hits(0.3)) world.kill(node);
   for (const disk of world.disks.values()) disk.stores.delete(`${flow.name}/${slot.stage.name}/${generation}/${slot.partition}`);
   const log = streamName(subjectsOf(flow.name, slot.stage.name, generation, slot.partition).log);
   lost.set(log, last(log) - chance.between(1, most));
   for (const { to } of slot.stage.readers) for (const reader of world.slots) {
-    if (reader.stage.name !== to || !chance.hits(0.6)) continue;
+    if (reader.stage.name !== to || (ruins === "anything" && chance.hits(0.4))) continue;
     const mailbox = streamName(subjectsOf(flow.name, to, generation, reader.partition).mailbox(0)), read = world.logOf(reader).findLast(({ record }) => record.kind !== "snapshot" && record.body.inputs !== undefined)?.record.body.inputs?.[0]?.[1] ?? 0;
-    lost.set(mailbox, chance.hits(0.5) ? read : last(mailbox) - chance.below(most + 1));
-    for (const life of reader.lives) if (chance.hits(0.5)) life.actor.exit({ class: "crash", error: new Error("ended by the schedule") });
+    lost.set(mailbox, ruins === "unread" ? read : last(mailbox) - chance.below(most + 1));
+    for (const life of reader.lives) if (ruins === "unread") life.actor.exit({ class: "crash", error: new Error("ended by the schedule") });
   }
   powerLoss(world, [...lost.keys()], (name) => lost.get(name) as number);
   bootAll(world);
@@ -222,6 +222,7 @@ function powerLoss(world: World, streams: readonly string[], most: number | ((na
     world.scheduler.trace?.(`    ${name} goes back from ${last} to ${to}`);
     world.server.rollback(name, to);
     world.lost = true;
+    if (name.includes("_report_") && name.endsWith("_log")) world.sinkLost = true;
   }
   for (const stream of world.server.streams.values()) stream.dismiss();
   for (const node of world.alive) world.scheduler.after(chance.between(1, 500), `mend ${node.name}`, undefined, () => { if (!node.dead && !node.connected) node.mend(); });

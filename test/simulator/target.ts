@@ -85,7 +85,10 @@ export function fileTarget(host: () => TargetHost): TransactionalSink<unknown, n
           mark = at + events.length;
           return mark;
         },
-        finish: async () => { target.finished = true; },
+        finish: async () => {
+          if (target.data.length > mark) throw new MillraceError("SINK_DIVERGED", actor, `the file holds ${target.data.length} events, ${mark} were written`, "");
+          target.finished = true;
+        },
       };
     },
   }));

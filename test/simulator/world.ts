@@ -101,6 +101,8 @@ export class World implements FlowHost, TargetHost {
   failure: string | undefined;
   /** The broker lost something that it had acknowledged. */
   lost = false;
+  /** And a sink's log was among it: what its target was told is not taken back. */
+  sinkLost = false;
   quiet = false;
   readonly #counts = new Map<string, number>();
   readonly #targetLanes = new Map<string, Lane>();
@@ -211,11 +213,16 @@ export class World implements FlowHost, TargetHost {
 
   kill(node: SimulatedNode): void {
     node.kill();
-    for (const slot of this.slots) for (const life of slot.lives) if (life.node === node) { life.over = true; slot.lives.delete(life); }
+    for (const slot of this.slots) for (const life of slot.lives) if (life.node === node) {
+      life.over = true;
+      slot.lives.delete(life);
+      // Somebody had ended it before; who goes on with it after that has to end it again.
+      slot.done = false;
+    }
     for (const slot of this.slots) if (slot.lives.size === 0) this.startSoon(slot, this.scheduler.chance.between(1, 500));
   }
 
-  /** Starts a life, after a while, where there is a node for it. */
+  /** Starts a life, after a while, where there is a node for it. 0 ms: within some steps. */
   startSoon(slot: Slot, ms: number, on?: string): void {
     if (slot.starting || slot.done || slot.parked !== undefined) return;
     slot.starting = true;
@@ -224,7 +231,7 @@ export class World implements FlowHost, TargetHost {
       this.start(slot, on);
     };
     // While there is something to do no time passes: some start in the middle of it.
-    if (this.scheduler.chance.hits(0.5)) this.scheduler.after(ms, `start ${slot.address}`, undefined, start);
+    if (ms > 0 && this.scheduler.chance.hits(0.5)) this.scheduler.after(ms, `start ${slot.address}`, undefined, start);
     else this.scheduler.afterSteps(this.scheduler.chance.between(0, 40), `start ${slot.address}`, start);
   }
 
@@ -260,7 +267,8 @@ export class World implements FlowHost, TargetHost {
       if (!this.lost) this.failure ??= `${slot.address} parked although the broker lost nothing: ${exit.error?.message}`;
       return;
     }
-    if (exit.class === "fenced" && slot.lives.size > 0) return;
+    if (exit.class === "fenced" && (slot.lives.size > 0 || slot.done)) return;
+    slot.done = false;
     if (++slot.restarts > 200) this.failure ??= `${slot.address} is restarted again and again: ${exit.class} ${exit.error?.message ?? ""}`;
     this.startSoon(slot, exit.class === "fenced" ? 5 : this.scheduler.chance.between(1, 300));
   }
@@ -283,7 +291,7 @@ export class World implements FlowHost, TargetHost {
 
   #fate(leg: Leg): Fate {
     const { profile, scheduler: { chance } } = this;
-    if (!this.#spend(profile.messageFaultShare)) return "carried";
+    if (!profile.legs.test(leg) || !this.#spend(profile.messageFaultShare)) return "carried";
     if (leg !== "append") return "lost";
     const which = chance.below(10);
     return which < 5 ? "lost" : which < 6 ? "twice" : which < 7 ? "refused" : which < 8 ? "full" : which < 9 ? "unknown" : "missing";
