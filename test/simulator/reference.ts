@@ -7,6 +7,8 @@ export interface Observed {
   /** All of it. */
   readonly all: readonly unknown[];
   readonly letters: readonly DeadLetter[];
+  /** The broker lost something that it had acknowledged. */
+  readonly lost: boolean;
   /** Which actor of the sink a key belongs to. */
   readonly partitionOf: (key: string) => number;
 }

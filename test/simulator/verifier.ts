@@ -19,7 +19,7 @@ export function outcomeWrong(world: World, flow: SimulatedFlow, whole: boolean):
   const sink = world.flow.stages.find(({ kind }) => kind === "sink") as { name: string; parallelism: number };
   const parts = Array.from({ length: sink.parallelism }, (_, p) => world.targets.get(`${world.flow.name}/${sink.name}/${p}`)?.data ?? []);
   for (const [p, data] of parts.entries()) if (whole && Array.from(data).includes(undefined)) return `target ${p} has a hole`;
-  const observed: Observed = { parts: parts.map((data) => Array.from(data)), all: parts.flat(), letters: lettersOf(world), partitionOf: (key) => partitionOf(key, sink.parallelism) };
+  const observed: Observed = { parts: parts.map((data) => Array.from(data)), all: parts.flat(), letters: lettersOf(world), lost: world.lost, partitionOf: (key) => partitionOf(key, sink.parallelism) };
   return flow.wrong(observed, world.feed, whole);
 }
 
