@@ -38,10 +38,13 @@ export interface Profile {
   readonly batchesGrow: boolean;
   /** Of a power loss: which streams may lose their tails, how often each does, and how many messages at most. */
   readonly rollback: { readonly of: RegExp; readonly share: number; readonly most: number };
-  /** What else of a ruined sender is lost: anything, or just what its readers have not read; then they crash, and read it again. */
-  readonly ruins: "anything" | "unread";
-  /** How long a zombie sleeps. */
-  readonly sleep: "any" | "short";
+  /**
+   * What a ruin takes: some records of the log and anything of the mailboxes; or just what readers have not read, and they crash and
+   * read it again; or everything from the frame on that a reader is in the middle of; or everything since the claim before the newest.
+   */
+  readonly ruins: "anything" | "unread" | "begun" | "claims";
+  /** How long a zombie sleeps: until a sink's new owner has looked at its mailbox and not yet begun to read it, where it says so. */
+  readonly sleep: "any" | "until looked";
   readonly retainMs: number;
   // Limits of the engine.
   readonly maxPayload: number;

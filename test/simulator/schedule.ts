@@ -92,7 +92,7 @@ function* run(world: World): Generator<void, string | undefined> {
   yield;
   while (world.failure === undefined && !world.done) {
     const over = scheduler.steps >= faultSteps || faults === 0;
-    if (!over && scheduler.steps >= profile.faultsFrom && profile.ambush.test(scheduler.last) && chance.hits(profile.faultShare)) { faults--; inject(world, profile.script[profile.faults - faults - 1] ?? chance.of(profile.kinds)); }
+    if (!over && scheduler.steps >= profile.faultsFrom && profile.ambush.test(scheduler.last) && chance.hits(profile.faultShare)) { if (inject(world, profile.script[profile.faults - faults] ?? chance.of(profile.kinds)) !== false) faults--; }
     else if (!scheduler.step()) {
       if (quietSince !== undefined) return world.lost && world.parked.length > 0 ? undefined : standstill(world, "nothing happens any more");
       faults = 0;
@@ -115,7 +115,8 @@ function standstill(world: World, how: string): string {
   return `standstill, ${how}: ${waits.join("; ")}`;
 }
 
-function inject(world: World, fault: Fault): void {
+/** False: it could not hit now. */
+function inject(world: World, fault: Fault): boolean | void {
   const { scheduler, profile: { aim } } = world, { chance } = scheduler, all = world.slots.flatMap((slot) => [...slot.lives]);
   const aimed = all.filter(({ slot }) => aim === "any" || slot.stage.kind === aim), lives = aimed.length > 0 ? aimed : all;
   const life = lives.length > 0 ? chance.of(lives) : undefined, node = (aim === "any" ? undefined : life?.node) ?? chance.of(world.alive.length > 0 ? world.alive : [world.boot("a")]);
@@ -152,10 +153,10 @@ function inject(world: World, fault: Fault): void {
 }
 
 /** After a while, on the clock or in steps: while there is something to do no time passes. */
-function soon({ scheduler, profile: { sleep } }: World, ms: number, name: string, step: () => void): void {
+function soon({ scheduler }: World, ms: number, name: string, step: () => void): void {
   const { chance } = scheduler;
-  if (sleep === "any" && chance.hits(0.5)) scheduler.after(chance.between(1, ms), name, undefined, step);
-  else scheduler.afterSteps(chance.between(5, sleep === "short" ? 60 : 150), name, step);
+  if (chance.hits(0.5)) scheduler.after(chance.between(1, ms), name, undefined, step);
+  else scheduler.afterSteps(chance.between(5, 150), name, step);
 }
 
 /** A power loss with lazy fsync: streams lose their tails, each its own; every connection with them. */
@@ -171,22 +172,42 @@ function blackout(world: World): void {
   bootAll(world);
 }
 
-/** A power loss takes the tail of an actor's log, and every journal of it is lost; what others have not read of it may be lost as well. */
-function ruin(world: World): void {
+/**
+ * A power loss takes the tail of an actor's log, and every journal of it is lost; what others have not read of it may be lost as well.
+ * False: nobody is where it is to hit.
+ */
+function ruin(world: World): boolean {
   const { scheduler: { chance }, profile: { rollback: { most }, aim, ruins }, flow, server } = world;
   const slot = chance.of(world.slots.filter(({ stage }) => aim === "any" || stage.kind === aim)), lost = new Map<string, number>(), last = (name: string) => server.streams.get(name)?.bounds().last ?? 0;
+  const log = streamName(subjectsOf(flow.name, slot.stage.name, generation, slot.partition).log), records = world.logOf(slot);
+  const readers = world.slots.filter(({ stage }) => slot.stage.readers.some(({ to }) => to === stage.name)).map((reader) => {
+    const kept = world.logOf(reader).filter(({ record }) => record.kind !== "snapshot");
+    const cursor = kept.findLast(({ record }) => record.body.cursors?.some(([, from]) => from === slot.address))?.record.body.cursors?.find(([, from]) => from === slot.address);
+    return { reader, read: kept.findLast(({ record }) => record.body.inputs !== undefined)?.record.body.inputs?.[0]?.[1] ?? 0, cursor };
+  });
+  let to = last(log) - chance.between(1, most);
+  if (ruins === "begun") {
+    const begun = readers.find(({ cursor }) => (cursor?.[5] ?? 0) > 0), holds = begun && records.find(({ record }) => record.body.out?.some(([target, seq]) => target[0] === begun.reader.stage.name && target[2] === begun.reader.partition && seq === (begun.cursor?.[3] ?? 0) + 1));
+    if (holds === undefined) return false;
+    to = holds.seq - 1;
+  }
+  if (ruins === "claims") {
+    const claims = records.filter(({ record }) => record.kind === "claim"), newest = claims[claims.length - 1];
+    if (claims.length < 2 || !readers.some(({ cursor }) => cursor?.[4]?.[0] === newest?.record.term[0])) return false;
+    to = (claims[claims.length - 2]?.seq ?? 1) - 1;
+  }
   for (const node of world.alive) if ([...slot.lives].some((life) => life.node === node) || chance.hits(0.3)) world.kill(node);
   for (const disk of world.disks.values()) disk.stores.delete(`${flow.name}/${slot.stage.name}/${generation}/${slot.partition}`);
-  const log = streamName(subjectsOf(flow.name, slot.stage.name, generation, slot.partition).log);
-  lost.set(log, last(log) - chance.between(1, most));
-  for (const { to } of slot.stage.readers) for (const reader of world.slots) {
-    if (reader.stage.name !== to || (ruins === "anything" && chance.hits(0.4))) continue;
-    const mailbox = streamName(subjectsOf(flow.name, to, generation, reader.partition).mailbox(0)), read = world.logOf(reader).findLast(({ record }) => record.kind !== "snapshot" && record.body.inputs !== undefined)?.record.body.inputs?.[0]?.[1] ?? 0;
-    lost.set(mailbox, ruins === "unread" ? read : last(mailbox) - chance.below(most + 1));
-    for (const life of reader.lives) if (ruins === "unread") life.actor.exit({ class: "crash", error: new Error("ended by the schedule") });
+  lost.set(log, to);
+  for (const { reader, read } of readers) {
+    if (ruins === "claims" || (ruins === "anything" && chance.hits(0.4))) continue;
+    const mailbox = streamName(subjectsOf(flow.name, reader.stage.name, generation, reader.partition).mailbox(0));
+    lost.set(mailbox, ruins === "anything" ? last(mailbox) - chance.below(most + 1) : read);
+    for (const life of reader.lives) if (ruins !== "anything") life.actor.exit({ class: "crash", error: new Error("ended by the schedule") });
   }
   powerLoss(world, [...lost.keys()], (name) => lost.get(name) as number);
   bootAll(world);
+  return true;
 }
 
 function bootAll(world: World): void {
@@ -201,7 +222,9 @@ function restore(world: World): void {
     if (chance.hits(0.5)) world.kill(node);
     else {
       node.pause();
-      soon(world, 4_000, `resume ${node.name}`, () => { if (!node.dead) node.resume(); });
+      const resume = () => { if (!node.dead) node.resume(); };
+      if (world.profile.sleep === "any") soon(world, 4_000, `resume ${node.name}`, resume);
+      else scheduler.afterLane(/ answer .*\.report\..*\.in\.0$/, `resume ${node.name}`, resume);
     }
     world.disks.delete(node.name);
   }

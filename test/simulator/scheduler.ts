@@ -38,7 +38,7 @@ export class Scheduler {
   trace: ((line: string) => void) | undefined;
   readonly #ready: Lane[] = [];
   readonly #all = new Set<Lane>();
-  readonly #later: { readonly at: number; readonly name: string; readonly step: () => void }[] = [];
+  readonly #later: { readonly at: number; readonly lane?: RegExp; readonly name: string; readonly step: () => void }[] = [];
 
   constructor(chance: Chance) {
     this.chance = chance;
@@ -77,6 +77,11 @@ export class Scheduler {
     this.#later.splice(before + 1, 0, { at, name, step });
   }
 
+  /** A step right after the next one of such a lane, or when nothing else can happen. */
+  afterLane(lane: RegExp, name: string, step: () => void): void {
+    this.#later.push({ at: Infinity, lane, name, step });
+  }
+
   /** Forgets what waits in a lane. */
   clear(lane: Lane): void {
     lane.steps.length = 0;
@@ -101,9 +106,9 @@ export class Scheduler {
 
   /** One step; time goes on where nothing else can happen. False: nothing will ever happen again. */
   step(): boolean {
-    const { chance } = this, [later] = this.#later;
-    if (later !== undefined && (later.at <= this.steps || this.#ready.length === 0)) {
-      this.#later.shift();
+    const { chance } = this, met = this.#later.findIndex(({ at, lane }) => at <= this.steps || lane?.test(this.last) === true || this.#ready.length === 0), later = this.#later[met];
+    if (later !== undefined) {
+      this.#later.splice(met, 1);
       this.steps++;
       this.trace?.(later.name);
       later.step();

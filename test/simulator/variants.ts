@@ -85,7 +85,8 @@ const trimBlindly = () => {
     replaced(Intake.prototype, "trimTo", () => function (this: Intake, { at }: Position) {
       const { mailbox } = this, node = world().alive.find(({ broker }) => broker === brokers.get(mailbox));
       const lives = () => world().slots.some((slot) => [...slot.lives].some((life) => life.node === node && mailbox.subject.includes(`.${slot.stage.name}.`)));
-      world().scheduler.alone(`${node?.name} trims`, node, () => { if (lives()) void mailbox.purge(at).catch(() => {}); });
+      const { scheduler } = world();
+      scheduler.add(scheduler.lane(`${node?.name} trims`, node, true), () => { if (lives()) void mailbox.purge(at).catch(() => {}); });
     } as Method),
   );
 };
@@ -206,7 +207,7 @@ const trimOnWrite = () => {
 
 // ── profiles: what a rule is about happens often
 
-const calm: Partial<Profile> = { slowShare: 0.2, diskFaultShare: 0, handlerFaults: 0, messageFaults: 0, faults: 0, events: 6, nodes: ["a", "b"], maxPayload: 1024 * 1024, frameBytes: 1024 * 1024, retainMs: 0, script: [], aim: "any", faultsFrom: 60, slowTargets: false, ambush: /^/, ruins: "anything" };
+const calm: Partial<Profile> = { slowShare: 0.2, diskFaultShare: 0, handlerFaults: 0, messageFaults: 0, faults: 0, events: 6, nodes: ["a", "b"], maxPayload: 1024 * 1024, frameBytes: 1024 * 1024, retainMs: 0, script: [], aim: "any", faultsFrom: 60, slowTargets: false, ambush: /^/, ruins: "anything", sleep: "any" };
 const crashes: Partial<Profile> = { ...calm, faults: 4, faultShare: 0.02, kinds: ["crash", "kill", "takeover"], hurry: 0 };
 const zombies: Partial<Profile> = { ...calm, faults: 4, faultShare: 0.02, kinds: ["pause", "takeover", "takeover"] };
 const badNetwork: Partial<Profile> = { ...calm, messageFaults: 12, messageFaultShare: 0.08, sendWindow: 64, maxFrames: 4_096, legs: /append|ack|deliver/ };
@@ -232,9 +233,9 @@ export const variants: readonly Variant[] = [
   { name: "a round goes on over a reconnect", rule: "P11", profile: { ...calm, faults: 4, faultShare: 0.03, kinds: ["cut"], turnEvents: 1, sourceBatch: 1, maxFrames: 4_096, slowShare: 0.5 }, breaks: () => breakDelivery({ acks: "strict", reconnect: "same round" }) },
   { name: "a bare high-water mark", rule: "P16, I5", profile: badNetwork, breaks: judging((channel, frame) => (frame.seq > channel.takenSeq ? "next" : "seen")) },
   { name: "the term of the frame before is not compared", rule: "P17", profile: ruined, breaks: judging((channel, frame) => (next(channel, frame) ? (begunWrong(channel, frame) ? "forked" : "next") : seenWrong(channel, frame) ? "forked" : otherwise(channel, frame))) },
-  { name: "the term of a frame begun is not kept", rule: "P17", flows: ["slow"], profile: { ...ruined, sourceBatch: 3, turnEvents: 1, rollback: { of: /^mr_/, share: 0.5, most: 2 }, ruins: "unread", ambush: / append .*\.felt\..*log$/, faultShare: 0.2 }, breaks: judging((channel, frame) => (next(channel, frame) ? (sameTerm(frame.before, channel.takenTerm) ? "next" : "forked") : seenWrong(channel, frame) ? "forked" : otherwise(channel, frame))) },
+  { name: "the term of a frame begun is not kept", rule: "P17", flows: ["slow"], profile: { ...ruined, sourceBatch: 3, turnEvents: 1, rollback: { of: /^mr_/, share: 0.5, most: 2 }, ruins: "begun", ambush: / append .*\.log$/, faultShare: 0.5, parallelism: 1 }, breaks: judging((channel, frame) => (next(channel, frame) ? (sameTerm(frame.before, channel.takenTerm) ? "next" : "forked") : seenWrong(channel, frame) ? "forked" : otherwise(channel, frame))) },
   { name: "the term of a frame seen before is not compared", rule: "P17", profile: ruined, breaks: judging((channel, frame) => (next(channel, frame) ? (!sameTerm(frame.before, channel.takenTerm) || begunWrong(channel, frame) ? "forked" : "next") : otherwise(channel, frame))) },
-  { name: "a frame seen before is compared with the latest term only", rule: "P17", profile: { ...ruined, faults: 2, faultsFrom: 40, faultShare: 0.015, script: ["takeover", "ruin"] }, breaks: judging((channel, frame) => {
+  { name: "a frame seen before is compared with the latest term only", rule: "P17", profile: { ...ruined, faults: 2, faultsFrom: 60, faultShare: 0.03, ruins: "claims", script: ["takeover", "ruin"] }, breaks: judging((channel, frame) => {
     if (next(channel, frame)) return !sameTerm(frame.before, channel.takenTerm) || begunWrong(channel, frame) ? "forked" : "next";
     if (frame.seq > channel.takenSeq || channel.term === null) return otherwise(channel, frame);
     return frame.term[0] > channel.term[0] || (frame.term[0] === channel.term[0] && !sameTerm(frame.term, channel.term)) ? "forked" : "seen";
@@ -245,7 +246,7 @@ export const variants: readonly Variant[] = [
     if (open !== undefined) void this.mailbox.purge(open.at.at + 1).catch(() => {});
     return open;
   } as Method) },
-  { name: "trimmed without looking at the anchor", rule: "P19", profile: { ...calm, faults: 1, faultShare: 0.05, ambush: / append .*\.log$/, script: ["restore"], sleep: "short", slowShare: 0.5, parallelism: 1, turnEvents: 1, events: 8, sourceBatch: 1, maxFrames: 4_096, batchesGrow: false }, breaks: trimBlindly },
+  { name: "trimmed without looking at the anchor", rule: "P19", profile: { ...calm, faults: 1, faultShare: 0.05, ambush: / append .*\.log$/, script: ["restore"], sleep: "until looked", slowTargets: true, parallelism: 1, turnEvents: 1, events: 8, sourceBatch: 1, maxFrames: 4_096, batchesGrow: false }, breaks: trimBlindly },
   { name: "a position without an anchor", rule: "P30, inputs", profile: { ...powerLoss, faults: 1, script: ["blackout"], rollback: { of: /_in_/, share: 0.3, most: 1 }, faultShare: 0.05, ambush: / append .*\.log$/ }, breaks: () => replaced(Anchors.prototype, "checkOwn", () => (async () => {}) as Method) },
   { name: "\"or was trimmed\" without asking the reader", rule: "P30", flows: ["merge", "ordered"], profile: { ...powerLoss, rollback: { of: /_in_/, share: 0.5, most: 1 }, maxFrames: 2, slowShare: 0.5 }, rules: { askReader: false } },
   { name: "a delta holds what changed since the fold", rule: "P22", profile: { ...snapshotting, aim: "processor", faultShare: 0.1, ambush: / disk /, kinds: ["crash"], events: 8 }, breaks: deltaSinceFold },
