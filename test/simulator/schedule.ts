@@ -231,7 +231,7 @@ function restore(world: World): void {
   powerLoss(world, [...world.stamps.keys()], (name) => [...(world.stamps.get(name) as Map<number, number>)].findLast(([, step]) => step <= since)?.[0] ?? 0);
   const fresh = chance.of(world.profile.nodes.filter((name) => world.nodes.get(name)?.dead !== false));
   world.boot(fresh ?? "spare");
-  for (const slot of world.slots) world.startSoon(slot, chance.between(1, 300), fresh ?? "spare");
+  for (const slot of world.slots) world.startSoon(slot, chance.hits(0.5) ? 0 : chance.between(1, 300), fresh ?? "spare");
 }
 
 function powerLoss(world: World, streams: readonly string[], most: number | ((name: string) => number)): void {

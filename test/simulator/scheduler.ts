@@ -106,7 +106,7 @@ export class Scheduler {
 
   /** One step; time goes on where nothing else can happen. False: nothing will ever happen again. */
   step(): boolean {
-    const { chance } = this, met = this.#later.findIndex(({ at, lane }) => at <= this.steps || lane?.test(this.last) === true || this.#ready.length === 0), later = this.#later[met];
+    const { chance } = this, met = this.#later.findIndex(({ at, lane }) => at <= this.steps || lane?.test(this.last) === true || (this.#ready.length === 0 && (at < Infinity || this.clock.pending === 0))), later = this.#later[met];
     if (later !== undefined) {
       this.#later.splice(met, 1);
       this.steps++;
