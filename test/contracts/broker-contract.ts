@@ -52,13 +52,21 @@ export async function connection(broker: Broker, wanted: boolean): Promise<void>
 
 export function brokerContract(name: string, make: () => Promise<BrokerFixture>): void {
   const test = suite(name);
+  let streams = 0;
   const spec = (name: string, more: Partial<StreamSpec> = {}): StreamSpec => ({ name: name.replaceAll(".", "_"), subject: name, replicas: 1, ...more });
   /** A fixture with one stream, empty. */
   const withStream = async (more: Partial<StreamSpec> = {}) => {
     const fixture = await make();
-    const made = spec("mr.actor.f.s.g-1.0.log", more);
-    await fixture.broker.create(made);
-    return { ...fixture, name: made.name, stream: fixture.broker.stream(made.name, "mr.actor.f.s.g-1.0.log"), [Symbol.asyncDispose]: () => fixture[Symbol.asyncDispose]() };
+    // Another one for each: nats-server 2.10 still tidies up after a stream that was removed a moment ago.
+    const subject = `mr.actor.f.s.g-${++streams}.0.log`, made = spec(subject, more);
+    try {
+      await fixture.broker.create(made);
+    } catch (thrown) {
+      // Left open it would keep the file from ending.
+      await fixture[Symbol.asyncDispose]();
+      throw thrown;
+    }
+    return { ...fixture, name: made.name, stream: fixture.broker.stream(made.name, subject), [Symbol.asyncDispose]: () => fixture[Symbol.asyncDispose]() };
   };
 
   test("a broker tells its version, its largest message and that it is connected", async () => {

@@ -1,9 +1,14 @@
 // Making, listing and deleting streams.
+import { setTimeout as pause } from "node:timers/promises";
 import type { StreamSpec } from "../broker.ts";
 import { streamConflict } from "../failures.ts";
 import { type Api, ApiError, refused } from "./api.ts";
 
 const NAME_IN_USE = 10058;
+/** The server cannot make the stream's files: for a moment so where one of this name was removed just now. */
+const STORE_NOT_MADE = 10049;
+const STORE_TRIES = 5;
+const STORE_PAUSE_MS = 100;
 const SUBJECTS_OVERLAP = 10065;
 const STREAM_NOT_FOUND = 10059;
 /** The least that the server takes; it keeps a table of ids for so long, which nobody here uses. */
@@ -53,10 +58,22 @@ export function streamConfig(spec: StreamSpec): StreamConfig {
 }
 
 export async function createStream(api: Api, config: StreamConfig): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await create(api, config);
+    } catch (thrown) {
+      if (!(thrown instanceof ApiError)) throw thrown;
+      if (thrown.errCode !== STORE_NOT_MADE || tries === STORE_TRIES) throw refused(config.name, thrown);
+      await pause(STORE_PAUSE_MS);
+    }
+  }
+}
+
+async function create(api: Api, config: StreamConfig): Promise<void> {
   try {
     await api.call(`STREAM.CREATE.${config.name}`, config);
   } catch (thrown) {
-    if (!(thrown instanceof ApiError)) throw thrown;
+    if (!(thrown instanceof ApiError) || thrown.errCode === STORE_NOT_MADE) throw thrown;
     if (thrown.errCode === SUBJECTS_OVERLAP) throw streamConflict(config.name, `another stream has the subject ${config.subjects[0]}`, thrown);
     if (thrown.errCode !== NAME_IN_USE) throw refused(config.name, thrown);
     const { config: there } = await api.about<{ config: StreamConfig }>(config.name, `STREAM.INFO.${config.name}`);
