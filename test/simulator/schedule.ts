@@ -183,7 +183,7 @@ function ruin(world: World): boolean {
   const readers = world.slots.filter(({ stage }) => slot.stage.readers.some(({ to }) => to === stage.name)).map((reader) => {
     const kept = world.logOf(reader).filter(({ record }) => record.kind !== "snapshot");
     const cursor = kept.findLast(({ record }) => record.body.cursors?.some(([, from]) => from === slot.address))?.record.body.cursors?.find(([, from]) => from === slot.address);
-    return { reader, read: world.positionOf(reader), cursor };
+    return { reader, read: kept.findLast(({ record }) => record.body.inputs !== undefined)?.record.body.inputs?.[0]?.[1] ?? 0, cursor };
   });
   let to = last(log) - chance.between(1, most);
   if (ruins === "begun") {
@@ -217,10 +217,7 @@ function bootAll(world: World): void {
 
 /** A backup is restored: all streams are as they were some steps ago. Nodes lose their disks, or sleep through it and go on as zombies. */
 function restore(world: World): void {
-  const { scheduler, stamps } = world, { chance } = scheduler;
-  // Often just after something came that nobody had read.
-  const came = [...stamps].filter(([name]) => name.includes("_in_")).flatMap(([, steps]) => [...steps.values()]);
-  const since = came.length > 0 && chance.hits(0.5) ? chance.of(came) : scheduler.steps - chance.between(20, 200);
+  const { scheduler } = world, { chance } = scheduler, since = scheduler.steps - chance.between(20, 200);
   for (const node of world.alive) {
     if (chance.hits(0.5)) world.kill(node);
     else {
@@ -240,7 +237,6 @@ function restore(world: World): void {
 function powerLoss(world: World, streams: readonly string[], most: number | ((name: string) => number)): void {
   const { chance } = world.scheduler;
   for (const node of world.alive) if (node.connected) node.cut();
-  for (const lane of world.sent) world.scheduler.clear(lane);
   for (const name of streams) {
     const { first, last } = (world.server.streams.get(name) as { bounds(): { first: number; last: number } }).bounds();
     if (last < first) continue;

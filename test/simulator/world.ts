@@ -97,7 +97,6 @@ export class World implements FlowHost, TargetHost {
   readonly logs = new Map<string, Kept[]>();
   /** Of each stream: the step at which a sequence was stored. */
   readonly stamps = new Map<string, Map<number, number>>();
-  readonly sent = new Set<Lane>();
   /** What went wrong while it ran. */
   failure: string | undefined;
   /** The broker lost something that it had acknowledged. */
@@ -122,7 +121,7 @@ export class World implements FlowHost, TargetHost {
     this.#handlerFaults = profile.handlerFaults;
     this.server = new MemoryServer({ clock: scheduler.clock, maxPayload: profile.maxPayload });
     this.#host = {
-      scheduler, server: this.server, watchdog: rules.watchdog, fate: (leg) => this.#fate(leg), sent: this.sent,
+      scheduler, server: this.server, watchdog: rules.watchdog, fate: (leg) => this.#fate(leg),
       diskFails: () => this.#spend(profile.diskFaultShare),
       environment: () => ({
         flow, code: "c0de", retainMs: profile.retainMs, replicas: 1,
@@ -138,9 +137,7 @@ export class World implements FlowHost, TargetHost {
         this.server.create({ name: log, subject: subjects.log, replicas: 1 });
         this.#keep(this.server.streams.get(log) as MemoryStream, log);
         if (stage.kind !== "source") this.server.create({ name: streamName(subjects.mailbox(0)), subject: subjects.mailbox(0), maxMessages: stage.maxFrames + 1, replicas: 1 });
-        const slot = new Slot(stage, p, addressOf(flow, stage, p), scheduler.chance.of(profile.nodes));
-        this.slots.push(slot);
-        if (stage.kind !== "source") this.#watchTrims(this.server.streams.get(streamName(subjects.mailbox(0))) as MemoryStream, slot);
+        this.slots.push(new Slot(stage, p, addressOf(flow, stage, p), scheduler.chance.of(profile.nodes)));
       }
     }
     for (const name of profile.nodes) this.boot(name);
@@ -181,21 +178,6 @@ export class World implements FlowHost, TargetHost {
       while (kept.length > 0 && (kept[kept.length - 1] as Kept).seq > to) kept.pop();
       truncate(to);
     };
-  }
-
-  // I6: nothing goes that its reader has not committed.
-  #watchTrims(mailbox: MemoryStream, slot: Slot): void {
-    const purge = mailbox.purge.bind(mailbox);
-    mailbox.purge = (before) => {
-      const read = this.positionOf(slot);
-      if (before > read && mailbox.bounds().first < before) this.failure ??= `the mailbox of ${slot.address} is trimmed up to ${before}, and its log says that it is read up to ${read}`;
-      purge(before);
-    };
-  }
-
-  /** Up to where a mailbox is read, as the log of its reader says. */
-  positionOf(slot: Slot): number {
-    return this.logOf(slot).findLast(({ record }) => record.kind !== "snapshot" && record.body.inputs !== undefined)?.record.body.inputs?.[0]?.[1] ?? 0;
   }
 
   logOf({ stage, partition }: Slot): readonly Kept[] {
