@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { breaches, importsOf, layers, maxLines, wrapped } from "./support/import-rule.ts";
+import { breaches, importsOf, layers, maxLines, packageOf, wrapped } from "./support/import-rule.ts";
 import { admits } from "./support/node-range.ts";
 
 const test = suite("architecture");
@@ -69,7 +69,7 @@ test("what the rule allows is let through", () => {
 test("each wrapped package has its one file", () => {
   const sources = sourcesIn("runtime");
   for (const [vendor, home] of Object.entries(wrapped)) {
-    const files = [...sources].filter(([, text]) => importsOf(text).some((name) => name.split("/")[0] === vendor)).map(([file]) => file);
+    const files = [...sources].filter(([, text]) => importsOf(text).some((name) => packageOf(name) === vendor)).map(([file]) => file);
     assert.is(files.length, 1, `${vendor}: ${files.join(", ") || "no file"}`);
     assert.ok(files[0]?.startsWith(`${home}/`));
   }

@@ -1,15 +1,19 @@
 // Runs the test files, two at a time, each in a process of its own (support/test-file.ts). Arguments: files or folders to run instead of all;
-// --deadline <seconds> for files that name none. The last line is "N passed, N failed", counted in tests.
+// --deadline <seconds> for files that name none; --node, --nats-server, --nats-client for other versions (support/versions.ts). The last line
+// is "N passed, N failed", counted in tests.
 import { readdirSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { runTestFile, stopTestFiles, type FileResult } from "./support/test-file.ts";
+import { runOnVersions } from "./support/versions.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const atOnce = 2;
 const mostAgain = 3;
 
+const elsewhere = await runOnVersions(process.argv[1] as string, process.argv.slice(2));
+if (elsewhere !== undefined) process.exit(elsewhere);
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { deadline: { type: "string" } } });
 const deadlineMs = values.deadline === undefined ? undefined : Number(values.deadline) * 1000;
 const results: FileResult[] = [];

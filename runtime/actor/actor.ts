@@ -10,14 +10,16 @@ import { fenced } from "../journal/recovery.ts";
 import type { Body } from "../journal/record.ts";
 import { Alarm } from "./alarm.ts";
 import { Anchors } from "./anchors.ts";
+import { AtWork } from "./at-work.ts";
 import { Availability } from "./availability.ts";
 import type { Behaviour } from "./behaviour.ts";
 import type { Closed, Committer } from "./committer.ts";
 import type { Emitter } from "./emitter.ts";
 import { type ActorEnvironment, type ActorEvents, addressOf } from "./environment.ts";
 import { rowInfo } from "./event-info.ts";
-import { type Exit, exitOf } from "./exit.ts";
-import { frameReserve, laterMs, turnLimit } from "./limits.ts";
+import { type Exit, type ExitClass, exitOf } from "./exit.ts";
+import { Letters } from "./letters.ts";
+import { frameReserve, laterMs, turnLimit, wallLookMs } from "./limits.ts";
 import { Memory } from "./memory.ts";
 import { OwnTime } from "./own-time.ts";
 import type { Captured } from "./snapshot.ts";
@@ -35,6 +37,7 @@ export class Actor {
   readonly emitter: Emitter;
   readonly behaviour: Behaviour;
   readonly availability: Availability;
+  readonly letters: Letters;
   /** Events taken so far. */
   taken = 0;
   /** Events handled in the open turn; how many it may have. */
@@ -45,6 +48,8 @@ export class Actor {
   readonly #anchors: Anchors;
   readonly #time: OwnTime;
   readonly #alarm: Alarm;
+  readonly atWork: AtWork;
+  #taking: ReturnType<typeof takeOver> | undefined;
   #committer: Committer | undefined;
   #running = false;
   #over = false;
@@ -56,6 +61,8 @@ export class Actor {
   #last: { closed: boolean; readonly then: () => void } | undefined;
   #attempt: { closed: boolean; readonly then: () => void } | undefined;
   #waitsForSettling = false;
+  /** Who waits for the open turn to be committed. */
+  readonly #closing: (() => void)[] = [];
 
   constructor(env: ActorEnvironment, stage: StagePlan, partition: number, events: ActorEvents, parts: { readonly emitter: (actor: Actor) => Emitter; readonly behaviour: (actor: Actor) => Behaviour }) {
     this.env = env;
@@ -67,34 +74,32 @@ export class Actor {
     this.#events = events;
     this.emitter = parts.emitter(this);
     this.#time = new OwnTime(this.emitter.outlets);
+    this.atWork = new AtWork(env.seats, this.address);
     this.#alarm = new Alarm(env.clock, () => this.pump());
+    this.letters = new Letters(this);
     this.behaviour = parts.behaviour(this);
     this.#anchors = new Anchors(this);
     this.availability = new Availability(this, this.#anchors, events.onState);
   }
 
   /** Aborts when the actor is over. */
-  get signal(): AbortSignal {
-    return this.#abort.signal;
-  }
+  get signal(): AbortSignal { return this.#abort.signal; }
 
   /** Records that it keeps: those since the newest snapshot, and older ones with frames that are not settled. */
-  get journalLength(): number {
-    return this.#committer?.keeper.length ?? 0;
-  }
+  get journalLength(): number { return this.#committer?.keeper.length ?? 0; }
 
-  get counts(): Counts {
-    return { in: this.taken, ...this.emitter.counts };
-  }
+  get hasEnded(): boolean { return this.#time.ended; }
+
+  get counts(): Counts { return { in: this.taken, ...this.emitter.told }; }
 
   /** Claims, recovers, runs. Rejects where it cannot: then it is over and nothing is left open. */
   async start(): Promise<void> {
     try {
       this.#events.onState("claiming");
-      const { committer, replayed } = await takeOver(this, {
+      const { committer, replayed } = await (this.#taking = takeOver(this, {
         onClaimed: () => this.#events.onState("recovering"), onWait: () => this.availability.lost(),
-        accepted: () => { this.availability.back(); this.pump(); }, written: (closed) => this.#written(closed), failed: (error) => this.exit(exitOf(error)),
-      });
+        accepted: () => { this.availability.back(); this.soon(); }, written: (closed) => this.#written(closed), failed: (error) => this.exit(exitOf(error)),
+      }));
       this.#committer = committer;
       this.#time.restore(replayed.own);
       this.taken = replayed.counts.in;
@@ -115,9 +120,7 @@ export class Actor {
     this.soon();
   }
 
-  #mustLive(): void {
-    if (this.#over) throw this.#exit?.error ?? fenced(this.address);
-  }
+  #mustLive(): void { if (this.#over) throw this.#exit?.error ?? fenced(this.address); }
 
   /** An event was given up since it crashed its actor too often: that spends no restart. */
   poisoned(event: string, error: Error): void { this.#events.onPoison(event, error); }
@@ -133,9 +136,7 @@ export class Actor {
   }
 
   /** Whether the open turn takes no more. */
-  get full(): boolean {
-    return this.#over || this.events >= this.turnEvents || this.emitter.gathered >= turnLimit.bytes || this.#last !== undefined || this.#attempt !== undefined;
-  }
+  get full(): boolean { return this.#over || this.events >= this.turnEvents || this.emitter.gathered >= turnLimit.bytes || this.#last !== undefined || this.#attempt !== undefined; }
 
   /** Works, and commits what there is to commit. */
   pump(): void {
@@ -146,7 +147,7 @@ export class Actor {
       do {
         begun = this.env.clock.monotonic();
         this.#waitsForSettling = this.emitter.heldUp;
-        if (!this.full && !this.#waitsForSettling) this.behaviour.work();
+        if (!this.full && !this.#waitsForSettling) this.atWork.work(this.behaviour);
       } while (!this.#over && this.#closeIfDue());
       if (!this.#over) this.#rest(begun);
     } catch (error) {
@@ -197,6 +198,7 @@ export class Actor {
     this.events = 0;
     this.#laterAt = Infinity;
     const [position] = this.memory.inbound.positions;
+    for (const done of this.#closing.splice(0)) committer.whenWritten(n, done);
     committer.append(kind, body, frames, committer.snapshotDue ? this.#capture(n) : undefined, position === undefined ? undefined : { ...position });
     return true;
   }
@@ -224,23 +226,23 @@ export class Actor {
       this.memory.state.release();
     }
     if (closed.kind === "stop") this.#last?.then();
-    else this.pump();
+    else this.soon();
   }
 
   // Nothing more to do now: the end, if this was it, or when to look again.
   #rest(begun: number): void {
     const { env: { clock }, behaviour } = this, { idle } = this.#committer as Committer;
-    if (this.#time.ended && idle && this.#last === undefined && this.emitter.all.every(({ delivery }) => delivery.unsettled === 0)) {
+    if (this.#time.ended && behaviour.finished && idle && this.#last === undefined && this.emitter.all.every(({ delivery }) => delivery.unsettled === 0)) {
       this.#last = { closed: false, then: () => void this.#finish() };
       return this.soon();
     }
     const wall = behaviour.wake, due = (at: number): number => (at <= begun ? Infinity : at);
     // What was due when this began waits for something else, whose coming is told: an alarm would only ring again at once.
-    this.#alarm.set(Math.min(due(this.#laterAt), wall === Infinity ? Infinity : due(clock.monotonic() + wall - clock.now())));
+    this.#alarm.set(Math.min(due(this.#laterAt), wall === Infinity ? Infinity : due(clock.monotonic() + Math.min(wall - clock.now(), wallLookMs))));
   }
 
   async #finish(): Promise<void> {
-    await this.behaviour.finish().then(() => this.exit({ class: "normal" }), (error: unknown) => this.exit(exitOf(error)));
+    await this.availability.whenChecked().then(() => (this.#over ? undefined : this.behaviour.finish())).then(() => this.exit({ class: "normal" }), (error: unknown) => this.exit(exitOf(error)));
   }
 
   /** Commits what is in the turn with an attempt of that event, then calls: for an actor that looks for the event that kills. */
@@ -250,12 +252,12 @@ export class Actor {
   }
 
   /** Commits what came before the event that failed, with the count of its tries where it is to blame; then it is over (PROTOCOL 9, poison). */
-  crash(thrown: unknown, event: string, isToBlame = true): void {
+  crash(thrown: unknown, event: string, isToBlame = true, as?: ExitClass): void {
     if (this.#last !== undefined) return;
     this.memory.tries[isToBlame ? "begin" : "withdraw"](event);
     this.memory.changes.sealed = this.emitter.sealed = true;
     const exit = exitOf(thrown, isToBlame ? event : undefined);
-    this.#last = { closed: false, then: () => this.exit(exit) };
+    this.#last = { closed: false, then: () => this.exit(as === undefined ? exit : { ...exit, class: as }) };
     this.soon();
   }
 
@@ -275,18 +277,15 @@ export class Actor {
 
   /** Resolves when everything up to the open turn is committed; false when the actor is over before. */
   whenCommitted(): Promise<boolean> {
-    const committer = this.#committer;
+    const committer = this.#committer, isOpen = this.memory.changes.dirty || this.events > 0;
     if (this.#over || committer === undefined) return Promise.resolve(false);
-    return new Promise((done) => {
-      committer.whenWritten(this.memory.changes.dirty || this.events > 0 ? committer.next : committer.next - 1, () => done(!this.#over));
-      this.soon();
-    });
+    this.soon();
+    // What number the open turn gets is known when it is closed: a snapshot may come before it.
+    return new Promise<void>((done) => { if (isOpen) this.#closing.push(done); else committer.whenWritten(committer.next - 1, done); }).then(() => !this.#over);
   }
 
   /** Ends it at once. The first call counts. */
-  exit(exit: Exit): void {
-    void this.#end(exit);
-  }
+  exit(exit: Exit): void { void this.#end(exit); }
 
   async #end(exit: Exit): Promise<void> {
     if (this.#over) return;
@@ -307,12 +306,13 @@ export class Actor {
   async #close(): Promise<void> {
     this.#over = true;
     this.#running = false;
-    this.availability.close();
-    this.#alarm.close();
+    for (const its of [this.availability, this.#alarm, this.letters, this.atWork]) its.close();
     this.#abort.abort();
     this.#committer?.stop();
+    for (const done of this.#closing.splice(0)) done();
     for (const { delivery } of this.emitter.all) delivery.close();
     await this.behaviour.close();
+    await this.#taking?.catch(() => {}); // What it opens is closed, too, before it is over.
     await this.#committer?.close(isBroken(this.#exit?.error));
   }
 }

@@ -67,9 +67,11 @@ export class AheadWork {
     let released = false;
     for (let first = ahead.settled(); first !== undefined && !this.#actor.full; first = ahead.settled()) {
       released = true;
+      // One that stands before this one's frame would keep its step from being taken.
+      this.#passEmpty();
       const { item, release, error, attempt } = first;
       if (item.kind === "row" && waiting.blocks(rowOf(item)[2])) {
-        waiting.add(idOf(item), 0, 1, keptOf(item));
+        waiting.add(idOf(item), 0, 1, keptOf(item, this.#actor));
         ahead.shift();
         this.#steps.done(item);
         continue;

@@ -55,7 +55,8 @@ export class Ahead {
       if (effects === undefined) effect();
       else effects.push(effect);
     };
-    this.chain = { push: openChain(host, steps, 0, prefix, give, aside).push, fire: rest.fire };
+    const first = openChain(host, steps, 0, prefix, give, aside);
+    this.chain = { push: first.push, enter: (operator, data, scope) => (operator < prefix ? first : rest).enter(operator, data, scope), fire: rest.fire };
   }
 
   get room(): boolean {

@@ -12,10 +12,11 @@ import type { Outlet } from "./outlet.ts";
 /** Whether the message at a position is the one that was read there†. Of a mailbox of which nothing was read: true. */
 export async function isAnchor(mailbox: BrokerStream, position: Position): Promise<boolean> {
   // Taken before the question: the position of an actor at work moves on.
-  const { at, round: its } = position;
+  const { at, round: its, from } = position;
   if (at === 0) return true;
   const there = await mailbox.get(at);
-  if (there === undefined) return false;
+  // Before the first message of a mailbox, nothing read of what is in it: where a repair puts a reader (P31).
+  if (there === undefined) return its === null && from === null && (await mailbox.bounds()).first === at + 1;
   const round = roundOf(there.data);
   if (its === null || round === undefined) return its === null && round === undefined;
   return Buffer.compare(round, its) === 0;

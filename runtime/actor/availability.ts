@@ -13,6 +13,7 @@ export class Availability {
   #lost = false;
   #suspended = false;
   #checks = 0;
+  #waiting: (() => void)[] = [];
   #disconnect = () => {};
 
   constructor(actor: Actor, anchors: Anchors, say: ActorEvents["onState"]) {
@@ -30,7 +31,20 @@ export class Availability {
   async holdFor(check: Promise<void>): Promise<void> {
     this.#checks++;
     await check;
-    this.#checks--;
+    this.#checkDone();
+  }
+
+  #checkDone(): void {
+    if (--this.#checks === 0) for (const done of this.#waiting.splice(0)) done();
+  }
+
+  /**
+   * Resolves when no check is under way, or the actor is over. Who has ended waits for it: a last record that was on its way when the
+   * server lost its power was accepted after the reconnect, and its actor gone before it was seen that its end, which it had sent, was
+   * lost; the reader waited for that for ever.
+   */
+  whenChecked(): Promise<void> {
+    return this.checked ? Promise.resolve() : new Promise((done) => { this.#waiting.push(done); });
   }
 
   /** Watches the connection from now on. `failed`: the broker went back. */
@@ -77,7 +91,7 @@ export class Availability {
     const { signal, emitter } = this.#actor, sent = this.#anchors.sent();
     this.#checks++;
     this.#anchors.checkOwn(log).then(() => this.#anchors.checkSent(sent)).then(() => {
-      this.#checks--;
+      this.#checkDone();
       if (signal.aborted || !this.checked) return;
       this.back();
       for (const { delivery } of emitter.all) delivery.reconnected();
@@ -87,6 +101,7 @@ export class Availability {
 
   close(): void {
     this.#disconnect();
+    for (const done of this.#waiting.splice(0)) done();
     this.#running = this.#lost = this.#suspended = false;
   }
 }

@@ -15,6 +15,8 @@ export interface Behaviour {
   work(): void;
   /** Whether there is something to commit: "now", "later" (within a fraction of a second), or nothing. */
   readonly pending: "now" | "later" | "nothing";
+  /** Something that it began was not done at once, and is not yet: a handler, a read, a write. */
+  readonly busy: boolean;
   /** Whether the open turn may be closed: no event is in the middle of its effects. */
   readonly closable: boolean;
   /** Watermark that may be promised with the open turn: below everything that is still held. */

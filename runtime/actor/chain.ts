@@ -88,6 +88,8 @@ export const atOnce: Aside = (effect) => effect();
 export interface Chain {
   /** Handles one event with the steps from `from` on. */
   readonly push: Give;
+  /** Handles an event that had come as far as that step. */
+  readonly enter: (operator: number, data: unknown, scope: Scope) => void | Promise<void>;
   /** Fires a timer of a step. */
   readonly fire: (operator: number, name: string, scope: Scope) => void | Promise<void>;
 }
@@ -104,6 +106,7 @@ export function openChain(host: ChainHost, specs: readonly OperatorSpec[], from:
   const first = steps[from];
   return {
     push: first === undefined ? give : (data, scope) => first.on(data, scope),
+    enter: (operator, data, scope) => steps[operator]?.on(data, scope),
     fire: (operator, name, scope) => steps[operator]?.onTimer?.(name, scope),
   };
 }
@@ -114,7 +117,10 @@ function environment({ actor, watermark, stays }: ChainHost, operator: number, n
     next,
     output: (name, data, scope) => { if (emitter.isRead(name)) aside(() => emitter.emit(name, data, scope.time, scope.key, scope.type), scope); },
     isRead: (name) => emitter.isRead(name),
-    deadLetter: (code, message, data, scope) => aside(() => emitter.deadLetter(code, new Error(message), scope.ctx.attempt, scope.ctx.event, data), scope),
+    deadLetter: (code, message, data, scope) => {
+      const replay = { step: operator, timer: null, time: scope.time, type: scope.type ?? null, parks: null };
+      aside(() => emitter.deadLetter(code, new Error(message), scope.ctx.attempt, scope.ctx.event, data, replay), scope);
+    },
     late: () => { emitter.counts.late++; },
     watermark,
     entry: (key, part) => state.entry(operator, key, part),

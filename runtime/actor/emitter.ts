@@ -5,6 +5,7 @@ import { type Note, type Row, rowData } from "../event/frame.ts";
 import { partitionOf } from "../event/partition.ts";
 import type { EdgePlan } from "../flow/plan.ts";
 import type { Body, Target } from "../journal/record.ts";
+import type { DeadLetter, Replay, Settlement } from "./dead-letter.ts";
 import { unsettledLimit } from "./limits.ts";
 import type { FrameHead, Outlet } from "./outlet.ts";
 
@@ -17,17 +18,7 @@ interface Route {
   dealt: boolean;
 }
 
-/** What a dead letter holds. */
-export interface DeadLetter {
-  readonly code: string;
-  readonly message: string;
-  readonly error: { readonly name: string; readonly message: string; readonly stack: string };
-  readonly actor: string;
-  readonly attempts: number;
-  /** Hash of the flow's code. */
-  readonly flow: string;
-  readonly event: { readonly id: string; readonly type: string; readonly time: number; readonly key: Key | null; readonly source: string; readonly data: unknown };
-}
+export type { DeadLetter } from "./dead-letter.ts";
 
 export interface ClosedFrame {
   readonly outlet: Outlet;
@@ -45,10 +36,10 @@ export class Emitter {
   readonly #defaultType: string;
   /** Ordinal of the next event that the record emits. */
   k = 0;
-  readonly #saved = { k: 0, out: 0, late: 0, deadLetters: 0 };
+  readonly #saved = { k: 0, out: 0, late: 0, deadLetters: 0, settled: 0 };
   /** Takes no more: what a handler does that is over has no effect. */
   sealed = false;
-  counts = { out: 0, late: 0, deadLetters: 0 };
+  counts = { out: 0, late: 0, deadLetters: 0, settled: 0 };
 
   constructor(of: { readonly actor: string; readonly code: string; readonly type: string; readonly edges: readonly EdgePlan[]; readonly outlet: (edge: EdgePlan, partition: number) => Outlet; readonly partitions: (stage: string) => number; readonly dead: Outlet }) {
     this.#actor = of.actor;
@@ -63,6 +54,12 @@ export class Emitter {
     }
     this.#main = this.#routes.get("") ?? [];
     this.outlets = [...outlets];
+  }
+
+  /** As a record says them. */
+  get told(): Omit<NonNullable<Body["counts"]>, "in"> {
+    const { settled, ...given } = this.counts;
+    return settled === 0 ? given : this.counts;
   }
 
   isRead(output: string): boolean {
@@ -91,19 +88,20 @@ export class Emitter {
 
   #keyOf(edge: EdgePlan, data: unknown): Key {
     const key = (edge.key as (data: unknown) => Key)(data);
-    if (!isKey(key)) throw new MillraceError("KEY_INVALID", this.#actor, `The key of an event on its way to "${edge.to}" is ${String(key).slice(0, 80)}`, "A key is a text of at most 512 bytes or a safe integer.");
+    if (!isKey(key)) throw new MillraceError("KEY_INVALID", this.#actor, `The key of an event on its way to "${edge.to}" is ${String(key).slice(0, 80)}`, "A key is a text of at most 512 bytes, in whole characters, or a safe integer.");
     return key;
   }
 
   /** Gives an event up, with its reason. */
-  deadLetter(code: string, thrown: unknown, attempts: number, event: EventInfo, data: unknown): void {
+  deadLetter(code: string, thrown: unknown, attempts: number, event: EventInfo, data: unknown, replay?: Replay): void {
     const { name, message, stack = "" } = asError(thrown);
-    const letter = (shown: unknown): DeadLetter => ({
+    const letter = (shown: unknown, its?: Replay): DeadLetter => ({
       code, message, error: { name, message, stack: stack.split("\n").slice(0, 8).join("\n") }, actor: this.#actor, attempts, flow: this.#code,
       event: { id: event.id, type: event.type, time: event.time, key: event.key ?? null, source: event.source, data: shown },
+      ...(its === undefined ? {} : { replay: its }),
     });
     try {
-      this.#dead.add(0, this.k, event.time, event.key ?? null, letter(data), null, null);
+      this.#dead.add(0, this.k, event.time, event.key ?? null, letter(data, replay), null, null);
     } catch {
       this.#dead.add(0, this.k, event.time, event.key ?? null, letter(textOf(data)), null, null);
     }
@@ -111,13 +109,20 @@ export class Emitter {
     this.counts.deadLetters++;
   }
 
+  /** A dead letter is one no more: that stands behind it on the chain. */
+  settled(settlement: Settlement): void {
+    this.#dead.add(0, this.k++, settlement.at, null, settlement, null, null);
+    this.counts.settled++;
+  }
+
   /** An event begins: what it emits can be taken back from here. */
   save(): void {
-    const saved = this.#saved, { out, late, deadLetters } = this.counts;
+    const saved = this.#saved, { out, late, deadLetters, settled } = this.counts;
     saved.k = this.k;
     saved.out = out;
     saved.late = late;
     saved.deadLetters = deadLetters;
+    saved.settled = settled;
   }
 
   /** Whether anything was emitted since `save`. */
@@ -206,9 +211,9 @@ function textOf(data: unknown): string {
 }
 
 function shortened(letter: DeadLetter): DeadLetter {
-  const { error: { name, message, stack }, event } = letter;
+  const { error: { name, message, stack }, event, replay: _, ...rest } = letter;
   return {
-    ...letter, message: letter.message.slice(0, shortText), error: { name, message: message.slice(0, shortText), stack: stack.slice(0, shortText) },
+    ...rest, message: letter.message.slice(0, shortText), error: { name, message: message.slice(0, shortText), stack: stack.slice(0, shortText) },
     event: { ...event, data: typeof event.data === "string" ? event.data.slice(0, shortText) : textOf(event.data) },
   };
 }

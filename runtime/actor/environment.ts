@@ -4,6 +4,7 @@ import type { Clock, Random } from "../event/clock.ts";
 import type { Logger } from "../flow/context.ts";
 import type { FlowPlan, StagePlan } from "../flow/plan.ts";
 import type { Stores } from "../journal/store.ts";
+import type { Seats } from "./at-work.ts";
 import type { Exit } from "./exit.ts";
 import type { StateName } from "./lifecycle.ts";
 
@@ -31,6 +32,8 @@ export interface ActorEnvironment {
   /** How long what is superseded is kept before it is trimmed, in ms (P32): 0 where the broker syncs before each ack. */
   readonly retainMs: number;
   readonly replicas: 1 | 3;
+  /** Where it is written who is at work, for a watchdog. Default: nobody looks. */
+  readonly seats?: Seats | undefined;
   /** One event at a time on this node, for actors that look for the one that kills (PROTOCOL 9, poison). */
   readonly oneByOne: Turnstile;
   /** Number up to which a reader has committed what `from` sent to it; `undefined` where it cannot be said now. */

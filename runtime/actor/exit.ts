@@ -29,8 +29,9 @@ export interface Exit {
 const classes: ReadonlyMap<string, ExitClass> = new Map([
   ["UNREACHABLE", "unavailable"],
   ["STREAM_MISSING", "unavailable"],
+  ["JOURNAL_NO_ROOM", "unavailable"],
   ["FENCED", "fenced"],
-  ...["FRAME_NEWER", "RECORD_NEWER", "JOURNAL_NEWER", "STATE_OLDER", "MIGRATE_MISSING", "HISTORY_FORKED", "BROKER_WENT_BACK", "SINK_DIVERGED", "SINK_LOST", "SINK_TAKEN", "FILE_CHANGED", "TOPIC_TRIMMED"].map((code) => [code, "parked"] as const),
+  ...["BYTES_REFUSED", "FRAME_NEWER", "RECORD_NEWER", "JOURNAL_NEWER", "STATE_OLDER", "MIGRATE_MISSING", "HISTORY_FORKED", "BROKER_WENT_BACK", "SINK_DIVERGED", "SINK_LOST", "SINK_TAKEN", "FILE_CHANGED", "TOPIC_TRIMMED"].map((code) => [code, "parked"] as const),
 ]);
 
 /** Whether an error is about the actor itself, whatever event was at hand: its code is older than its state, its journal is damaged. */

@@ -31,14 +31,14 @@ export class Intake {
   readonly #trim: MailboxTrim;
   readonly #open: OpenFrame[] = [];
   #subscription: Subscription | undefined;
-  #arrived: (() => void) | undefined;
+  #readTo = 0;
 
   /** @param limit frames that the mailbox may hold */
   constructor(actor: Actor, limit: number) {
     const { env, stage, generation, partition } = actor, subject = subjectsOf(env.flow.name, stage.name, generation, partition).mailbox(input);
     this.#actor = actor;
     this.#mailbox = env.broker.stream(streamName(subject), subject);
-    this.#trim = new MailboxTrim(this.#mailbox, env.clock, env.retainMs, limit);
+    this.#trim = new MailboxTrim(this.#mailbox, env.clock, env.retainMs, limit, () => actor.availability.checked);
   }
 
   get position(): Position {
@@ -53,14 +53,21 @@ export class Intake {
   follow(from = this.position.at + 1): void {
     this.#subscription = this.#mailbox.follow(from);
     this.#subscription.onReady(() => {
-      this.#arrived?.();
-      this.#actor.pump();
+      this.#actor.soon();
     });
   }
 
-  /** Resolves when something came, or the actor is over: for a batch that is put together again before the actor runs. */
-  arrival(): Promise<void> {
-    return new Promise((done) => { this.#arrived = done; });
+  /**
+   * Notes where the mailbox ends now. An owner that starts although the end is committed reads up to there: what its senders wrote anew
+   * after a loss is to be seen (P17). Rejects with UNREACHABLE.
+   */
+  async look(): Promise<void> {
+    this.#readTo = (await this.#mailbox.bounds()).last;
+  }
+
+  /** Whether it is read to where it ended then. */
+  get isRead(): boolean {
+    return this.position.at >= this.#readTo;
   }
 
   /** The frames taken and not done, oldest first. */
@@ -125,7 +132,6 @@ export class Intake {
 
   async close(): Promise<void> {
     this.#trim.close();
-    this.#arrived?.();
     await this.#subscription?.close();
   }
 }

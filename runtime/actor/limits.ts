@@ -12,3 +12,5 @@ export const laterMs = 200;
 export const sliceMs = 8;
 /** After an unclean end turns are so small, in events, until what was in flight is past: a second death leaves few suspects. */
 export const cautiousTurn = { events: 32 };
+/** The wall clock may be set: who waits for a time on it looks again after so long at most, in ms. */
+export const wallLookMs = 30_000;

@@ -41,7 +41,11 @@ export class OneByOne {
   }
 
   #handle(item: Item): void {
-    void this.#handles.handleAlone(item).then(() => this.#actor.whenCommitted()).then(() => {
+    const { atWork, behaviour } = this.#actor;
+    atWork.begin();
+    const handled = this.#handles.handleAlone(item);
+    atWork.end(behaviour);
+    void handled.then(() => this.#actor.whenCommitted()).then(() => {
       this.close();
       this.#trying = false;
       this.#actor.soon();

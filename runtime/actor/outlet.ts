@@ -87,8 +87,8 @@ export class Outlet {
 
   #pack(head: FrameHead, edge: number, buffer: RowBuffer, rows: readonly Row[], watermark: number, note: Note | null, limit: number, frames: { seq: number; bytes: Uint8Array }[], tooLarge: (row: Row, shapes: readonly string[][]) => void): void {
     const frame: Frame = {
-      ...head, before: this.term, seq: this.seq + 1, edge, watermark: watermark === -Infinity ? null : watermark, note,
-      shapes: buffer.shapes, types: buffer.types, rows,
+      from: head.from, generation: head.generation, term: head.term, n: head.n, before: this.term, seq: this.seq + 1, edge,
+      watermark: watermark === -Infinity ? null : watermark, note, shapes: buffer.shapes, types: buffer.types, rows,
     };
     const bytes = encodeFrame(frame);
     if (bytes.length > limit && rows.length > 0) {

@@ -7,6 +7,7 @@ import type { Key } from "../event/event.ts";
 import { type Row, rowData } from "../event/frame.ts";
 import type { ProcessorPlan } from "../flow/plan.ts";
 import type { Actor } from "./actor.ts";
+import type { Replay } from "./dead-letter.ts";
 import { Aftermath } from "./aftermath.ts";
 import { Ahead } from "./ahead.ts";
 import { AheadWork } from "./ahead-work.ts";
@@ -47,7 +48,7 @@ export class Processor implements Behaviour {
     this.#scope = scopeOf(actor);
     this.#time = new StageTime(actor);
     this.#underWay = new UnderWay(actor.env.clock, plan.poison.deadlineMs);
-    this.#aftermath = new Aftermath(actor, plan.poison.after);
+    this.#aftermath = new Aftermath(actor, plan.poison);
     const host: ChainHost = { actor, watermark: () => this.#time.now, stays: () => this.#firing && actor.memory.inbound.ended && actor.memory.held.size === 0 && actor.memory.waiting.size === 0 };
     const { steps } = plan, prefix = Ahead.prefixOf(steps), emit = (data: unknown, scope: { time: number; key: Key | undefined; type: string | undefined }) => actor.emitter.emit("", data, scope.time, scope.key, scope.type);
     if (prefix > 0) {
@@ -56,7 +57,7 @@ export class Processor implements Behaviour {
       this.#chain = this.#ahead.chain;
       this.#aheadWork = new AheadWork(actor, plan, this.#intake, this.#ahead, {
         push: (item, its) => this.#push(item, its), await: (result, item) => this.#await(result, item, this.#scope),
-        done: (item) => this.#done(item), failed: (thrown, item, attempt) => this.#failed(thrown, item, attempt), tooOften: (item) => this.#aftermath.tooOften(item), idle: () => this.#past(0, true),
+        done: (item) => this.#done(item), failed: (thrown, item, attempt) => this.#failed(thrown, item, attempt), tooOften: (item) => { this.#aftermath.tooOften(item); }, idle: () => this.#past(0, true),
       });
     } else this.#chain = openChain(host, steps, 0, steps.length, emit, atOnce);
   }
@@ -73,6 +74,7 @@ export class Processor implements Behaviour {
       if (this.#suspects.alone) this.#oneByOne = new OneByOne(this.#actor, this, this.#plan.poison.after);
       this.#actor.turnEvents = cautiousTurn.events;
     }
+    if (this.#actor.hasEnded) await this.#intake.look();
     this.#intake.follow();
     // What an earlier owner committed and did not trim would fill the mailbox for good.
     this.#intake.trimTo(this.#intake.position);
@@ -87,8 +89,9 @@ export class Processor implements Behaviour {
         if (this.#oneByOne.work()) this.#past(0, true);
         if (this.#oneByOne !== undefined) return;
       }
-      const due = this.#time.released();
-      if (due !== undefined) this.#handle(due);
+      const letter = this.#actor.letters.next(), due = letter === undefined ? this.#time.released() : undefined;
+      if (letter !== undefined) this.#handle({ kind: "letter", letter });
+      else if (due !== undefined) this.#handle(due);
       else if (this.#aheadWork !== undefined) { if (!this.#aheadWork.work()) return; }
       else if (!this.#rows(until)) return;
     }
@@ -155,8 +158,8 @@ export class Processor implements Behaviour {
     this.#firing = false;
     emitter.save();
     if (tries.size > 0 && tries.of(idOf(item)) >= this.#plan.poison.after) {
-      this.#aftermath.tooOften(item);
-      return this.#done(item);
+      if (this.#aftermath.tooOften(item) === "past") this.#done(item);
+      return;
     }
     try {
       const result = this.#push(item, scope);
@@ -175,6 +178,11 @@ export class Processor implements Behaviour {
       this.#firing = true;
       return chain.fire(operator, name, scope.reset(time, key, this.#actor.memory.tries.of(idOf(item)) + 1, () => infoOf(this.#actor, item)));
     }
+    if (item.kind === "letter") {
+      const { letter } = item, { step, timer, time, type } = letter.replay as Replay, its = scope.reset(time, letter.event.key, letter.attempts + 1, () => letter.event);
+      its.type = type ?? undefined;
+      return timer === null ? chain.enter(step, letter.data, its) : chain.fire(step, timer, its);
+    }
     const row = rowOf(item), attempt = item.kind === "waiting" ? item.entry.attempt : this.#actor.memory.tries.of(idOf(item)) + 1;
     return chain.push(dataOf(item), scope.reset(row[1], row[2] ?? undefined, attempt, () => infoOf(this.#actor, item)));
   }
@@ -187,6 +195,11 @@ export class Processor implements Behaviour {
       this.#actor.taken++;
     } else if (item.kind === "held") held.release(item.entry);
     else if (item.kind === "waiting") waiting.done(item.entry);
+    else if (item.kind === "letter") {
+      const parked = this.#actor.letters.parkedBy(item.letter);
+      if (parked !== undefined) waiting.done(parked);
+      this.#actor.letters.replayed(item.letter);
+    }
     if (item.kind !== "row" && this.#suspects !== undefined) this.#past(1, false);
     if (tries.size > 0) tries.done(idOf(item));
     changes.keep();
@@ -225,8 +238,8 @@ export class Processor implements Behaviour {
   // What is not handled now: its time has not come, or one of its key waits for a later try.
   #setAside(item: Item & { readonly kind: "row" }): boolean {
     const { inbound, held, waiting } = this.#actor.memory, row = rowOf(item);
-    if (this.#plan.order === "time" && row[1] > inbound.watermark) held.add(keptOf(item));
-    else if (waiting.blocks(row[2])) waiting.add(idOf(item), 0, 1, keptOf(item));
+    if (this.#plan.order === "time" && row[1] > inbound.watermark) held.add(keptOf(item, this.#actor));
+    else if (waiting.blocks(row[2])) waiting.add(idOf(item), 0, 1, keptOf(item, this.#actor));
     else return false;
     return true;
   }
@@ -235,6 +248,10 @@ export class Processor implements Behaviour {
   handleAlone(item: Item): Promise<void> {
     this.#handle(item);
     return this.#underWay.settled();
+  }
+
+  get busy(): boolean {
+    return this.#underWay.busy || this.#ahead?.idle === false;
   }
 
   get closable(): boolean {
@@ -254,7 +271,7 @@ export class Processor implements Behaviour {
 
   get finished(): boolean {
     const { inbound, held, waiting, timers } = this.#actor.memory;
-    return !this.#underWay.busy && inbound.ended && held.size === 0 && waiting.size === 0 && timers.nextEvent === Infinity && this.#intake.open.length === 0 && (this.#ahead?.idle ?? true);
+    return this.#intake.isRead && !this.#underWay.busy && inbound.ended && held.size === 0 && waiting.size === 0 && timers.nextEvent === Infinity && this.#intake.open.length === 0 && (this.#ahead?.idle ?? true);
   }
 
   committed(at: Position | undefined): void { if (at !== undefined) this.#intake.trimTo(at); }

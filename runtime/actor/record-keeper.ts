@@ -50,8 +50,18 @@ export class RecordKeeper {
     this.#bytes += record.bytes;
   }
 
+  /** Less is settled than records before said: a repair sends again what is retained (P31). */
+  unsettle(to: NonNullable<Body["settled"]>): void {
+    for (const [target, seq] of to) this.#settled.set(outletId(target), seq);
+  }
+
   get snapshotDue(): boolean {
     return this.#demanded || this.#records >= snapshotEvery.records || this.#bytes >= snapshotEvery.bytes;
+  }
+
+  /** A snapshot is due at once: the newest one cannot be loaded any more (P30). */
+  demand(): void {
+    this.#demanded = true;
   }
 
   /** State is folded up to number `n`. */
@@ -69,7 +79,8 @@ export class RecordKeeper {
   /** The snapshot record was accepted. */
   snapshotTaken(record: Entry, snapshots: Snapshots): void {
     // Of this snapshot: by the time of the purge the next one may be on its way, with chunks that no record names yet.
-    const to = this.#foldedTo, { chunks } = snapshots, purge = () => void this.#purge(to, record, chunks, snapshots);
+    // And of what is settled by now: what settles while it waits was not stored for long enough (P32).
+    const to = this.#foldedTo, { chunks } = snapshots, settled = new Map(this.#settled), purge = () => void this.#purge(to, record, chunks, snapshots, settled);
     if (this.#retainMs === 0) return purge();
     // Each in its own time: snapshots may come more often than what they replace may go (P32).
     const cancel = this.#clock.after(this.#retainMs, () => { this.#waiting.delete(cancel); purge(); });
@@ -80,10 +91,10 @@ export class RecordKeeper {
     for (const cancel of this.#waiting) cancel();
   }
 
-  async #purge(to: number, record: Entry, chunks: readonly Chunk[], snapshots: Snapshots): Promise<void> {
+  async #purge(to: number, record: Entry, chunks: readonly Chunk[], snapshots: Snapshots, settled: ReadonlyMap<string, number>): Promise<void> {
     let count = 0;
     for (const { n, out } of this.#kept) {
-      if (n > to || out.some(([{ id }, seq]) => seq > (this.#settled.get(id) ?? 0))) break;
+      if (n > to || out.some(([{ id }, seq]) => seq > (settled.get(id) ?? 0))) break;
       count++;
     }
     const first = this.#kept[count];

@@ -10,13 +10,16 @@ import type { RecordKeeper } from "./record-keeper.ts";
 export interface Replayed {
   readonly own: NonNullable<Body["own"]>;
   readonly counts: NonNullable<Body["counts"]>;
+  /** Of the newest snapshot. */
+  readonly chunks: NonNullable<Body["snapshot"]>["chunks"];
 }
 
 export async function replay(actor: Actor, recovered: Recovered, keeper: RecordKeeper): Promise<Replayed> {
   const { memory, behaviour, emitter } = actor, { journal, folded, term } = recovered;
-  const outlets = new Map(emitter.all.map((outlet) => [outlet.id, outlet]));
+  const outlets = new Map(emitter.all.map((outlet) => [outlet.id, outlet])), frames: (readonly [outlet: Outlet, seq: number, frame: Uint8Array])[] = [];
   let own: Replayed["own"] = { watermark: null, ended: false, caught: false };
   let counts: Replayed["counts"] = { in: 0, out: 0, late: 0, deadLetters: 0 };
+  let chunks: Replayed["chunks"] = [];
   const apply = (record: CommitRecord): void => {
     behaviour.apply(record);
     memory.apply(record.body);
@@ -30,20 +33,24 @@ export async function replay(actor: Actor, recovered: Recovered, keeper: RecordK
   }
   for await (const { record, seq, size } of recovered.records()) {
     if (record.n > (folded?.n ?? 0) && record.kind !== "snapshot") apply(record);
+    if (record.kind === "snapshot") chunks = record.body.snapshot?.chunks ?? [];
     const out: (readonly [Outlet, number])[] = [];
     for (const [target, number, frame] of record.body.out ?? []) {
       const outlet = outlets.get(outletId(target));
       if (outlet === undefined) continue;
-      outlet.delivery.add(number, frame);
+      frames.push([outlet, number, frame]);
       out.push([outlet, number]);
     }
+    // What a claim says of it is of a repair.
+    if (record.kind === "claim") keeper.unsettle(record.body.settled ?? []);
     keeper.add({ n: record.n, seq, bytes: size, out, settled: record.body.settled ?? [] });
   }
-  for (const outlet of outlets.values()) outlet.delivery.dropSettled();
+  // Only now, as of the newest record: a repair makes less settled than it was before (P31).
+  for (const [{ delivery }, number, frame] of frames) delivery.add(number, frame);
   const { in: _taken, ...given } = counts;
-  emitter.counts = given;
+  emitter.counts = { settled: 0, ...given };
   memory.replayed();
-  return { own, counts };
+  return { own, counts, chunks };
 }
 
 function applyOutlets(outlets: ReadonlyMap<string, Outlet>, { body, term }: CommitRecord): void {

@@ -1,49 +1,28 @@
 // The behaviour of a sink: record n fixes batch n and is accepted before batch n is written†; after a crash the same batch is
 // put together again and written again: same events, same order, same number (P28, models/sink.mjs).
-import { plain } from "../event/codec.ts";
+import { isDeepStrictEqual } from "node:util";
+import { decode, encode, plain } from "../event/codec.ts";
 import { MillraceError } from "../event/errors.ts";
-import type { EventInfo, FlowEvent, Key } from "../event/event.ts";
-import { type Frame, type Row, rowData } from "../event/frame.ts";
+import { type Row, rowData } from "../event/frame.ts";
+import { shown } from "../flow/display.ts";
 import type { SinkPlan } from "../flow/plan.ts";
 import type { Batch, Written } from "../flow/sink.ts";
-import type { Body, CommitRecord, HeldEvent } from "../journal/record.ts";
+import { pause } from "../journal/fenced-log.ts";
+import type { Body, CommitRecord } from "../journal/record.ts";
 import type { Actor } from "./actor.ts";
 import type { Behaviour } from "./behaviour.ts";
-import { heldInfo, heldOf, rowInfo, spread, typeOf } from "./event-info.ts";
+import { batchAgain } from "./batch-again.ts";
+import { heldOf } from "./event-info.ts";
 import { exitOf } from "./exit.ts";
 import { fateOf } from "./failure.ts";
 import type { HeldEntry } from "./held.ts";
 import type { Position } from "./inbound.ts";
 import { Intake } from "./intake.ts";
 import { sliceMs } from "./limits.ts";
+import { Received, received } from "./received.ts";
 
 /** Most events in one batch. */
 export const batchLimit = { events: 8_192 };
-
-/** An event as a sink gets it. What is known of it beside the data is put together when it is asked for. */
-class Received implements FlowEvent {
-  readonly data: unknown;
-  readonly time: number;
-  readonly #frame: Frame | HeldEvent;
-  readonly #row: Row;
-
-  constructor(data: unknown, frame: Frame | HeldEvent, row: Row) {
-    this.data = data;
-    this.time = row[1];
-    this.#frame = frame;
-    this.#row = row;
-  }
-
-  get #info(): EventInfo {
-    const frame = this.#frame;
-    return "rows" in frame ? rowInfo(frame.from, frame.generation, frame.n, this.#row, typeOf(frame, this.#row)) : heldInfo(frame);
-  }
-
-  get id(): string { return this.#info.id; }
-  get type(): string { return this.#info.type; }
-  get key(): Key { return this.#info.key as Key; }
-  get source(): string { return this.#info.source; }
-}
 
 interface Session {
   readonly written: Written<unknown>;
@@ -98,18 +77,19 @@ export class SinkWriter implements Behaviour {
     const { number, mark, written, events, from } = this.#begun, { address } = this.#actor;
     const last: Written<unknown> = { batch: written ? number : number - 1, mark };
     this.#session = await this.#open(last);
+    // It may be over by now: nobody else would close what was opened.
+    if (this.#over) return void (await this.#session.close?.());
+    if (this.#actor.hasEnded) await this.#intake.look();
     const holds = this.#session.written;
     if (holds.batch !== last.batch && holds.batch !== number) throw new MillraceError("SINK_DIVERGED", address, `The target of ${address} holds batch ${holds.batch}, its log says ${last.batch}`, "Look who else writes to the target; then start anew with --fresh.");
-    if (holds.batch === last.batch && JSON.stringify(holds.mark) !== JSON.stringify(last.mark)) throw new MillraceError("SINK_DIVERGED", address, `The target of ${address} says ${JSON.stringify(holds.mark)} of batch ${holds.batch}, its log ${JSON.stringify(last.mark)}`, "Look who else writes to the target; then start anew with --fresh.");
+    if (holds.batch === last.batch && !isSameMark(holds.mark, last.mark)) throw new MillraceError("SINK_DIVERGED", address, `The target of ${address} says ${shown(holds.mark)} of batch ${holds.batch}, its log ${shown(last.mark)}`, "Look who else writes to the target; then start anew with --fresh.");
     this.#mark = holds.mark;
     this.#trim(this.#begun, this.#intake.position);
-    if (holds.batch < number) await this.#again(events, from);
-    else {
-      // Written, and no record says so: what the batch was made of goes with the next record.
-      if (!written && this.#plan.order === "time") this.#takeHeld(events);
-      this.#intake.follow();
-    }
+    if (holds.batch < number) this.#again(events, from);
+    // Written, and no record says so: what the batch was made of goes with the next record.
+    else if (!written && this.#plan.order === "time") this.#takeHeld(events);
     this.#from = this.#where();
+    this.#intake.follow();
   }
 
   async #open(last: Written<unknown>): Promise<Session> {
@@ -119,38 +99,24 @@ export class SinkWriter implements Behaviour {
     return { written: last, write: async (batch) => { await session.write(batch); return null; }, ...(session.close === undefined ? {} : { close: () => (session.close as () => Promise<void>)() }) };
   }
 
-  /** The batch that was begun, as it was: from the same place in the mailbox, or of what is held, so many events. */
-  async #again(events: number, from: Begun["from"]): Promise<void> {
+  /** The batch that was begun, as it was: of what is held so many events, or the same part of the mailbox. */
+  #again(events: number, { inputs: [input], cursors }: Begun["from"]): void {
     if (this.#plan.order === "time") {
-      this.#intake.follow();
       this.#takeHeld(events);
       this.#fixed = this.#taken.map(({ event }) => received(event));
-    } else {
-      const { at } = this.#intake.position;
-      this.#actor.memory.inbound.apply({ inputs: from.inputs, cursors: from.cursors });
-      this.#intake.follow();
-      while (!this.#gatherAgain(events, at)) {
-        await this.#intake.arrival();
-        if (this.#actor.signal.aborted) return;
-      }
-      this.#fixed = this.#gathered;
-      this.#gathered = [];
+      return void this.#write();
     }
-    void this.#write();
-  }
-
-  // The events of a batch, and what stands behind them up to where its record says that the mailbox was read: frames without events,
-  // dropped ones. Else memory would be behind the record, and the next snapshot with it (I4).
-  #gatherAgain(events: number, to: number): boolean {
-    // Without slices: what it leaves in the buffer nothing would tell of before more comes, and from a full mailbox no more comes.
-    this.#gather(events, Infinity);
-    while (this.#gathered.length >= events && this.#intake.position.at < to) {
-      const open = this.#intake.open[0] ?? this.#intake.next();
-      if (open === undefined) return false;
-      if (open.done < open.frame.rows.length) break;
-      this.#intake.progress(open.done);
-    }
-    return this.#gathered.length >= events;
+    // Until it is fixed no record may be closed. Not waited for: who sends it again may start after this one.
+    this.#fixing = true;
+    const { address, signal, memory } = this.#actor, to: Body = {};
+    memory.inbound.write(to, true);
+    batchAgain({ where: address, mailbox: this.#intake.mailbox, after: input?.[1] ?? 0, from: cursors, to: to.cursors ?? [] }, signal).then((batch) => {
+      if (batch === undefined || this.#over) return;
+      if (batch.length !== events) throw new MillraceError("HISTORY_FORKED", address, `Batch ${this.#begun.number} of ${address} has ${events} events in its log and ${batch.length} in the mailbox`, "Start the flow anew with --fresh, or bring the server's store back.");
+      this.#fixing = false;
+      this.#fixed = batch;
+      void this.#write();
+    }).catch((error: unknown) => this.#actor.exit(exitOf(error)));
   }
 
   // Up to so many events of what is held and due, in order; they stay in the state until the next record.
@@ -200,6 +166,10 @@ export class SinkWriter implements Behaviour {
   /** Whether batch and record are both done with: the next batch may be fixed. */
   get #free(): boolean {
     return this.#fixed === undefined && !this.#fixing;
+  }
+
+  get busy(): boolean {
+    return this.#fixed !== undefined;
   }
 
   /** What is gathered belongs to the next batch: no record may hold its positions before that batch can be fixed. */
@@ -266,7 +236,7 @@ export class SinkWriter implements Behaviour {
         // The batch is fixed: the same one again, until the target takes it.
         this.#actor.availability.suspended(fate.error);
         const wait = Math.min(300_000, fate.afterMs * 2 ** Math.min(8, this.#failures++));
-        await new Promise<void>((done) => { env.clock.after(wait, done); this.#actor.signal.addEventListener("abort", () => done(), { once: true }); });
+        await pause(wait, { clock: env.clock, signal: this.#actor.signal });
         if (this.#over) return;
       }
     }
@@ -285,7 +255,7 @@ export class SinkWriter implements Behaviour {
 
   get finished(): boolean {
     const { inbound, held } = this.#actor.memory;
-    return inbound.ended && this.#free && this.#begun.written && this.#gathered.length === 0 && held.size === 0 && this.#taken.length === 0 && this.#intake.open.length === 0;
+    return this.#intake.isRead && inbound.ended && this.#free && this.#begun.written && this.#gathered.length === 0 && held.size === 0 && this.#taken.length === 0 && this.#intake.open.length === 0;
   }
 
   get wake(): number {
@@ -310,7 +280,7 @@ export class SinkWriter implements Behaviour {
   }
 }
 
-function received(event: HeldEvent): Received {
-  const row = event[5];
-  return new Received(rowData(row, event[6] === null ? [] : spread(row, event[6])), event, row);
+/** As it comes back from the log: whatever a mark is made of, and in whatever order a target gives its properties. */
+function isSameMark(a: unknown, b: unknown): boolean {
+  return isDeepStrictEqual(decode(encode(plain(a))), decode(encode(plain(b))));
 }

@@ -103,7 +103,9 @@ export class SourceReader implements Behaviour {
 
   work(): void {
     const { clock } = this.#actor.env, until = clock.monotonic() + sliceMs;
-    if (this.#draining || clock.now() < this.#suspendedUntil) return;
+    if (this.#draining) return;
+    if (this.#actor.letters.next() !== undefined) this.#actor.letters.failed(notReplayable(this.#actor.address));
+    if (clock.now() < this.#suspendedUntil) return;
     for (const split of this.#splits.values()) {
       if (this.#actor.full) return;
       if (clock.monotonic() >= until) return this.#actor.soon();
@@ -155,7 +157,7 @@ export class SourceReader implements Behaviour {
   /** @throws MillraceError TIME_INVALID, KEY_INVALID; what user functions throw is about this one event, too. */
   #timeOf(reading: Positioned, data: unknown): number {
     const { time: timeOf } = this.#plan, { key } = reading;
-    if (key !== undefined && !isKey(key)) throw new MillraceError("KEY_INVALID", this.#actor.address, `The key of an event is ${String(key).slice(0, 80)}`, "A key is a text of at most 512 bytes or a safe integer.");
+    if (key !== undefined && !isKey(key)) throw new MillraceError("KEY_INVALID", this.#actor.address, `The key of an event is ${String(key).slice(0, 80)}`, "A key is a text of at most 512 bytes, in whole characters, or a safe integer.");
     let given: unknown = reading.time, why: unknown;
     if (timeOf !== undefined) try { given = timeOf(data); } catch (error) { why = error; }
     if (given === undefined && timeOf === undefined) return this.#actor.env.clock.now();
@@ -199,7 +201,7 @@ export class SourceReader implements Behaviour {
       split.letters = [];
       split.next = 0;
       split.asking = false;
-      this.#actor.pump();
+      this.#actor.soon();
     } catch (error) {
       split.asking = false;
       split.waitsSince = Infinity;
@@ -241,6 +243,11 @@ export class SourceReader implements Behaviour {
     if (watermark <= split.watermark) return;
     split.watermark = watermark;
     split.moved = true;
+  }
+
+  get busy(): boolean {
+    for (const split of this.#splits.values()) if (split.asking) return true;
+    return false;
   }
 
   get closable(): boolean {
@@ -301,3 +308,5 @@ function validated(result: unknown): Validated[number] {
   const words = issues.slice(0, 4).map(({ message, path }) => (path === undefined || path.length === 0 ? message : `${path.map((part) => String((part as { key?: unknown }).key ?? part)).join(".")}: ${message}`));
   return { value: undefined, refused: new Error(words.join("; ")) };
 }
+
+const notReplayable = (where: string): MillraceError => new MillraceError("LETTER_FIXED", where, "What a source cannot read, or its schema refuses, goes in by the source alone", "Mend the input and start a new run, or drop the letter.");

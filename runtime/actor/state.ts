@@ -9,6 +9,8 @@ import type { Body } from "../journal/record.ts";
 import type { Store } from "../journal/store.ts";
 import { type Changes, type Foldable, unseal } from "./change.ts";
 
+/** The number of no operator: what an actor keeps of the dead letters that were settled, by frame and place (letters.ts). */
+export const lettersOperator = 255;
 /** Values that are kept in memory although they are folded. */
 const cached = 200_000;
 
@@ -63,6 +65,8 @@ export class State {
     this.#where = where;
     this.#values = specs.map(() => new Map());
     this.#parts = specs.map(() => new Map());
+    this.#values[lettersOperator] = new Map();
+    this.#parts[lettersOperator] = new Map();
   }
 
   /** From now on what is not in memory is looked for there. */
@@ -145,7 +149,7 @@ export class State {
   apply(rows: NonNullable<Body["state"]>): void {
     for (const row of rows) {
       const [operator, version, key, part] = row, place = part ?? undefined;
-      if (this.#specs[operator] === undefined) throw new MillraceError("STATE_OLDER", this.#where, `State of ${this.#where} is of its operator ${operator + 1}, this code has ${this.#specs.length}`, "Run the code that wrote it, or start the flow anew with --fresh.");
+      if (this.#values[operator] === undefined) throw new MillraceError("STATE_OLDER", this.#where, `State of ${this.#where} is of its operator ${operator + 1}, this code has ${this.#specs.length}`, "Run the code that wrote it, or start the flow anew with --fresh.");
       let kept = this.#find(operator, key, place);
       if (row.length === 5) {
         const read = this.#upgraded(operator, version, key, place, row[4]);
@@ -162,8 +166,8 @@ export class State {
   /** Lets go of what is folded, when there is a lot: it is in the store. */
   release(): void {
     if (this.#size < cached) return;
-    for (const values of this.#values) for (const [key, value] of values) if (!value.unfolded) { values.delete(key); this.#size--; }
-    for (const byKey of this.#parts) for (const [key, parts] of byKey) {
+    for (const values of this.#values.filter((its) => its !== undefined)) for (const [key, value] of values) if (!value.unfolded) { values.delete(key); this.#size--; }
+    for (const byKey of this.#parts.filter((its) => its !== undefined)) for (const [key, parts] of byKey) {
       for (const [part, value] of parts) if (!value.unfolded) { parts.delete(part); this.#size--; }
       if (parts.size === 0) byKey.delete(key);
     }

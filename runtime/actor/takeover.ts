@@ -1,5 +1,6 @@
 // How a life of an actor begins: it takes the log over, recovers, and replays; what comes of it is its committer. The same path
 // after a crash, a failover and an upgrade; only the length of the tail differs (DESIGN 4).
+import { MillraceError } from "../event/errors.ts";
 import { isBroken } from "../journal/journal.ts";
 import { recover } from "../journal/recovery.ts";
 import type { Actor } from "./actor.ts";
@@ -7,7 +8,7 @@ import { Committer, type CommitterOptions } from "./committer.ts";
 import { streamName, subjectsOf } from "./environment.ts";
 import { RecordKeeper } from "./record-keeper.ts";
 import { replay, type Replayed } from "./replay.ts";
-import { Snapshots } from "./snapshot.ts";
+import { type Chunk, Snapshots } from "./snapshot.ts";
 
 export interface TakeoverEvents extends Pick<CommitterOptions, "accepted" | "written" | "failed"> {
   readonly onClaimed: () => void;
@@ -29,6 +30,7 @@ export async function takeOver(actor: Actor, events: TakeoverEvents): Promise<{ 
     const replayed = await replay(actor, recovered, keeper);
     memory.tries.k = k;
     const snapshots = new Snapshots(journal, chunks, () => env.broker.create({ name: streamName(subjects.chunks), subject: subjects.chunks, replicas: env.replicas }), env.broker.maxPayload);
+    if (recovered.fellBack || (await lack(snapshots, replayed.chunks))) keeper.demand();
     const { accepted, written, failed } = events;
     return { committer: new Committer({ where: address, code: env.code, term, n, log, journal, keeper, snapshots, maxPayload: env.broker.maxPayload, accepted, written, failed }), replayed };
   } catch (error) {
@@ -36,6 +38,11 @@ export async function takeOver(actor: Actor, events: TakeoverEvents): Promise<{ 
     await journal.store.close();
     throw error;
   }
+}
+
+/** P30: whether chunks that the newest snapshot names are gone, so that only the journal holds the state. False where it cannot be said now. */
+async function lack(snapshots: Snapshots, chunks: readonly Chunk[]): Promise<boolean> {
+  return await snapshots.hasChunks(chunks).then((there) => !there, (error: unknown) => error instanceof MillraceError && error.code === "STREAM_MISSING");
 }
 
 /** All actors of all stages that feed it: until they have ended it waits for them, also for those not heard of yet†. */

@@ -13,6 +13,7 @@ export class MailboxTrim {
   readonly #clock: Clock;
   readonly #retainMs: number;
   readonly #quarter: number;
+  readonly #checked: () => boolean;
   #committed: Position | undefined;
   #trimmed = 0;
   #trimmedAt = -Infinity;
@@ -20,9 +21,13 @@ export class MailboxTrim {
   #busy = false;
   #closed = false;
 
-  /** @param limit frames that the mailbox may hold */
-  constructor(mailbox: BrokerStream, clock: Clock, retainMs: number, limit: number) {
+  /**
+   * @param limit frames that the mailbox may hold
+   * @param checked whether the broker still holds what it had acknowledged (P30), as far as known
+   */
+  constructor(mailbox: BrokerStream, clock: Clock, retainMs: number, limit: number, checked: () => boolean) {
     this.#mailbox = mailbox;
+    this.#checked = checked;
     this.#clock = clock;
     this.#retainMs = retainMs;
     this.#quarter = Math.max(1, Math.floor(limit / 4));
@@ -53,18 +58,23 @@ export class MailboxTrim {
   async #trim(to: Position): Promise<void> {
     this.#busy = true;
     this.#trimmedAt = this.#clock.monotonic();
+    let isLater: boolean;
     try {
       // †Only while the anchor is still that message: after a loss the numbers belong to others.
-      if (await isAnchor(this.#mailbox, to)) {
+      const fits = await isAnchor(this.#mailbox, to);
+      // Nor before it is known that the log still says so. A log lost its tail with the server's power, its mailbox did not: after the
+      // reconnect the mailbox was trimmed before the log was looked at, and who went on from the shorter log found nothing to read (I6).
+      isLater = !this.#checked();
+      if (fits && !isLater && !this.#closed) {
         await this.#mailbox.purge(to.at);
         this.#trimmed = to.at;
       }
     } catch {
-      // Not reachable now. Tried again also where nothing more is committed: a full mailbox may be what holds that up.
-      this.#busy = false;
-      return this.#later(this.#committed ?? to, atMostEveryMs);
+      isLater = true;
     }
     this.#busy = false;
+    // Also where nothing more is committed: a full mailbox may be what holds that up.
+    if (isLater) return this.#later(this.#committed ?? to, Math.max(this.#retainMs, atMostEveryMs));
     if (this.#committed !== undefined && this.#committed.at > to.at) this.committed(this.#committed);
   }
 }

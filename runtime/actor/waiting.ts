@@ -1,4 +1,5 @@
 // Events whose handler asked for a later try, and those of the same key behind them: order per key is kept (PROTOCOL 9, retry).
+// With `park: "key"` also those that were given up, until a person has them replayed or dropped: they are due never (PROTOCOL 9, poison).
 import type { Key } from "../event/event.ts";
 import type { Row } from "../event/frame.ts";
 import { rangeOf } from "../journal/keys.ts";
@@ -6,13 +7,17 @@ import type { Body, HeldEvent } from "../journal/record.ts";
 import type { Store } from "../journal/store.ts";
 import { type Changes, type Foldable, unseal } from "./change.ts";
 import { sentForm } from "./event-info.ts";
+import { Heap, type HeapItem } from "./heap.ts";
 
 /** With so many waiting the actor takes nothing new. */
 export const maxWaiting = 10_000;
 
-export class WaitingEntry implements Foldable {
+export class WaitingEntry implements Foldable, HeapItem {
   touched = 0;
   unfolded = false;
+  heapIndex = -1;
+  /** Its place in the order of event time. */
+  readonly inTime: { readonly time: number; heapIndex: number };
   readonly id: string;
   readonly event: HeldEvent;
   /** Order of arrival among those of its key. */
@@ -27,6 +32,12 @@ export class WaitingEntry implements Foldable {
     this.due = due;
     this.attempt = attempt;
     this.event = event;
+    this.inTime = { time: this.time, heapIndex: -1 };
+  }
+
+  /** Whether it holds its key until a person has decided. */
+  get isParked(): boolean {
+    return this.due === Infinity;
   }
 
   get key(): Key | null {
@@ -53,10 +64,13 @@ export class WaitingEntry implements Foldable {
 export class WaitingEvents {
   readonly #changes: Changes;
   readonly #byId = new Map<string, WaitingEntry>();
+  /** In the order of their places; only the first may be tried. */
   readonly #byKey = new Map<Key, WaitingEntry[]>();
+  /** Those that may be tried: the first of each key, and all without one. */
+  readonly #first = new Heap<WaitingEntry>((a, b) => (a.due !== b.due ? a.due < b.due : a.place < b.place));
+  readonly #inTime = new Heap<WaitingEntry["inTime"]>((a, b) => a.time < b.time);
+  readonly #parked = new Set<WaitingEntry>();
   #places = 0;
-  /** Kept until something is added or goes: it is asked for with every event. */
-  #earliest: number | undefined;
 
   constructor(changes: Changes) {
     this.#changes = changes;
@@ -68,11 +82,21 @@ export class WaitingEvents {
 
   /** Least time of the events that wait: the actor's own watermark stays below it. */
   get earliest(): number {
-    if (this.#earliest === undefined) {
-      this.#earliest = Infinity;
-      for (const entry of this.#byId.values()) this.#earliest = Math.min(this.#earliest, entry.time);
-    }
-    return this.#earliest;
+    return this.#inTime.peek()?.time ?? Infinity;
+  }
+
+  /** Those that hold their keys until a person has decided. */
+  get parked(): ReadonlySet<WaitingEntry> {
+    return this.#parked;
+  }
+
+  /** How many wait of a key. */
+  ofKey(key: Key): number {
+    return this.#byKey.get(key)?.length ?? 0;
+  }
+
+  find(id: string): WaitingEntry | undefined {
+    return this.#byId.get(id);
   }
 
   /** Whether an event of this key must queue behind one that waits. */
@@ -80,6 +104,7 @@ export class WaitingEvents {
     return this.#byKey.size > 0 && key !== null && this.#byKey.has(key);
   }
 
+  /** `due` Infinity: until a person has decided. */
   add(id: string, due: number, attempt: number, event: HeldEvent): void {
     const entry = new WaitingEntry(id, this.#places++, due, attempt, event);
     this.#insert(entry);
@@ -89,9 +114,8 @@ export class WaitingEvents {
   /** Puts the try off. */
   postpone(entry: WaitingEntry, due: number, attempt: number): void {
     const { due: oldDue, attempt: oldAttempt } = entry;
-    entry.due = due;
-    entry.attempt = attempt;
-    this.#changes.touch(entry, () => { entry.due = oldDue; entry.attempt = oldAttempt; }, undefined);
+    this.#move(entry, due, attempt);
+    this.#changes.touch(entry, () => this.#move(entry, oldDue, oldAttempt), undefined);
   }
 
   done(entry: WaitingEntry): void {
@@ -102,40 +126,54 @@ export class WaitingEvents {
 
   /** One that is due and is the first of its key. */
   due(now: number): WaitingEntry | undefined {
-    let first: WaitingEntry | undefined;
-    for (const entry of this.#byId.values()) {
-      if (entry.due > now || (first !== undefined && first.due <= entry.due)) continue;
-      if (entry.key === null || this.#byKey.get(entry.key)?.[0] === entry) first = entry;
-    }
-    return first;
+    const first = this.#first.peek();
+    return first !== undefined && first.due <= now ? first : undefined;
   }
 
-  /** When the next one is due; Infinity: none waits. */
+  /** When the next one is due; Infinity: none. */
   get nextDue(): number {
-    let next = Infinity;
-    for (const entry of this.#byId.values()) if (entry.key === null || this.#byKey.get(entry.key)?.[0] === entry) next = Math.min(next, entry.due);
-    return next;
+    return this.#first.peek()?.due ?? Infinity;
+  }
+
+  #move(entry: WaitingEntry, due: number, attempt: number): void {
+    const { heapIndex } = entry;
+    if (heapIndex >= 0) this.#first.remove(entry);
+    entry.due = due;
+    entry.attempt = attempt;
+    if (heapIndex >= 0) this.#first.push(entry);
+    this.#parked[entry.isParked ? "add" : "delete"](entry);
   }
 
   #insert(entry: WaitingEntry): void {
-    this.#earliest = undefined;
     this.#byId.set(entry.id, entry);
-    if (entry.key === null) return;
+    this.#inTime.push(entry.inTime);
+    if (entry.isParked) this.#parked.add(entry);
+    if (entry.key === null) return this.#first.push(entry);
     const queue = this.#byKey.get(entry.key);
-    if (queue === undefined) this.#byKey.set(entry.key, [entry]);
-    else {
-      queue.push(entry);
-      queue.sort((a, b) => a.place - b.place);
+    if (queue === undefined) {
+      this.#byKey.set(entry.key, [entry]);
+      return this.#first.push(entry);
     }
+    // Mostly the newest; one whose end is taken back goes where it was.
+    let at = queue.length;
+    while (at > 0 && (queue[at - 1] as WaitingEntry).place > entry.place) at--;
+    queue.splice(at, 0, entry);
+    if (at > 0) return;
+    this.#first.remove(queue[1] as WaitingEntry);
+    this.#first.push(entry);
   }
 
   #remove(entry: WaitingEntry): void {
-    this.#earliest = undefined;
     this.#byId.delete(entry.id);
+    this.#inTime.remove(entry.inTime);
+    this.#parked.delete(entry);
+    if (entry.heapIndex >= 0) this.#first.remove(entry);
     const queue = entry.key === null ? undefined : this.#byKey.get(entry.key);
     if (queue === undefined) return;
-    queue.splice(queue.indexOf(entry), 1);
+    const at = queue.indexOf(entry);
+    queue.splice(at, 1);
     if (queue.length === 0) this.#byKey.delete(entry.key as Key);
+    else if (at === 0) this.#first.push(queue[0] as WaitingEntry);
   }
 
   rows(changed: readonly Foldable[]): NonNullable<Body["waiting"]> {
@@ -157,10 +195,7 @@ export class WaitingEvents {
       } else if (entry === undefined) {
         entry = new WaitingEntry(id, this.#places++, waiting[0], waiting[1], waiting[2]);
         this.#insert(entry);
-      } else {
-        entry.due = waiting[0];
-        entry.attempt = waiting[1];
-      }
+      } else this.#move(entry, waiting[0], waiting[1]);
       this.#changes.mark(entry);
     }
   }

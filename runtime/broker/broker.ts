@@ -63,6 +63,8 @@ export interface StreamSpec {
   /** Decisions: so many for each subject. */
   readonly maxPerSubject?: number;
   readonly maxAgeMs?: number;
+  /** Sequence of the first message, where the stream is made anew in place of one that is lost. Default 1. */
+  readonly firstSequence?: number;
   readonly replicas: 1 | 3;
 }
 

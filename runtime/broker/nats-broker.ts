@@ -1,15 +1,16 @@
-// The broker on NATS JetStream. What it needs of the client library is nats/client.ts; the rest of nats/ is the protocol on top.
+// The broker on NATS JetStream. What it needs of a client library is nats/wire.ts; the rest of nats/ is the protocol on top.
 import { asError, MillraceError } from "../event/errors.ts";
 import type { Broker, BrokerStream, KeyValue, StreamSpec } from "./broker.ts";
 import { requestFailed } from "./failures.ts";
 import { Api } from "./nats/api.ts";
 import { Appender } from "./nats/appender.ts";
-import { Client, type ConnectOptions } from "./nats/client.ts";
+import { Client } from "./nats/client.ts";
 import { type Follower, TICK_MS } from "./nats/follower.ts";
 import { Gate } from "./nats/gate.ts";
 import { Keys } from "./nats/keys.ts";
 import { NatsStream, type StreamParts } from "./nats/stream.ts";
 import { createStream, listStreams, removeStream, streamConfig } from "./nats/streams.ts";
+import type { ConnectOptions } from "./nats/wire.ts";
 import { compareVersions, testedRange } from "./nats-server/version.ts";
 
 /** JetStream of a server that has just started answers a moment later than the server. */

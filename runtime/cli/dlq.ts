@@ -3,16 +3,13 @@ import { once } from "node:events";
 import { type FileHandle, open } from "node:fs/promises";
 import type { Command } from "commander";
 import { allLetters, letterOf, newestLetters } from "../inspect/dead-letters.ts";
+import { type FilterFlags, withFilterFlags } from "./dlq-filter.ts";
+import { settleCommands } from "./dlq-settle.ts";
 import { exitCode } from "./exit-code.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import { type NatsFlags, reachOrStart, withNatsFlags } from "./nats-options.ts";
 import { table } from "./table.ts";
 import { plain, terminalOn } from "./terminal.ts";
-
-interface FilterFlags extends NatsFlags {
-  readonly stage?: string;
-  readonly code?: string;
-}
 
 interface ListFlags extends FilterFlags {
   readonly limit: string;
@@ -24,21 +21,20 @@ interface ExportFlags extends FilterFlags {
 }
 
 export function dlqCommand(program: Command, ended: (code: number) => void): void {
-  const dlq = program.command("dlq").description("look at dead letters: events that were given up, with the reason")
-    .addHelpText("after", "\nExamples:\n  millrace dlq list quakes\n  millrace dlq list quakes --stage felt --code POISON\n  millrace dlq show quakes 12.0\n  millrace dlq export quakes --out letters.jsonl");
+  const dlq = program.command("dlq").description("dead letters, events that were given up: look at them, let them go in again, or drop them")
+    .addHelpText("after", "\nExamples:\n  millrace dlq list quakes --open\n  millrace dlq list quakes --stage felt --code POISON\n  millrace dlq show quakes 12.0\n  millrace dlq replay quakes 12.0 12.1\n  millrace dlq replay quakes --code POISON\n  millrace dlq drop quakes --stage felt\n  millrace dlq export quakes --out letters.jsonl");
   withFilterFlags(dlq.command("list").argument("<flow>", "name of a flow").description("the newest dead letters of a flow, oldest first"))
+    .option("--open", "only those that are neither replayed nor dropped")
     .option("--limit <n>", "so many", "20")
     .option("--json", "a line of JSON each")
     .action(async (flow: string, flags: ListFlags) => ended(await list(flow, flags)));
   withFilterFlags(dlq.command("export").argument("<flow>", "name of a flow").description("all dead letters of a flow, oldest first, a line of JSON each"))
+    .option("--open", "only those that are neither replayed nor dropped")
     .option("--out <file>", "to a new file instead of the standard output")
     .action(async (flow: string, flags: ExportFlags) => ended(await exportAll(flow, flags)));
+  settleCommands(dlq, ended);
   withNatsFlags(dlq.command("show").argument("<flow>", "name of a flow").argument("<number>", "as `dlq list` names it, such as 12.0").description("one dead letter, whole, as JSON"))
     .action(async (flow: string, number: string, flags: NatsFlags) => ended(await show(flow, number, flags)));
-}
-
-function withFilterFlags(command: Command): Command {
-  return withNatsFlags(command).option("--stage <name>", "of one stage").option("--code <code>", "of one reason, such as TERMINAL");
 }
 
 async function list(flow: string, flags: ListFlags): Promise<number> {
@@ -50,7 +46,7 @@ async function list(flow: string, flags: ListFlags): Promise<number> {
     if (flags.json === true) for (const letter of letters) out.write(text(letter));
     else if (letters.length === 0) out.write(`Flow ${flow} has no dead letters.`);
     else {
-      const rows = letters.map((letter) => [letter.number, letter.code, letter.actor, letter.generation.split("-")[0] ?? "", String(letter.attempts), plain(letter.message), plain(text(letter.event.data))]);
+      const rows = letters.map((letter) => [letter.number, letter.status === "open" && letter.replay?.parks != null ? "open, key waits" : letter.status, letter.code, letter.actor, letter.generation.split("-")[0] ?? "", String(letter.attempts), plain(letter.message), plain(text(letter.event.data))]);
       out.write(table(columns, rows, out.columns, { head: (title) => out.colors.dim(title) }));
     }
     return exitCode.fine;
@@ -63,7 +59,7 @@ async function list(flow: string, flags: ListFlags): Promise<number> {
 const exportChunk = 64 * 1024;
 
 const columns = [
-  { title: "number" }, { title: "code", least: 6 }, { title: "actor", least: 8, spare: 2 }, { title: "run", spare: 3 }, { title: "tries", align: "right" as const, spare: 4 },
+  { title: "number" }, { title: "status", least: 6 }, { title: "code", least: 6 }, { title: "actor", least: 8, spare: 2 }, { title: "run", spare: 3 }, { title: "tries", align: "right" as const, spare: 4 },
   { title: "reason", least: 12 }, { title: "event", least: 8, spare: 1 },
 ];
 
@@ -123,7 +119,7 @@ async function exportTo(write: (lines: string) => Promise<void>, letters: AsyncI
 }
 
 /** As JSON; what JSON does not know as a text. */
-function text(value: unknown, indent?: number): string {
+export function text(value: unknown, indent?: number): string {
   const known = (_: string, part: unknown): unknown => (typeof part === "bigint" ? String(part) : part instanceof Map || part instanceof Set ? [...part] : part instanceof Uint8Array ? Buffer.from(part).toString("base64") : part);
   return JSON.stringify(value, known, indent) ?? "undefined";
 }

@@ -7,6 +7,7 @@ import { type FlowHealth, flowsOn } from "../inspect/flow-health.ts";
 import { guaranteesOf } from "../inspect/guarantee.ts";
 import { askAll } from "../inspect/inquiry.ts";
 import { type Check, failed, type Finding } from "./doctor.ts";
+import { lossesOn } from "./doctor-loss.ts";
 import { loadFlow } from "./flow-file.ts";
 import { reachOrStart } from "./nats-options.ts";
 import { count, listed, several } from "./words.ts";
@@ -22,7 +23,8 @@ export const checkNats: Check = async (flags) => {
     return [failed("nats", error)];
   }
   try {
-    return [await connectionOf(broker), ...(await nodesOn(broker)), ...(await flowsOn(broker)).map(flowFinding)];
+    const flows = await flowsOn(broker);
+    return [await connectionOf(broker), ...(await nodesOn(broker)), ...flows.map(flowFinding), ...(await lossesOn(broker, flags.dataDir, flows.map(({ flow }) => flow)))];
   } catch (error) {
     return [failed("nats", error)];
   } finally {
@@ -52,7 +54,7 @@ async function nodesOn(broker: Broker): Promise<readonly Finding[]> {
 function flowFinding({ flow, run, streams, missing, failure }: FlowHealth): Finding {
   const about = "flow", told = `${flow}: ${several(streams, "stream")}`;
   if (run === undefined) return { is: "warn", about, says: `${told}, ${failure ?? "no run"}`, remedy: `Start it anew with --fresh, or delete the streams mr_actor_${flow}_*.` };
-  if (missing.length > 0) return { is: "fail", about, says: `${told}, run ${run.token} is ${run.state} and ${several(missing.length, "log")} of it ${missing.length === 1 ? "is" : "are"} gone: ${listed(missing, 2)}`, remedy: "The server lost what it had acknowledged: bring its store back, or begin a new run with --fresh." };
+  if (missing.length > 0) return { is: "fail", about, says: `${told}, run ${run.token} is ${run.state} and ${several(missing.length, "log")} of it ${missing.length === 1 ? "is" : "are"} gone: ${listed(missing, 2)}`, remedy: "The server lost what it had acknowledged: millrace repair makes them again from the journals; else bring its store back, or begin a new run with --fresh." };
   return { is: "ok", about, says: `${told}, run ${run.token} ${states[run.state]}` };
 }
 

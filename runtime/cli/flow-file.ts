@@ -13,6 +13,8 @@ export interface LoadedFlow {
   readonly flow: Flow;
   /** Hash of its code. */
   readonly hash: string;
+  /** URL of the bundle that it was loaded from. */
+  readonly module: string;
   /** As given, seen from here. */
   readonly file: string;
 }
@@ -28,8 +30,8 @@ export async function loadFlow(path: string, dataDir: string): Promise<LoadedFlo
   const absolute = resolve(path), file = nearPath(absolute);
   await check(absolute, file);
   const { hash, code } = await bundleFlow(absolute);
-  const found = await load(await store(join(resolve(dataDir), "flows"), hash, code), file);
-  return { flow: flowOf(found, file), hash, file };
+  const bundle = await store(join(resolve(dataDir), "flows"), hash, code), found = await load(bundle, file);
+  return { flow: flowOf(found, file), hash, module: pathToFileURL(bundle).href, file };
 }
 
 async function check(absolute: string, file: string): Promise<void> {

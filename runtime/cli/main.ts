@@ -5,9 +5,13 @@ import { dlqCommand } from "./dlq.ts";
 import { doctorCommand } from "./doctor.ts";
 import { exitCode, exitCodesText } from "./exit-code.ts";
 import { failureText } from "./failure-text.ts";
+import { nodeCommand } from "./node.ts";
+import { placementCommand } from "./placement.ts";
+import { repairCommand } from "./repair.ts";
 import { runCommand } from "./run.ts";
 import { terminalOn } from "./terminal.ts";
 import { treeCommand } from "./tree.ts";
+import { upCommand } from "./up.ts";
 import { versionOfMillrace } from "./version.ts";
 
 // Stacks and places in flows then name the lines of their TypeScript.
@@ -31,7 +35,7 @@ Examples:
 
 ${exitCodesText}`);
 const ended = (with_: number): void => void (code = with_);
-for (const command of [runCommand, treeCommand, dlqCommand, doctorCommand]) command(program, ended);
+for (const command of [runCommand, upCommand, nodeCommand, placementCommand, treeCommand, dlqCommand, doctorCommand, repairCommand]) command(program, ended);
 for (const command of program.commands.flatMap((one) => [one, ...one.commands])) command.exitOverride();
 
 try {

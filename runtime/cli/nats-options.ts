@@ -1,7 +1,7 @@
 // The options by which a command is told where NATS is, and where the data are; and the way to a node that runs already.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { connect } from "../broker/nats-broker.ts";
 import { readConnection, startEmbedded } from "../broker/nats-server/embedded.ts";
 import type { Broker } from "../broker/broker.ts";
@@ -28,7 +28,10 @@ export function withNatsFlags(command: Command): Command {
     .option("--nats-creds <file>", "a .creds file; default MILLRACE_NATS_CREDS")
     .option("--nats-ca <file>", "TLS: certificate authority, PEM")
     .option("--nats-cert <file>", "TLS: certificate of this client, PEM")
-    .option("--nats-key <file>", "TLS: its key, PEM");
+    .option("--nats-key <file>", "TLS: its key, PEM")
+    // For all connections of this process, the embedded server's included.
+    .addOption(new Option("--nats-client <library>", "nats, or natsio: its successor @nats-io/transport-node; default MILLRACE_NATS_CLIENT, else nats").choices(["nats", "natsio"]))
+    .on("option:nats-client", (name: string) => (process.env["MILLRACE_NATS_CLIENT"] = name));
 }
 
 /** `undefined`: none was given. */

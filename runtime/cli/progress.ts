@@ -116,7 +116,7 @@ export class Progress {
   #waitsFor(): string {
     const tree = treeOfFlow(this.#node.tree(), this.#flow.name);
     const waiting = (tree?.children ?? []).flatMap(({ children }) => children).filter(({ state }) => state === "draining").map(({ id }) => {
-      const [full] = this.#flow.actors.get(id)?.recovered?.emitter.full ?? [];
+      const [full] = this.#flow.actors.get(id)?.view?.full ?? [];
       const short = id.slice(this.#flow.name.length + 1);
       return full === undefined ? short : `${short} (held up by ${full.split("/")[0]})`;
     });

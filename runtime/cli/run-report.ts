@@ -8,7 +8,7 @@ import { resultTexts } from "./result-table.ts";
 import { type StageRow, summaryTable } from "./stage-table.ts";
 import type { Terminal } from "./terminal.ts";
 import { treeText } from "./tree-text.ts";
-import { duration, several } from "./words.ts";
+import { duration, listed, several } from "./words.ts";
 
 export interface Outcome {
   /** null: it is not known, since its file could not be loaded. */
@@ -19,11 +19,11 @@ export interface Outcome {
   readonly error?: Error;
 }
 
-/** For programs: `stages` by name, in the order of the events' way. `error` only where it failed. */
+/** For programs: `stages` by name, in the order of the events' way. `timers`: those that are set and did not fire, where there are any. `error` only where it failed. */
 export function jsonLine({ flow, status, durationMs, stages, error }: Outcome): string {
   return JSON.stringify({
     flow, status, durationMs: Math.round(durationMs),
-    stages: Object.fromEntries(stages.map(({ name, in: taken, out, late, deadLetters, restarts }) => [name, { in: taken, out, late, deadLetters, restarts }])),
+    stages: Object.fromEntries(stages.map(({ name, in: taken, out, late, deadLetters, restarts, timers }) => [name, { in: taken, out, late, deadLetters, restarts, ...(timers > 0 ? { timers } : {}) }])),
     ...(error === undefined ? {} : { error: { code: error instanceof MillraceError ? error.code : error.name, message: error.message } }),
   });
 }
@@ -38,6 +38,8 @@ export async function reportOutcome(node: RunningNode, flow: HostedFlow, outcome
   const how = { finished: colors.green("finished"), interrupted: colors.yellow("interrupted"), failed: colors.red("failed") }[status];
   const letters = stages.reduce((sum, { deadLetters }) => sum + deadLetters, 0);
   out.write(`\n${colors.bold("Summary")}  ${flow.name} ${how} after ${duration(durationMs)}\n${summaryTable(stages, columns, colors)}`);
+  const timers = stages.filter((stage) => stage.timers > 0);
+  if (timers.length > 0) out.write(`\n${listed(timers.map((stage) => `${several(stage.timers, "timer")} of ${stage.name}`))} ${timers.length === 1 && timers[0]?.timers === 1 ? "is" : "are"} set and did not fire${status === "finished" ? ": what was set after the end, or is due by the wall clock, stays" : ""}.`);
   if (letters > 0) out.write(`\n${several(letters, "dead letter")}: see them with \`millrace dlq list ${flow.name}\`.`);
 }
 

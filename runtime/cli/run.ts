@@ -1,10 +1,13 @@
 // `millrace run`: one flow in one node of this process, until it has finished, failed or was interrupted.
 import type { Command } from "commander";
-import { asError } from "../event/errors.ts";
+import { asError, MillraceError } from "../event/errors.ts";
+import { type FlowPlan, planOf } from "../flow/plan.ts";
+import type { Duration } from "../event/event.ts";
 import { startNode } from "../inspect/inspected-node.ts";
 import type { HostedFlow } from "../node/hosted-flow.ts";
 import type { RunningNode } from "../node/node.ts";
 import type { RunMode } from "../node/run-choice.ts";
+import { repairHere } from "../repair/repair-here.ts";
 import { askAboutChange } from "./change-question.ts";
 import { exitCode } from "./exit-code.ts";
 import { failureText } from "./failure-text.ts";
@@ -13,6 +16,7 @@ import { Interruption } from "./interruption.ts";
 import { connectionOf, type NatsFlags, withNatsFlags } from "./nats-options.ts";
 import { type Override, overridden, parseOverride } from "./override.ts";
 import { Progress } from "./progress.ts";
+import { repairText } from "./repair.ts";
 import { jsonLine, type Outcome, reportOutcome } from "./run-report.ts";
 import { type Terminal, terminalOn } from "./terminal.ts";
 
@@ -20,10 +24,12 @@ interface RunFlags extends NatsFlags {
   readonly fsync: "always" | "relaxed";
   readonly fresh?: true;
   readonly resume?: true;
+  readonly repair?: true;
   readonly json?: true;
   readonly verbose?: true;
   readonly set: readonly string[];
   readonly brokerSync?: string;
+  readonly stallAfter?: string;
 }
 
 export function runCommand(program: Command, ended: (code: number) => void): void {
@@ -31,8 +37,10 @@ export function runCommand(program: Command, ended: (code: number) => void): voi
     .option("--fsync <when>", "of the embedded server: always (before each ack) or relaxed (each second; a power loss may cost that)", "always")
     .option("--broker-sync <interval>", "the sync_interval of the server of --nats: always, or such as 2m (default)")
     .option("--fresh", "begin a new run, whatever was interrupted")
+    .option("--repair", "first bring back from the journals what the server lost (see millrace repair)")
     .option("--resume", "go on with an interrupted run although code or input changed")
     .option("--set <stage.parallelism=n>", "override a stage's parallelism; may be repeated", (text: string, all: readonly string[]) => [...all, text], [] as readonly string[])
+    .option("--stall-after <duration>", "name the handler that holds up everything for so long: such as 1s, or never (default 5s)")
     .option("--json", "end the standard output with one line of JSON, and nothing else on it")
     .option("--verbose", "with stacks")
     .addHelpText("after", `
@@ -56,14 +64,19 @@ async function run(path: string, flags: RunFlags): Promise<number> {
     err.write("Stopped at once. Nothing is lost: the same command goes on where it was.");
   });
   try {
-    const overrides = flags.set.map(parseOverride), mode = modeOf(flags), { flow, hash } = await loadFlow(path, flags.dataDir);
+    const overrides = flags.set.map(parseOverride), mode = modeOf(flags), { flow, hash, module } = await loadFlow(path, flags.dataDir);
     name = flow.name;
     const connection = connectionOf(flags), sync = flags.brokerSync as "always" | undefined;
+    if (flags.repair === true) {
+      const report = await repairHere(planOf(flow) as FlowPlan, { dataDir: flags.dataDir, say, ...(connection === undefined ? {} : { nats: connection }) });
+      say(repairText(report, err.colors));
+      if (report.status === "stuck") throw new MillraceError("REPAIR_STUCK", flow.name, "What the flow needs to go on is gone", "Bring the server's store back and repair again, or begin a new run with --fresh.");
+    }
     void interruption.first.then(() => node === undefined && say("Still starting; stops when that is done. Ctrl-C again stops at once."));
     node = await startNode(
-      { flows: [flow], dataDir: flags.dataDir, fsync: flags.fsync, run: mode, ...(connection === undefined ? {} : { nats: { ...connection, ...(sync === undefined ? {} : { sync }) } }) },
+      { flows: [flow], ...(flags.stallAfter === undefined ? {} : { stallAfter: flags.stallAfter as Duration }), dataDir: flags.dataDir, fsync: flags.fsync, run: mode, ...(connection === undefined ? {} : { nats: { ...connection, ...(sync === undefined ? {} : { sync }) } }) },
       {
-        say, warned: (line) => say(`${err.colors.yellow("!")} ${line}`), code: () => hash, plan: (plan) => overridden(plan, overrides),
+        say, warned: (line) => say(`${err.colors.yellow("!")} ${line}`), code: () => hash, module: () => module, plan: (plan) => overridden(plan, overrides),
         ...(process.stdin.isTTY && err.isTTY && flags.json !== true ? { ask: (change) => askAboutChange(change, err) } : {}),
       });
     return await follow(node, node.flows[0] as HostedFlow, { flags, overrides, out, err, begun, interruption, shown: (of) => (progress = of) });

@@ -1,5 +1,6 @@
 // The supervision tree, drawn. The same for a node's answer and for the node in this process.
 import { display } from "../actor/lifecycle.ts";
+import type { ActorFigures } from "../inspect/figures.ts";
 import type { TreeLine } from "../inspect/report.ts";
 import { coloured } from "./stage-table.ts";
 import { type Column, table } from "./table.ts";
@@ -96,7 +97,8 @@ function noteOf({ state, why, lastFailure, nextTryAt, figures }: TreeLine, now: 
   else if (lastFailure !== undefined) notes.push(`${duration(now - lastFailure.at)} ago: ${briefly(lastFailure.message)}`);
   if (nextTryAt !== undefined) notes.push(`again in ${duration(nextTryAt - now)}`);
   if (figures !== undefined && figures.heldUpBy.length > 0) notes.push(`held up by ${figures.heldUpBy.join(", ")}`);
-  if (figures !== undefined && figures.deadLetters > 0) notes.push(several(figures.deadLetters, "dead letter"));
+  if (figures !== undefined && figures.parked.keys > 0) notes.push(parkedText(figures.parked));
+  if (figures !== undefined && figures.deadLetters > 0) notes.push(lettersText(figures));
   if (figures !== undefined && figures.late > 0) notes.push(`${count(figures.late)} late`);
   return notes.join("; ");
 }
@@ -104,4 +106,13 @@ function noteOf({ state, why, lastFailure, nextTryAt, figures }: TreeLine, now: 
 /** Without the code, the place and the remedy that an error of ours ends with: the place is the line above. */
 function briefly(message: string): string {
   return plain(message.replace(/ \([A-Z_]+, [^)]*\)\. [\s\S]*$/, ""));
+}
+
+function lettersText({ deadLetters, openLetters }: ActorFigures): string {
+  return `${several(deadLetters, "dead letter")}${openLetters === deadLetters ? "" : `, ${count(openLetters)} open`}`;
+}
+
+function parkedText({ keys, first, events }: ActorFigures["parked"]): string {
+  const named = first.map((key) => plain(String(key)).slice(0, 24)).join(", ");
+  return `${keys === 1 ? "key" : `${count(keys)} keys:`} ${named}${keys > first.length ? " …" : ""} ${keys === 1 ? "waits" : "wait"} for dlq replay or drop, ${several(events, "event")} behind`;
 }

@@ -58,8 +58,14 @@ export function instant(time: unknown): number | undefined {
   return instant(Date.parse(time));
 }
 
-/** Whether a value may be a key: a text of at most 512 bytes, or a safe integer. */
+/** Of every engine since Node 20; the types of ES2023 do not know it. */
+type Text = string & { isWellFormed(): boolean };
+
+/**
+ * Whether a value may be a key: a text of at most 512 bytes, or a safe integer. A text with half of a surrogate pair is none: all
+ * halves are the same bytes, and so would be keys that differ in them alone.
+ */
 export function isKey(value: unknown): value is Key {
   if (typeof value === "number") return Number.isSafeInteger(value);
-  return typeof value === "string" && (value.length <= 170 || (value.length <= 512 && Buffer.byteLength(value) <= 512));
+  return typeof value === "string" && (value.length <= 170 || (value.length <= 512 && Buffer.byteLength(value) <= 512)) && (value as Text).isWellFormed();
 }

@@ -3,13 +3,13 @@ import { type Duration, type Key, millis } from "../event/event.ts";
 import type { FlowDraft, StageDraft } from "./draft.ts";
 import { type Way, waysOf } from "./handle.ts";
 import { type OperatorSpec, stepsOf } from "./operator.ts";
-import type { EventTime, FlowOptions, SourceOptions, StageOptions, Supervision } from "./options.ts";
+import type { EventTime, FlowOptions, ProcessorOptions, SourceOptions, StageOptions, Supervision } from "./options.ts";
 import type { EdgePlan, FlowPlan, ProcessorPlan, SinkPlan, SourcePlan, StagePlan, SupervisionPlan } from "./plan.ts";
 import { sinkOf } from "./sink.ts";
 import { sourceOf } from "./source.ts";
 
 export function planFrom(draft: FlowDraft): FlowPlan {
-  const { description, supervision } = (draft.options ?? {}) as FlowOptions;
+  const { description, module, supervision } = (draft.options ?? {}) as FlowOptions;
   const name = draft.name as string;
   const edges = edgesOf(draft.stages);
   const stages = draft.stages.map((stage): StagePlan => {
@@ -17,7 +17,7 @@ export function planFrom(draft: FlowDraft): FlowPlan {
     if (stage.kind === "source") return sourceFrom(stage, name, base);
     return stage.kind === "processor" ? processorFrom(stage, name, base) : sinkFrom(stage, base);
   });
-  return { name, ...(description === undefined ? {} : { description }), supervision: supervisionFrom(supervision), stages };
+  return { name, ...(description === undefined ? {} : { description }), ...(module === undefined ? {} : { module }), supervision: supervisionFrom(supervision), stages };
 }
 
 interface StageEdges { readonly inputs: EdgePlan[]; readonly readers: EdgePlan[] }
@@ -58,7 +58,7 @@ function baseOf(stage: StageDraft, edges: StageEdges): Base {
   return { name: stage.name, parallelism, supervision: supervisionFrom(supervision), ...edges, outputs: stepsOf(stage.body)?.flatMap((step) => step.outputs ?? []) ?? [] };
 }
 
-const optionsOf = (stage: StageDraft): StageOptions => (stage.options ?? {}) as StageOptions;
+const optionsOf = (stage: StageDraft): ProcessorOptions => (stage.options ?? {}) as ProcessorOptions;
 
 function sourceFrom(stage: StageDraft, flow: string, base: Base): SourcePlan {
   const source = sourceOf(stage.body) as SourcePlan["source"];
@@ -88,7 +88,8 @@ function receivingFrom(stage: StageDraft): Pick<SinkPlan, "order" | "maxFrames" 
 }
 
 function processorFrom(stage: StageDraft, flow: string, base: Base): ProcessorPlan {
-  return { ...base, ...receivingFrom(stage), kind: "processor", steps: stepsOf(stage.body) as readonly OperatorSpec[], type: `${flow}.${stage.name}` };
+  const { isolate } = optionsOf(stage);
+  return { ...base, ...receivingFrom(stage), kind: "processor", ...(isolate === undefined ? {} : { isolate }), steps: stepsOf(stage.body) as readonly OperatorSpec[], type: `${flow}.${stage.name}` };
 }
 
 function sinkFrom(stage: StageDraft, base: Base): SinkPlan {

@@ -7,7 +7,7 @@ import { isPromise, shown } from "./display.ts";
 import { type FlowDraft, nameWithin, type StageDraft, type SubflowDraft } from "./draft.ts";
 import { sinkHandleOf, streamOf } from "./handle.ts";
 import { stepsOf } from "./operator.ts";
-import type { FlowOptions, SourceOptions, StageOptions } from "./options.ts";
+import type { FlowOptions, ProcessorOptions, SourceOptions, StageOptions } from "./options.ts";
 import { withPlan } from "./plan.ts";
 import { refusalOf } from "./refusal.ts";
 import type { SinkActor } from "./sink.ts";
@@ -22,7 +22,7 @@ export interface FlowBuilder {
   processor<In, Out, P = unknown, K = InputHasNoKey>(
     name: string, from: Input<In, K>, operator: Operator<In, Out, NoInfer<K>, P>): HandleOf<Out, P>;
   processor<In, Out, P = unknown, K = InputHasNoKey>(
-    name: string, from: Input<In, K>, options: StageOptions, operator: Operator<In, Out, NoInfer<K>, P>): HandleOf<Out, P>;
+    name: string, from: Input<In, K>, options: ProcessorOptions, operator: Operator<In, Out, NoInfer<K>, P>): HandleOf<Out, P>;
 
   sink<T>(name: string, from: Input<T, unknown>, to: SinkActor<T>): Sink<T>;
   sink<T>(name: string, from: Input<T, unknown>, options: StageOptions, to: SinkActor<T>): Sink<T>;

@@ -67,6 +67,8 @@ export const stageTable: Table = {
   },
 };
 
+export const processorTable: Table = { ...stageTable, isolate: oneOf("worker") };
+
 export const sourceTable: Table = {
   ...run,
   time: {
@@ -85,6 +87,7 @@ export const sourceTable: Table = {
 
 export const flowTable: Table = {
   description: text,
+  module: { give: "import.meta.url", is: (value) => typeof value === "string" && URL.canParse(value) },
   supervision: { give: "an object, such as { strategy: \"rest_for_one\" }", fields: supervision },
 };
 

@@ -17,6 +17,17 @@ export interface StageOptions extends RunOptions {
   poison?: Poison;
 }
 
+/** How a processor runs. */
+export interface ProcessorOptions extends StageOptions {
+  /**
+   * "worker": each of its actors runs in a thread of its own, with a heap of its own. A handler that never comes back,
+   * `while (true)`, or takes all memory, stops no other stage: at `poison.deadline` the thread is ended, and the event is found and
+   * becomes a dead letter. The flow must be in a module that the thread can load: run by `millrace run`, or with the flow's `module`.
+   * Default: in the node's own thread.
+   */
+  isolate?: "worker";
+}
+
 /** As in Erlang/OTP. */
 export interface Supervision {
   /** Which actors a failure restarts with the failed one. Default "one_for_one". */
@@ -39,7 +50,11 @@ export interface Poison {
   after?: number;
   /** A handler that takes longer on one event has failed. Default "1m". */
   deadline?: Duration;
-  /** "key" lets later events of the key wait for a person; "event" goes on without it. Default "event". */
+  /**
+   * "key": later events of the key wait, in order, until the dead letter is replayed or dropped (`millrace dlq`). Meanwhile the stage's
+   * event time stands before the event and the flow does not end; with 10,000 events waiting the actor takes nothing new.
+   * "event": the key goes on without it. Default "event".
+   */
   park?: "event" | "key";
 }
 
@@ -62,6 +77,8 @@ export interface SourceOptions<T> extends RunOptions {
 }
 
 export interface FlowOptions {
+  /** `import.meta.url` of the module that exports the flow: where threads load it from (`isolate: "worker"`). `millrace run` needs none. */
+  module?: string;
   /** One sentence, shown by `tree` and in the dashboard. */
   description?: string;
   /** Of the flow's stages among each other; `rest_for_one` takes them in the order of the events' way. */

@@ -64,6 +64,7 @@ interface ReceivingPlan extends StageBase {
 
 export interface ProcessorPlan extends ReceivingPlan {
   readonly kind: "processor";
+  readonly isolate?: "worker";
   /** In the order of the events' way; pipes are flattened. */
   readonly steps: readonly OperatorSpec[];
   readonly type: string;
@@ -79,6 +80,8 @@ export type StagePlan = SourcePlan | ProcessorPlan | SinkPlan;
 export interface FlowPlan {
   readonly name: string;
   readonly description?: string;
+  /** URL of the module that exports it. */
+  readonly module?: string;
   readonly supervision: SupervisionPlan;
   /** In topological order: a stage comes after all that feed it. */
   readonly stages: readonly StagePlan[];

@@ -5,7 +5,7 @@ import { shown, sortOf } from "./display.ts";
 import type { StageDraft } from "./draft.ts";
 import { type NoWay, reserved, type Way, waysOf } from "./handle.ts";
 import { type OperatorSpec, stepsOf } from "./operator.ts";
-import { checkOptions, isFunction, type Report, sourceTable, stageTable } from "./option-table.ts";
+import { checkOptions, isFunction, processorTable, type Report, sourceTable, stageTable } from "./option-table.ts";
 import { isSchema } from "./schema.ts";
 import { sinkOf } from "./sink.ts";
 import { type PullSource, type PushSource, sourceOf } from "./source.ts";
@@ -14,7 +14,7 @@ import { type PullSource, type PushSource, sourceOf } from "./source.ts";
 export const thingOf = (stage: StageDraft): string => `${stage.kind === "processor" ? "stage" : stage.kind} ${JSON.stringify(stage.name)}`;
 
 export function checkStage(stage: StageDraft, report: Report): void {
-  if (!isPart(stage.options)) checkOptions(stage.options, stage.kind === "source" ? sourceTable : stageTable, thingOf(stage), JSON.stringify(stage.name), report);
+  if (!isPart(stage.options)) checkOptions(stage.options, stage.kind === "source" ? sourceTable : stage.kind === "processor" ? processorTable : stageTable, thingOf(stage), JSON.stringify(stage.name), report);
   else if (isPart(stage.body)) {
     report("OPERATOR_INVALID", `${thingOf(stage)} got ${sortOf(stage.options)} where its options belong`,
       stage.kind === "processor" && stepsOf(stage.body) ? "make one operator of several, pipe(a, b)" : "leave it out");

@@ -1,53 +1,74 @@
-// The dead letters of a flow, newest last, as they stand in its stream (P29): frames of letters, one subject for each actor.
+// The dead letters of a flow, newest last, as they stand in its stream (P29): frames of letters and of settlements, one subject for
+// each actor. A letter is open until a settlement that names it stands behind it.
+import { type DeadLetter, isLetter, isSettlement, type Settlement } from "../actor/dead-letter.ts";
 import { deadStream } from "../actor/environment.ts";
-import type { DeadLetter } from "../actor/emitter.ts";
 import type { Broker } from "../broker/broker.ts";
 import { MillraceError } from "../event/errors.ts";
-import { decodeMessage, type Row, rowData } from "../event/frame.ts";
+import { decodeMessage, type Frame, type Row, rowData } from "../event/frame.ts";
 import { isName } from "../flow/name.ts";
+
+export type LetterStatus = "open" | Settlement["settled"];
 
 export interface KeptLetter extends DeadLetter {
   /** Names it: the frame's sequence in the stream, and its place in the frame, such as "12.0". */
   readonly number: string;
   /** Generation of the stage, which names the run. */
   readonly generation: string;
+  /** The number of its frame on the actor's chain. */
+  readonly frame: number;
+  readonly status: LetterStatus;
 }
 
 /** Which letters: all where nothing is named. */
 export interface LetterFilter {
   readonly stage?: string | undefined;
   readonly code?: string | undefined;
+  /** Only those that are neither replayed nor dropped. */
+  readonly open?: boolean | undefined;
 }
 
 /** Frames that are read at a time, from the end backwards. */
 const pageFrames = 64;
 
+/** What was settled of what was read so far, by actor, frame and place. */
+type Settled = Map<string, Settlement["settled"]>;
+
+const chosen = ({ code, open }: LetterFilter) => (letter: KeptLetter): boolean => (code === undefined || letter.code === code) && (open !== true || letter.status === "open");
+
 /** The newest `limit` letters that the filter lets through, oldest first. @throws MillraceError NO_LETTERS, NAME_INVALID, UNREACHABLE */
-export async function newestLetters(broker: Broker, flow: string, limit: number, { stage, code }: LetterFilter = {}): Promise<readonly KeptLetter[]> {
-  const stream = deadLetters(broker, flow, stage), { first, last } = await bounds(broker, flow), pages: (readonly KeptLetter[])[] = [];
+export async function newestLetters(broker: Broker, flow: string, limit: number, filter: LetterFilter = {}): Promise<readonly KeptLetter[]> {
+  const stream = deadLetters(broker, flow, filter.stage), { first, last } = await bounds(broker, flow), pages: (readonly KeptLetter[])[] = [], settled: Settled = new Map();
   let found = 0;
   for (let to = last; to >= first && found < limit; to -= pageFrames) {
-    const page: KeptLetter[] = [];
-    for await (const { seq, data } of stream.read(Math.max(first, to - pageFrames + 1), to)) page.push(...lettersOf(seq, data).filter((letter) => code === undefined || letter.code === code));
+    const frames: { readonly seq: number; readonly data: Uint8Array }[] = [];
+    for await (const stored of stream.read(Math.max(first, to - pageFrames + 1), to)) { frames.push(stored); settlementsOf(stored.data, settled); }
+    // A settlement stands behind its letter: it was read before it, or is on the same page.
+    const page = frames.flatMap(({ seq, data }) => lettersOf(seq, data, settled)).filter(chosen(filter));
     pages.unshift(page);
     found += page.length;
   }
   return pages.flat().slice(-limit);
 }
 
-/** All letters that the filter lets through and that are there at the call, oldest first, a frame at a time. Throws as `newestLetters`. */
-export async function* allLetters(broker: Broker, flow: string, { stage, code }: LetterFilter = {}): AsyncGenerator<KeptLetter> {
-  const stream = deadLetters(broker, flow, stage), { first, last } = await bounds(broker, flow);
+/**
+ * All letters that the filter lets through and that are there at the call, oldest first, a frame at a time. What became of them is
+ * read first. Throws as `newestLetters`.
+ */
+export async function* allLetters(broker: Broker, flow: string, filter: LetterFilter = {}): AsyncGenerator<KeptLetter> {
+  const stream = deadLetters(broker, flow, filter.stage), { first, last } = await bounds(broker, flow), settled: Settled = new Map();
   if (first > last) return;
-  for await (const { seq, data } of stream.read(first, last)) for (const letter of lettersOf(seq, data)) if (code === undefined || letter.code === code) yield letter;
+  for await (const { data } of stream.read(first, last)) settlementsOf(data, settled);
+  for await (const { seq, data } of stream.read(first, last)) for (const letter of lettersOf(seq, data, settled)) if (chosen(filter)(letter)) yield letter;
 }
 
 /** @throws MillraceError NO_LETTERS, NOT_FOUND, UNREACHABLE */
 export async function letterOf(broker: Broker, flow: string, number: string): Promise<KeptLetter> {
   const [, seq, place] = /^(\d+)\.(\d+)$/.exec(number) ?? [];
-  await bounds(broker, flow);
+  const { last } = await bounds(broker, flow);
   const stored = seq === undefined || !Number.isSafeInteger(Number(seq)) ? undefined : await deadLetters(broker, flow).get(Number(seq));
-  const letter = stored === undefined ? undefined : lettersOf(stored.seq, stored.data)[Number(place)];
+  const settled: Settled = new Map(), letters = stored === undefined ? [] : lettersOf(stored.seq, stored.data, settled);
+  if (letters.length > 0) for await (const { data } of deadLetters(broker, flow).read(Number(seq), last)) settlementsOf(data, settled);
+  const letter = stored === undefined ? undefined : lettersOf(stored.seq, stored.data, settled).find((its) => its.number === `${stored.seq}.${Number(place)}`);
   if (letter === undefined) throw new MillraceError("NOT_FOUND", `${flow} ${number}`, `There is no dead letter ${number} of flow "${flow}"`, `\`millrace dlq list ${flow}\` names them; they are kept for 30 days.`);
   return letter;
 }
@@ -70,12 +91,13 @@ async function bounds(broker: Broker, flow: string): Promise<{ readonly first: n
 }
 
 // What cannot be read hides no other: it stands in the list with the reason for which it is refused.
-function lettersOf(seq: number, data: Uint8Array): readonly KeptLetter[] {
+function lettersOf(seq: number, data: Uint8Array, settled: Settled): readonly KeptLetter[] {
   try {
-    const { rows, shapes, generation } = decodeMessage(data);
-    return rows.map((row: Row, place) => {
-      const letter = rowData(row, shapes);
-      return isLetter(letter) ? { ...letter, number: `${seq}.${place}`, generation } : unreadable(`${seq}.${place}`, new MillraceError("BYTES_REFUSED", "dead letter", "This is no dead letter", "Look at who publishes to the subjects of dead letters; only nodes may."));
+    const frame = decodeMessage(data), { rows, shapes, generation } = frame;
+    return rows.flatMap((row: Row, place): KeptLetter | readonly [] => {
+      const letter = rowData(row, shapes), number = `${seq}.${place}`, status = settled.get(letterId(frame, frame.seq, place)) ?? "open";
+      if (isLetter(letter)) return { ...letter, number, generation, frame: frame.seq, status };
+      return isSettlement(letter) ? [] : unreadable(number, new MillraceError("BYTES_REFUSED", "dead letter", "This is no dead letter", "Look at who publishes to the subjects of dead letters; only nodes may."));
     });
   } catch (error) {
     if (!(error instanceof MillraceError)) throw error;
@@ -83,11 +105,22 @@ function lettersOf(seq: number, data: Uint8Array): readonly KeptLetter[] {
   }
 }
 
-function isLetter(data: unknown): data is DeadLetter {
-  const { code, message, actor, attempts, event } = Object(data) as Partial<DeadLetter>;
-  return typeof code === "string" && typeof message === "string" && typeof actor === "string" && typeof attempts === "number" && typeof event === "object" && event !== null;
+function settlementsOf(data: Uint8Array, settled: Settled): void {
+  let frame: Frame;
+  try {
+    frame = decodeMessage(data);
+  } catch {
+    // It is shown where letters are.
+    return;
+  }
+  for (const row of frame.rows) {
+    const its = rowData(row, frame.shapes);
+    if (isSettlement(its)) settled.set(letterId(frame, its.frame, its.place), its.settled);
+  }
 }
 
+const letterId = ({ from, generation }: Frame, frame: number, place: number): string => `${from}@${generation} ${frame}.${place}`;
+
 function unreadable(number: string, { code, name, message, where }: MillraceError): KeptLetter {
-  return { number, generation: "", code, message, error: { name, message, stack: "" }, actor: where, attempts: 0, flow: "", event: { id: "", type: "", time: 0, key: null, source: "", data: null } };
+  return { number, generation: "", frame: 0, status: "open", code, message, error: { name, message, stack: "" }, actor: where, attempts: 0, flow: "", event: { id: "", type: "", time: 0, key: null, source: "", data: null } };
 }

@@ -1,6 +1,8 @@
 // What is known of a flow on this node, in figures: an actor's, and a stage's as the sum of its actors.
 import { display, type StateName } from "../actor/lifecycle.ts";
-import type { HostedActor, HostedFlow } from "../node/hosted-flow.ts";
+import type { Key } from "../event/event.ts";
+import type { HostedActor } from "../node/hosted-actor.ts";
+import type { HostedFlow } from "../node/hosted-flow.ts";
 import type { TreeNode } from "../supervision/tree.ts";
 import type { Lags } from "./lag.ts";
 
@@ -9,15 +11,21 @@ export interface ActorFigures {
   readonly out: number;
   readonly late: number;
   readonly deadLetters: number;
+  /** Dead letters that are neither replayed nor dropped. */
+  readonly openLetters: number;
   /** Frames that wait in its mailboxes; null: not known, or a source. */
   readonly lag: number | null;
   /** Commit records that a restart would read. */
   readonly journal: number;
   /** Full mailboxes that hold it up, at most four, such as "by-region/2". */
   readonly heldUpBy: readonly string[];
+  /** Keys that wait until a dead letter of theirs is replayed or dropped: how many, the first four, and the events behind them. */
+  readonly parked: { readonly keys: number; readonly first: readonly Key[]; readonly events: number };
+  /** Timers that are set and did not fire; once it has ended, those that stay. */
+  readonly timers: number;
 }
 
-export interface StageFigures extends Omit<ActorFigures, "journal"> {
+export interface StageFigures extends Omit<ActorFigures, "journal" | "parked"> {
   readonly name: string;
   readonly kind: "source" | "processor" | "sink";
   readonly actors: number;
@@ -30,8 +38,11 @@ export interface StageFigures extends Omit<ActorFigures, "journal"> {
 const mostNamed = 4;
 
 export function actorFigures(actor: HostedActor, lags: Lags): ActorFigures {
-  const running = actor.recovered;
-  return { ...actor.counts, lag: lags.of(actor) ?? null, journal: running?.journalLength ?? 0, heldUpBy: heldUpBy(running?.emitter.full ?? []) };
+  const { view } = actor, { settled = 0, ...counts } = actor.counts;
+  return {
+    ...counts, openLetters: counts.deadLetters - settled, lag: lags.of(actor) ?? null, journal: view?.journalLength ?? 0, heldUpBy: heldUpBy(view?.full ?? []),
+    parked: view?.parked ?? { keys: 0, first: [], events: 0 }, timers: view?.timers ?? 0,
+  };
 }
 
 /** Of a mailbox's id only the actor. */
@@ -62,8 +73,11 @@ export function stageFigures(flow: HostedFlow, tree: TreeNode, lags: Lags): read
     const node = nodes.get(`${flow.name}/${stage.name}`), of = node?.children ?? [];
     const actors = [...flow.actors.values()].filter((actor) => actor.stage === stage).map((actor) => actorFigures(actor, lags));
     const known = actors.flatMap(({ lag }) => (lag === null ? [] : [lag]));
+    const { settled = 0, ...counts } = flow.counts(stage);
     return {
-      ...flow.counts(stage),
+      ...counts,
+      openLetters: counts.deadLetters - settled,
+      timers: actors.reduce((sum, its) => sum + its.timers, 0),
       name: stage.name,
       kind: stage.kind,
       actors: actors.length,

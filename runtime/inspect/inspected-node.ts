@@ -2,6 +2,7 @@
 import type { NodeOptions } from "../node/options.ts";
 import { type NodeWatch, type RunningNode, startNode as startBareNode } from "../node/node.ts";
 import { Lags } from "./lag.ts";
+import { carryOut } from "./letter-orders.ts";
 import { reportOn } from "./report.ts";
 
 /**
@@ -14,5 +15,7 @@ import { reportOn } from "./report.ts";
 export async function startNode(options: NodeOptions = {}, watch: NodeWatch = {}): Promise<RunningNode> {
   const node = await startBareNode(options, watch), lags = new Lags();
   node.questions.answer("tree", (question) => reportOn(node, lags, question));
+  node.orders.answer("letters", (order) => carryOut(node, order));
+  node.takeOrders();
   return node;
 }

@@ -2,7 +2,8 @@
 // so they are asked a few at a time, not more often than once a second, and not all of very many.
 import { streamName, subjectsOf } from "../actor/environment.ts";
 import { bounded } from "../node/bounded.ts";
-import type { HostedActor, HostedFlow } from "../node/hosted-flow.ts";
+import type { HostedActor } from "../node/hosted-actor.ts";
+import type { HostedFlow } from "../node/hosted-flow.ts";
 
 const atOnce = 16;
 const freshMs = 1_000;
@@ -23,13 +24,13 @@ export class Lags {
     const due = actors.filter(({ stage, address }) => stage.kind !== "source" && now - (this.#measuredAt.get(address) ?? -Infinity) >= freshMs).slice(0, most);
     for (const { address } of due) this.#measuredAt.set(address, now);
     await bounded(due, atOnce, async (actor) => {
-      const running = actor.recovered;
+      const running = actor.view;
       if (running === undefined) return;
       let frames = 0;
-      for (const [input, { at }] of running.memory.inbound.positions.entries()) {
+      for (const [input, at] of running.positions.entries()) {
         const subject = subjectsOf(flow.name, actor.stage.name, running.generation, actor.partition).mailbox(input);
         try {
-          frames += Math.max(0, (await running.env.broker.stream(streamName(subject), subject).bounds()).last - at);
+          frames += Math.max(0, (await flow.broker.stream(streamName(subject), subject).bounds()).last - at);
         } catch {
           // NATS is away, or the mailbox is gone: nothing new is known.
           return;

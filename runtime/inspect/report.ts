@@ -1,6 +1,6 @@
 // What a node answers to "tree": its part of the supervision tree with figures, as a list from the top down, a page at a time.
 import type { StateName } from "../actor/lifecycle.ts";
-import type { HostedActor } from "../node/hosted-flow.ts";
+import type { HostedActor } from "../node/hosted-actor.ts";
 import type { RunningNode } from "../node/node.ts";
 import type { Question } from "../node/questions.ts";
 import type { RunState } from "../node/run-record.ts";

@@ -52,7 +52,7 @@ const forms: Readonly<Record<Exclude<keyof Body, "node" | "k">, Form>> = {
   settled: listOf(row([isTarget, isCount, isCount])),
   source: listOf(row([isText, isAny, isFlag, orNull(isNumber)])),
   sink: object({ number: isCount, events: isCount, written: isFlag, from: object({ inputs, cursors }) }),
-  counts: object({ in: isCount, out: isCount, late: isCount, deadLetters: isCount }),
+  counts: object({ in: isCount, out: isCount, late: isCount, deadLetters: isCount, settled: (value) => value === undefined || isCount(value) }),
   snapshot: object({ n: isCount, entries: (value) => value === undefined || listOf(row([isBytes, orNull(isBytes)]))(value), chunks: listOf(row([isCount, isCount, isCount])) }),
   part: object({ index: isCount, count: isCount, bytes: isBytes }),
 };

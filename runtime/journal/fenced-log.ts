@@ -18,6 +18,8 @@ export interface FencedLogOptions {
 
 /** Milliseconds between two tries to reach a broker that does not answer. */
 const retryMs = 250;
+/** The same after a refusal that changed nothing, doubled each time; the first try again is at once. */
+const refusedMs = { min: 10, max: 1_000 } as const;
 
 export class FencedLog {
   readonly stream: BrokerStream;
@@ -35,13 +37,18 @@ export class FencedLog {
 
   /** Appends one message. One call at a time. Waits out an outage of the broker; never rejects. */
   async append(bytes: Uint8Array): Promise<Outcome> {
-    for (;;) {
+    for (let refusals = 0; ; ) {
       const outcome = await this.stream.append(bytes, this.at);
       if (typeof outcome === "number") return this.#accept(outcome, bytes);
       if (this.#options.signal.aborted) return "fenced";
       const settled = await this.#settle(bytes);
       if (settled !== undefined) return settled;
       if (outcome !== "refused") this.#options.onWait?.();
+      // Refused although the log is as it was: the server is out of room, or does not let this user write. It may last.
+      else if (refusals++ > 0) {
+        if (refusals > 2) this.#options.onWait?.();
+        await pause(Math.min(refusedMs.max, refusedMs.min * 2 ** Math.min(10, refusals - 2)), this.#options);
+      }
     }
   }
 

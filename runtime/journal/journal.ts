@@ -168,6 +168,15 @@ export function isBroken(error: unknown): boolean {
   return error instanceof MillraceError && error.code === "JOURNAL_BROKEN";
 }
 
+/** All records of a store that are whole in themselves, in order, whatever else of it is damaged; `before`: CRC of the one before each. */
+export async function* wholeRecords(store: Store, from = 0): AsyncGenerator<Entry & { readonly crc: number; readonly before: number }> {
+  for await (const [key, value] of store.range(recordKey(from), rangeOf("r")[1])) {
+    const view = Buffer.from(value.buffer, value.byteOffset, value.byteLength), bytes = view.subarray(headSize), crc = crc32(bytes), n = recordNumber(key);
+    if (Number.isNaN(n) || !isWhole(view) || view.readUInt32BE(4) !== crc || view.readUInt32BE(8) !== bytes.length) continue;
+    yield { n, seq: Number(view.readBigUInt64BE(12)), bytes, crc, before: view.readUInt32BE(0) };
+  }
+}
+
 /** Of a damaged journal the newest record that is whole: what it says of the log counts (P24). */
 export async function newestWhole(store: Store): Promise<Head | undefined> {
   for await (const [key, value] of store.range(...rangeOf("r"), { reverse: true })) {

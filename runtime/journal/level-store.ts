@@ -3,10 +3,12 @@ import { access, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { Level } from "level";
 import { asError } from "../event/errors.ts";
-import { checkStoreName, storeFailed, storeLocked } from "./failures.ts";
+import { checkStoreName, storeCorrupt, storeFailed, storeLocked } from "./failures.ts";
 import type { Store, StoreOperation, Stores } from "./store.ts";
 
 type Database = Level<Uint8Array, Uint8Array>;
+/** The types of "level" do not tell of it: of what it gives in Node, classic-level. */
+const repairer = Level as unknown as { repair(location: string): Promise<void> };
 type Entry = readonly [key: Uint8Array, value: Uint8Array];
 
 export interface LevelOptions {
@@ -51,7 +53,7 @@ export class LevelStores implements Stores {
       await database.open();
     } catch (thrown) {
       openFolders.delete(path);
-      throw isLocked(thrown) ? storeLocked(name, thrown) : storeFailed(name, reason(thrown), thrown);
+      throw says(thrown, "LEVEL_LOCKED") ? storeLocked(name, thrown) : says(thrown, "LEVEL_CORRUPTION") ? storeCorrupt(name, reason(thrown), thrown) : storeFailed(name, reason(thrown), thrown);
     }
     return new LevelStore(name, database, () => openFolders.delete(path));
   }
@@ -82,6 +84,14 @@ export class LevelStores implements Stores {
     }
   }
 
+  async salvage(aside: string): Promise<Store> {
+    const path = await this.#closed(aside);
+    await repairer.repair(path).catch((thrown: unknown) => {
+      throw storeFailed(aside, `nothing of it can be read: ${reason(thrown)}`, thrown);
+    });
+    return await this.open(aside);
+  }
+
   #path(name: string): string {
     checkStoreName(name);
     return join(this.#folder, ...name.split("/"));
@@ -99,7 +109,7 @@ export class LevelStores implements Stores {
       await probe.open();
       await probe.close();
     } catch (thrown) {
-      if (isLocked(thrown)) throw storeLocked(name, thrown);
+      if (says(thrown, "LEVEL_LOCKED")) throw storeLocked(name, thrown);
     } finally {
       openFolders.delete(path);
     }
@@ -208,9 +218,9 @@ function isThere(path: string): Promise<boolean> {
 }
 
 // Level tells why it did not open in the cause.
-function isLocked(thrown: unknown): boolean {
+function says(thrown: unknown, code: string): boolean {
   const error = asError(thrown) as Error & { code?: string };
-  return error.code === "LEVEL_LOCKED" || (error.cause !== undefined && isLocked(error.cause));
+  return error.code === code || (error.cause !== undefined && says(error.cause, code));
 }
 
 function reason(thrown: unknown): string {

@@ -52,7 +52,8 @@ export interface Body {
    * before it). `written`: no new batch; `mark` is that of batch `number`.
    */
   sink?: { number: number; events: number; mark: unknown; written: boolean; from: { inputs: NonNullable<Body["inputs"]>; cursors: NonNullable<Body["cursors"]> } };
-  counts?: { in: number; out: number; late: number; deadLetters: number };
+  /** `settled`: dead letters that were replayed or dropped; left out while there are none. */
+  counts?: { in: number; out: number; late: number; deadLetters: number; settled?: number };
   /** Of a snapshot: number it is as of; the entries of the folded space, or where its chunks are. */
   snapshot?: { n: number; entries?: (readonly [key: Uint8Array, value: Uint8Array | null])[]; chunks: (readonly [seq: number, crc: number, entries: number])[] };
   part?: { index: number; count: number; bytes: Uint8Array };

@@ -7,7 +7,7 @@ import { decode } from "../event/codec.ts";
 import { MillraceError } from "../event/errors.ts";
 import { nextTerm, sameTerm, type Term } from "../event/term.ts";
 import { checkBody } from "./body-form.ts";
-import { FencedLog, type FencedLogOptions, untilAnswered } from "./fenced-log.ts";
+import { FencedLog, type FencedLogOptions, pause, untilAnswered } from "./fenced-log.ts";
 import { Journal, type Entry, type Head, newestWhole } from "./journal.ts";
 import { Assembler, type Body, type CommitRecord, decodeRecord, encodeRecord } from "./record.ts";
 import type { Store, StoreOperation, Stores } from "./store.ts";
@@ -40,14 +40,19 @@ export interface Recovered {
   readonly k: number;
   /** Hash of the code that wrote the record before the claim; `undefined` in a new log. */
   readonly previousCode: string | undefined;
+  /** Chunks of the newest snapshot are gone: state came from what stands before it, and the next snapshot has to be a base, at once (P30). */
+  readonly fellBack: boolean;
 }
+
+/** A stream of chunks that is not there is asked for again so often: servers that start find theirs one after the other. */
+const missingTries = 8, missingMs = 250;
 
 /** Thrown to leave: another owner has the log. */
 export const fenced = (where: string): MillraceError => new MillraceError("FENCED", where, `Another node has taken ${where} over`, "Nothing to do: that node goes on with it.");
 
 /** The broker lost what it had acknowledged (section 10): never gone on in silence. */
 export function wentBack(where: string, what: string): MillraceError {
-  return new MillraceError("BROKER_WENT_BACK", where, `The broker lost what it had acknowledged: ${what}`, "Look with millrace doctor. Start anew with --fresh, or bring the server's store back and start again.");
+  return new MillraceError("BROKER_WENT_BACK", where, `The broker lost what it had acknowledged: ${what}`, "Look with millrace doctor; millrace repair brings back what the journals hold. Else bring the server's store back, or start anew with --fresh.");
 }
 
 /**
@@ -83,11 +88,12 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     if (outcome === "lost") throw wentBack(where, `the log of ${where} ends before record ${claim.n - 1}`);
     options.onClaimed();
     const end = log.at, claimed = { ...options, claim: bytes };
-    if (head === undefined) await loadFromLog(claimed, made, end);
+    let fellBack = false;
+    if (head === undefined) fellBack = await loadFromLog(claimed, made, end);
     else await readTail(claimed, made, head.seq + 1, end);
     const folded = made.folded() as Recovered["folded"];
     if (folded !== undefined) checkBody(where, folded);
-    return { journal: made, log, term: claim.term, n: claim.n, folded, k, previousCode: lastRecord?.code, records: () => assembled(where, made) };
+    return { journal: made, log, term: claim.term, n: claim.n, folded, k, previousCode: lastRecord?.code, fellBack, records: () => assembled(where, made) };
   } catch (error) {
     await store.close();
     throw error;
@@ -102,7 +108,14 @@ async function answer<T>(options: RecoveryOptions, question: () => Promise<T>): 
 
 // Without a journal where it is broken in itself; its good records are compared with the log all the same.
 async function openJournal(options: RecoveryOptions): Promise<{ store: Store; journal: Journal | undefined; evidence: Head | undefined }> {
-  const store = await options.stores.open(options.store);
+  const { stores, store: name } = options;
+  let salvaged: Head | undefined;
+  const store = await stores.open(name).catch(async (error: unknown) => {
+    if (!(error instanceof MillraceError) || error.code !== "JOURNAL_CORRUPT") throw error;
+    salvaged = await evidenceOf(stores, await stores.setAside(name));
+    return await stores.open(name);
+  });
+  if (salvaged !== undefined) return { store, journal: new Journal(store, options.where), evidence: salvaged };
   try {
     const journal = new Journal(store, options.where), first = await journal.first(), unfolded = (journal.folded()?.n ?? 0) + 1;
     let evidence: Head | undefined;
@@ -112,6 +125,16 @@ async function openJournal(options: RecoveryOptions): Promise<{ store: Store; jo
     if (error instanceof MillraceError && ["JOURNAL_BROKEN", "BYTES_REFUSED"].includes(error.code)) return { store, journal: undefined, evidence: await newestWhole(store) };
     await store.close();
     throw error;
+  }
+}
+
+/** Of one that cannot be read as a store any more: what is left of it counts all the same. */
+async function evidenceOf(stores: Stores, aside: string): Promise<Head | undefined> {
+  try {
+    const store = await stores.salvage?.(aside);
+    return store === undefined ? undefined : await newestWhole(store).finally(() => store.close());
+  } catch {
+    return undefined;
   }
 }
 
@@ -158,41 +181,83 @@ async function missing(options: Claimed, what: string): Promise<never> {
   throw fenced(options.where);
 }
 
-/** Without a journal: the newest snapshot in the log, looked for after the claim†, and the tail. */
-async function loadFromLog(options: Claimed, journal: Journal, to: number): Promise<void> {
+/**
+ * Without a journal: the newest snapshot in the log, looked for after the claim†, and the tail. Where its chunks are gone or damaged, an
+ * older one whose records since are all there, or the records from the first on; says whether it had to.
+ */
+async function loadFromLog(options: Claimed, journal: Journal, to: number): Promise<boolean> {
   const { first } = await answer(options, () => options.log.bounds());
-  const entries: Entry[] = [], assembler = new Assembler();
-  let snapshot: Body | undefined, expected: number | undefined;
+  const entries: Entry[] = [], assembler = new Assembler(), snapshots: Body[] = [];
+  let expected: number | undefined;
   for await (const { seq, data } of options.log.read(first, to)) {
     const record = decodeRecord(data);
     if (expected !== undefined && record.n !== expected) await missing(options, `record ${expected} of ${options.where}`);
     expected = record.n + 1;
     entries.push({ n: record.n, seq, bytes: data });
     const whole = assembler.take(record);
-    if (whole?.kind === "snapshot") snapshot = whole.body;
+    if (whole?.kind === "snapshot" && whole.body.snapshot !== undefined) snapshots.unshift(whole.body);
   }
   const begin = entries[0];
   if (begin === undefined || (entries[entries.length - 1] as Entry).seq !== to) return missing(options, `a record of ${options.where}`);
-  const as = snapshot?.snapshot;
-  if (begin.n > (as?.n ?? 0) + 1) await missing(options, `record ${(as?.n ?? 0) + 1} of ${options.where}`);
-  if (snapshot !== undefined && as !== undefined) await loadSnapshot(options, journal, snapshot, as);
+  const loaded = await loadNewest(options, journal, snapshots, begin.n);
   await journal.begin({ n: begin.n - 1, seq: begin.seq - 1, crc: 0 });
   for (let i = 0; i < entries.length; i += 256) await journal.write(entries.slice(i, i + 256));
+  return loaded > 0;
 }
 
-async function loadSnapshot(options: Claimed, journal: Journal, body: Body, as: NonNullable<Body["snapshot"]>): Promise<void> {
+/** Loads the newest snapshot that is whole (none: all from record 1); gives which, 0 being the newest. `first`: number of the first record there. */
+async function loadNewest(options: Claimed, journal: Journal, snapshots: readonly Body[], first: number): Promise<number> {
+  let gone: string | undefined;
+  for (const [at, body] of snapshots.entries()) {
+    const as = body.snapshot as NonNullable<Body["snapshot"]>;
+    // The records since it, purged up to a newer one.
+    if (first > as.n + 1) break;
+    const missed = await loadSnapshot(options, journal, body, as);
+    if (missed === undefined) return at;
+    gone ??= missed;
+    await empty(journal.store);
+  }
+  if (first === 1) return snapshots.length;
+  return missing(options, gone ?? `record ${(snapshots[0]?.snapshot?.n ?? 0) + 1} of ${options.where}`);
+}
+
+async function empty(store: Store): Promise<void> {
+  for (;;) {
+    const operations: StoreOperation[] = [];
+    for await (const [key] of store.range(Buffer.from([0]), Buffer.from([255]), { limit: 1_000 })) operations.push({ type: "del", key });
+    if (operations.length === 0) return;
+    await store.write(operations);
+  }
+}
+
+/** What is missing; `undefined`: it is loaded. */
+async function loadSnapshot(options: Claimed, journal: Journal, body: Body, as: NonNullable<Body["snapshot"]>): Promise<string | undefined> {
   await putEntries(journal.store, as.entries ?? []);
   let pieces: Uint8Array[] = [];
   for (const [seq, crc, entries] of as.chunks) {
-    const chunk = await answer(options, () => options.chunks.get(seq));
-    if (chunk === undefined || crc32(chunk.data) !== crc) return missing(options, `chunk ${seq} of the newest snapshot of ${options.where}`);
-    pieces.push(chunk.data);
+    const chunk = await chunkAt(options, seq);
+    if (chunk === undefined || crc32(chunk) !== crc) return `chunk ${seq} of the newest snapshot of ${options.where}`;
+    pieces.push(chunk);
     // The next one goes on with it.
     if (entries === 0) continue;
     await putEntries(journal.store, entriesOf(options.where, seq, decode(Buffer.concat(pieces))));
     pieces = [];
   }
   await journal.store.write([journal.foldedMark(as.n, body)]);
+  return undefined;
+}
+
+/** Nothing also where the whole stream stays away: it was there before any record named a chunk of it. */
+async function chunkAt(options: Claimed, seq: number): Promise<Uint8Array | undefined> {
+  for (let tries = 0; tries < missingTries; tries++) {
+    const stored = await answer(options, () => options.chunks.get(seq).catch((error: unknown) => {
+      if (error instanceof MillraceError && error.code === "STREAM_MISSING") return "missing" as const;
+      throw error;
+    }));
+    if (stored !== "missing") return stored?.data;
+    await pause(missingMs, options);
+  }
+  return undefined;
 }
 
 function entriesOf(where: string, seq: number, chunk: unknown): readonly (readonly [Uint8Array, Uint8Array | null])[] {

@@ -20,6 +20,8 @@ export interface Connection {
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
   /** What the server does about a power loss: "always" (fsync before each ack), or its sync_interval. Default "2m", that of nats-server. */
   readonly sync?: "always" | Duration;
+  /** In a cluster of three servers or more: how many of them hold each stream. What is there keeps what it was made with. Default 1. */
+  readonly replicas?: 1 | 3;
 }
 
 /** The way to NATS that a node holds. */
@@ -31,6 +33,10 @@ export interface Access {
   readonly address: string;
   /** P32, in ms. */
   readonly retainMs: number;
+  /** Of each stream that is made. Default 1. */
+  readonly replicas?: 1 | 3;
+  /** How others get to the same server: threads of this node. */
+  readonly connection?: Connection;
   close(): Promise<void>;
 }
 
@@ -41,11 +47,12 @@ const restarts = { most: 5, withinMs: 60_000 } as const;
 
 /** @throws MillraceError UNREACHABLE, NATS_AUTH, NATS_TOO_OLD, NATS_NO_JETSTREAM, CREDENTIALS_UNREADABLE, OPTION_INVALID */
 export async function connectTo(connection: Connection): Promise<Access> {
-  const { servers = "nats://127.0.0.1:4222", sync = defaultSyncMs } = connection;
+  const { servers = "nats://127.0.0.1:4222", sync = defaultSyncMs, replicas = 1 } = connection;
   const syncMs = sync === "always" ? 0 : millis(sync);
   if (syncMs === undefined) throw new MillraceError("OPTION_INVALID", "nats.sync", `sync of the connection is ${JSON.stringify(sync)}`, 'Give "always", or the sync_interval of the server, such as "2m".');
-  const broker = await connectNats(await natsOptions(connection));
-  return { broker, embedded: false, address: [servers].flat().join(", "), retainMs: 2 * syncMs, close: () => broker.close() };
+  if (replicas !== 1 && replicas !== 3) throw new MillraceError("OPTION_INVALID", "nats.replicas", `replicas of the connection is ${JSON.stringify(replicas)}`, "Give 1, or 3 in a cluster of three servers or more.");
+  const broker = await connectNats({ ...(await natsOptions(connection)), replicas });
+  return { broker, embedded: false, address: [servers].flat().join(", "), retainMs: 2 * syncMs, replicas, connection, close: () => broker.close() };
 }
 
 /** What the adapter wants of a connection: contents instead of paths. */
@@ -108,7 +115,7 @@ export async function startOwn({ dataDir, fsync, say, onFault }: EmbeddedAccess)
   try {
     const broker = await connectNats({ servers: server.servers, user: server.user, pass: server.pass });
     return {
-      broker, embedded: true, address: server.servers, retainMs: fsync === "always" ? 0 : 2 * relaxedSyncMs,
+      broker, embedded: true, address: server.servers, retainMs: fsync === "always" ? 0 : 2 * relaxedSyncMs, connection: { servers: server.servers, user: server.user, pass: server.pass },
       async close() {
         closed = true;
         await broker.close();

@@ -7,7 +7,16 @@ import type { FlowRun } from "./run.ts";
 /** What NATS does not take now is tried again so often, so many times: a run that is not marked is found interrupted, and ends at once. */
 const again = { everyMs: 500, times: 20 } as const;
 
-export class FlowEnd {
+/** Is told what becomes of a flow on this node. */
+export interface FlowWatch {
+  readonly finished: boolean;
+  readonly failure: Error | undefined;
+  ended(): void;
+  failed(error: Error): void;
+  stopped(): Promise<void>;
+}
+
+export class FlowEnd implements FlowWatch {
   readonly #run: FlowRun;
   readonly #clock: Clock;
   readonly #log: Logger;

@@ -1,16 +1,17 @@
 // A flow on this node: its actors as children for its supervisors, what they need, and what is to be known of them.
 import { createHash } from "node:crypto";
-import type { Actor, Counts } from "../actor/actor.ts";
-import { type ActorEnvironment, type ActorEvents, addressOf, type Division, type Turnstile } from "../actor/environment.ts";
-import { createActor } from "../actor/wiring.ts";
+import type { Counts } from "../actor/actor.ts";
+import type { Seats } from "../actor/at-work.ts";
+import type { ActorEnvironment, Division, Turnstile } from "../actor/environment.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Clock, Random } from "../event/clock.ts";
 import type { Logger } from "../flow/context.ts";
 import { fingerprintOf } from "../flow/fingerprint.ts";
 import type { FlowPlan, StagePlan } from "../flow/plan.ts";
 import type { Stores } from "../journal/store.ts";
-import { ActorChild } from "../supervision/actor-child.ts";
 import type { FlowSupervision } from "../supervision/flow-supervisor.ts";
+import { HostedActor } from "./hosted-actor.ts";
+import type { Isolation } from "./isolated-actor.ts";
 import type { FlowRun } from "./run.ts";
 
 /** What all flows of a node share. */
@@ -25,59 +26,25 @@ export interface HostEnvironment {
   readonly retainMs: number;
   readonly replicas: 1 | 3;
   readonly oneByOne: Turnstile;
+  readonly seats?: Seats | undefined;
+  /** Where actors run that are isolated: `undefined` where a flow of this node has none. Throws MODULE_MISSING where they cannot. */
+  readonly isolation?: ((plan: FlowPlan) => Isolation | undefined) | undefined;
 }
 
-/** An actor on this node, through all its lives. */
-export class HostedActor {
-  readonly address: string;
-  readonly stage: StagePlan;
-  readonly partition: number;
-  readonly child: ActorChild<Actor>;
-  #recovered = false;
-  #seen: Counts = { in: 0, out: 0, late: 0, deadLetters: 0 };
-
-  constructor(env: ActorEnvironment, stage: StagePlan, partition: number) {
-    this.address = addressOf(env.flow, stage, partition);
-    this.stage = stage;
-    this.partition = partition;
-    this.child = new ActorChild(this.address, env.clock, (events) => createActor(env, stage, partition, this.#watched(events)));
-  }
-
-  /** The newest life, once it has its state back; after its end, too. */
-  get recovered(): Actor | undefined {
-    return this.#recovered ? this.child.actor : undefined;
-  }
-
-  /** As of its newest life; while that recovers, of the one before. */
-  get counts(): Counts {
-    const actor = this.recovered;
-    if (actor !== undefined) this.#seen = actor.counts;
-    return this.#seen;
-  }
-
-  #watched(events: ActorEvents): ActorEvents {
-    // A life that is being recovered knows nothing yet: its cursors and counts would say 0.
-    void this.counts;
-    this.#recovered = false;
-    return {
-      ...events,
-      onState: (state, error) => {
-        if (state === "running.active") this.#recovered = true;
-        events.onState(state, error);
-      },
-    };
-  }
-}
+/** What a flow on a node needs of its run. */
+export type HostedRun = Pick<FlowRun, "record" | "resumed">;
 
 export class HostedFlow {
   readonly plan: FlowPlan;
-  readonly run: FlowRun;
+  readonly run: HostedRun;
+  readonly broker: Broker;
   /** By address, in the order of the stages and their partitions. */
   readonly actors: ReadonlyMap<string, HostedActor>;
 
-  constructor(host: HostEnvironment, plan: FlowPlan, run: FlowRun) {
+  constructor(host: HostEnvironment, plan: FlowPlan, run: HostedRun) {
     this.plan = plan;
     this.run = run;
+    this.broker = host.broker;
     const divisions = new Map(run.record.stages.map(({ name, generation, parallelism }): [string, Division] => [name, { generation, count: parallelism }]));
     const env: ActorEnvironment = {
       ...host,
@@ -87,10 +54,10 @@ export class HostedFlow {
       division: (stage) => divisions.get(stage) as Division,
       readerCursor: (reader, input, from, generation) => this.#cursor(reader, input, from, generation),
     };
-    const actors = new Map<string, HostedActor>();
+    const actors = new Map<string, HostedActor>(), isolation = host.isolation?.(plan);
     for (const stage of plan.stages) {
       for (let partition = 0; partition < env.division(stage.name).count; partition++) {
-        const actor = new HostedActor(env, stage, partition);
+        const actor = new HostedActor(env, stage, partition, isolation);
         actors.set(actor.address, actor);
       }
     }
@@ -105,18 +72,21 @@ export class HostedFlow {
     return this.run.record.stages.find(({ name }) => name === stage)?.generation;
   }
 
-  supervision(): FlowSupervision {
+  /** `placed`: actors come one by one, as they are placed here; none is there from the start. */
+  supervision(placed = false): FlowSupervision {
+    if (placed) return { run: this.run.record.token, actors: () => [], lasting: true };
     return { run: this.run.record.token, actors: (stage) => this.#of(stage).map(({ child }) => child) };
   }
 
   /** Sums over the actors of a stage. */
   counts(stage: StagePlan): Counts {
-    const sum = { in: 0, out: 0, late: 0, deadLetters: 0 };
+    const sum: Counts = { in: 0, out: 0, late: 0, deadLetters: 0 };
     for (const { counts } of this.#of(stage)) {
       sum.in += counts.in;
       sum.out += counts.out;
       sum.late += counts.late;
       sum.deadLetters += counts.deadLetters;
+      if (counts.settled !== undefined) sum.settled = (sum.settled ?? 0) + counts.settled;
     }
     return sum;
   }

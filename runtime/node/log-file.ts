@@ -21,6 +21,8 @@ export function openLog(dataDir: string, node: string, warned: (line: string) =>
   if (existsSync(path) && statSync(path).size > largestBytes) renameSync(path, `${path}.1`);
   // Synchronous: what was said before a crash is there after it. A few lines a minute, never one an event.
   const destination = pino.destination({ dest: path, sync: true });
+  // On a full disk lines are lost; without a listener the node would be.
+  destination.on("error", () => {});
   const logger = pino({ base: { node }, timestamp: pino.stdTimeFunctions.isoTime, level: "debug" }, destination);
   const write = (level: "debug" | "info" | "warn" | "error") => (message: string, fields: object = {}): void => {
     logger[level](fields, message);

@@ -7,17 +7,19 @@ import type { Decision } from "../supervision/decision.ts";
 import { StoredDecisionLog } from "../supervision/decision-log.ts";
 import { Root } from "../supervision/root.ts";
 import type { TreeNode } from "../supervision/tree.ts";
-import { FlowEnd } from "./flow-end.ts";
+import { FlowEnd, type FlowWatch } from "./flow-end.ts";
 import { codeOfShape, HostedFlow, type HostEnvironment } from "./hosted-flow.ts";
+import { isolationOf } from "./isolated-flow.ts";
 import { openLog, type LogFile } from "./log-file.ts";
 import { join, leave } from "./membership.ts";
-import { checkNodeOptions, defaultName, type NodeOptions, plansOf } from "./options.ts";
+import { checkNodeOptions, defaultName, type NodeOptions, plansOf, stallMsOf } from "./options.ts";
 import { type NodeParts, realParts } from "./parts.ts";
-import { ask, Questions } from "./questions.ts";
+import { ask, operateSubject, Questions } from "./questions.ts";
 import { FlowRun } from "./run.ts";
 import { RunNotes } from "./run-note.ts";
 import type { RunChange } from "./run-choice.ts";
 import { Story, storySubject } from "./story.ts";
+import { Watchdog } from "./watchdog.ts";
 
 /** A process that hosts actors under a root supervisor. */
 export interface Node extends AsyncDisposable {
@@ -41,6 +43,8 @@ export interface NodeWatch {
   readonly ask?: (change: RunChange) => Promise<"fresh" | "resume" | undefined>;
   /** Hash of a flow's code, by its name. Default: of its shape alone. */
   readonly code?: (plan: FlowPlan) => string;
+  /** URL of the module that exports a flow, by its name: what threads load. Default: the flow's own `module`. */
+  readonly module?: (plan: FlowPlan) => string | undefined;
   /** A flow's plan as it is to run: with what the command line overrides. */
   readonly plan?: (plan: FlowPlan) => FlowPlan;
   readonly parts?: (options: NodeOptions) => Promise<NodeParts>;
@@ -64,25 +68,31 @@ export async function startNode(options: NodeOptions = {}, watch: NodeWatch = {}
   const plans = plansOf(options.flows ?? []).map((plan) => watch.plan?.(plan) ?? plan);
   const { clock = systemClock, random = systemRandom, warned = () => {}, say = () => {} } = watch;
   const name = options.name ?? defaultName(random), log = openLog(options.dataDir ?? ".millrace", name, warned);
+  const stallMs = stallMsOf(options), watchdog = stallMs === Infinity ? undefined : new Watchdog({ node: name, stallMs, log: log.path });
   let parts: NodeParts | undefined, node: RunningNode | undefined;
   try {
     let fault = (error: Error, _final: boolean): void => log.error(error.message);
     parts = await (watch.parts ?? ((of) => realParts(of, { say, onFault: (error, final) => fault(error, final) })))(options);
     const host: HostEnvironment = {
       node: name, broker: parts.access.broker, stores: parts.journals, clock, random, log, soon: (call) => void setImmediate(call),
-      retainMs: parts.access.retainMs, replicas: 1, oneByOne: new Turnstile(),
+      retainMs: parts.access.retainMs, replicas: parts.access.replicas ?? 1, oneByOne: new Turnstile(), seats: watchdog,
+      isolation: (plan) => isolationOf(plan, watch.module?.(plan) ?? plan.module, options.dataDir ?? ".millrace", parts?.access.connection),
     };
-    node = new RunningNode(host, parts, log);
+    // Before anything is begun: what cannot run here is refused whole.
+    for (const plan of plans) host.isolation?.(plan);
+    node = new RunningNode(host, parts, log, () => void watchdog?.close());
     fault = (error, final) => node?.broken(error, final);
     await node.start();
     for (const plan of plans) {
       const run = await FlowRun.begin({ ...host, notes: node.notes, removeOldJournals: parts.removeOldJournals, ask: watch.ask }, plan, watch.code?.(plan) ?? codeOfShape(plan), options.run ?? "continue");
       log.info(`${plan.name}: ${run.resumed ? notes.resumed : notes.begun}`, { run: run.record.token });
-      node.host(new HostedFlow(host, plan, run));
+      const flow = new HostedFlow(host, plan, run);
+      void node.host(flow, new FlowEnd(run, clock, log, () => node?.look()));
     }
     return node;
   } catch (error) {
     log.fatal(asError(error).message);
+    if (node === undefined) void watchdog?.close();
     if (node !== undefined) await node.stop();
     else await parts?.close().finally(() => log.close());
     if (parts === undefined) log.close();
@@ -97,24 +107,28 @@ export class RunningNode implements Node {
   readonly log: LogFile;
   readonly root: Root;
   readonly questions: Questions;
+  readonly orders: Questions;
   readonly notes: RunNotes;
   readonly startedAt: number;
   readonly done: Promise<void>;
   readonly #host: HostEnvironment;
-  readonly #flows: { readonly flow: HostedFlow; readonly end: FlowEnd }[] = [];
+  #flows: { readonly flow: HostedFlow; readonly end: FlowWatch }[] = [];
   readonly #story: Story;
   readonly #decisions: StoredDecisionLog;
   #settle: { readonly resolve: () => void; readonly reject: (error: Error) => void };
   #endings: (() => void)[] = [];
   #stopping: Promise<void> | undefined;
 
-  constructor(host: HostEnvironment, parts: NodeParts, log: LogFile) {
+  /** `ended`: called when it has stopped. */
+  constructor(host: HostEnvironment, parts: NodeParts, log: LogFile, ended = (): void => {}) {
+    this.#endings.push(ended);
     this.name = host.node;
     this.parts = parts;
     this.clock = host.clock;
     this.log = log;
     this.#host = host;
     this.questions = new Questions(this.name);
+    this.orders = new Questions(this.name, operateSubject(this.name));
     this.startedAt = host.clock.now();
     this.#story = new Story(host.broker, host.clock);
     this.#decisions = new StoredDecisionLog(parts.own, "decisions");
@@ -141,6 +155,16 @@ export class RunningNode implements Node {
     return this.#stopping !== undefined;
   }
 
+  /** What those need who host further flows on it. */
+  get shared(): Pick<HostEnvironment, "seats" | "isolation"> {
+    return { seats: this.#host.seats, isolation: this.#host.isolation };
+  }
+
+  /** Takes orders from now on: once it is said what can be ordered. */
+  takeOrders(): void {
+    this.#endings.push(this.orders.serve(this.#host.broker));
+  }
+
   tree(): TreeNode {
     return this.root.snapshot();
   }
@@ -165,11 +189,16 @@ export class RunningNode implements Node {
     });
   }
 
-  /** Takes a flow; its actors are being started when this returns. */
-  host(flow: HostedFlow): void {
-    const end = new FlowEnd(flow.run, this.clock, this.log, () => this.#look());
+  /** Takes a flow; its actors are being started when this returns. `placed`: they come one by one, as they are placed here. */
+  host(flow: HostedFlow, end: FlowWatch, placed = false): Promise<void> {
     this.#flows.push({ flow, end });
-    this.root.addFlow(flow.plan, flow.supervision()).catch((error: unknown) => end.failed(asError(error)));
+    return this.root.addFlow(flow.plan, flow.supervision(placed)).catch((error: unknown) => end.failed(asError(error)));
+  }
+
+  /** Stops what is left of a flow here, in order, and forgets it. */
+  async forget(name: string): Promise<void> {
+    this.#flows = this.#flows.filter(({ flow }) => flow.name !== name);
+    await this.root.remove(name);
   }
 
   /** The embedded server ended. */
@@ -211,7 +240,7 @@ export class RunningNode implements Node {
     });
   }
 
-  #flowOf(id: string): { readonly flow: HostedFlow; readonly end: FlowEnd } | undefined {
+  #flowOf(id: string): { readonly flow: HostedFlow; readonly end: FlowWatch } | undefined {
     return this.#flows.find(({ flow }) => flow.name === id);
   }
 
@@ -225,7 +254,8 @@ export class RunningNode implements Node {
     if (action === "park" || action === "yield" || action === "leave") end.failed(whyNot(decision));
   }
 
-  #look(): void {
+  /** A flow has finished or failed. */
+  look(): void {
     const ends = this.#flows.map(({ end }) => end), failure = ends.find(({ failure }) => failure !== undefined)?.failure;
     if (failure !== undefined) this.#settle.reject(failure);
     else if (ends.every(({ finished }) => finished)) this.#settle.resolve();

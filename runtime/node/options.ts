@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import type { Fsync } from "../broker/nats-server/server-process.ts";
 import type { Random } from "../event/clock.ts";
 import { MillraceError } from "../event/errors.ts";
+import { type Duration, millis } from "../event/event.ts";
 import type { Flow } from "../flow/flow.ts";
 import { sortOf } from "../flow/display.ts";
 import { type FlowPlan, planOf } from "../flow/plan.ts";
@@ -25,20 +26,33 @@ export interface NodeOptions {
    * changed since; "resume" goes on with what changed where that can be; "fresh" begins a new run. Default "continue".
    */
   readonly run?: RunMode;
+  /**
+   * A handler that holds up the event loop for so long is named on the standard error and in the log (LOOP_STALLED), while it does.
+   * From "50ms"; "never": nobody looks. Default "5s".
+   */
+  readonly stallAfter?: Duration | "never";
 }
 
 const nameForm = /^[a-z0-9][a-z0-9-]{0,63}$/;
 const modes: readonly unknown[] = ["continue", "fresh", "resume"];
 const fsyncs: readonly unknown[] = ["always", "relaxed"];
 
+const leastStallMs = 50;
+
+/** In ms; Infinity: nobody looks. NaN where it is no duration. */
+export function stallMsOf({ stallAfter = "5s" }: NodeOptions): number {
+  return stallAfter === "never" ? Infinity : (millis(stallAfter) ?? NaN);
+}
+
 /** @throws MillraceError OPTION_INVALID */
-export function checkNodeOptions({ name, fsync, run, dataDir }: NodeOptions): void {
+export function checkNodeOptions({ name, fsync, run, dataDir, stallAfter }: NodeOptions): void {
   const hold = (fine: boolean, option: string, value: unknown, remedy: string): void => {
     if (!fine) throw new MillraceError("OPTION_INVALID", `startNode.${option}`, `${option} is ${JSON.stringify(value)}`, remedy);
   };
   hold(name === undefined || nameForm.test(name), "name", name, "Give 1 to 64 of a-z, 0-9 and -, not beginning with -.");
   hold(fsync === undefined || fsyncs.includes(fsync), "fsync", fsync, 'Give "always" or "relaxed".');
   hold(run === undefined || modes.includes(run), "run", run, 'Give "continue", "fresh" or "resume".');
+  hold(stallAfter === undefined || stallMsOf({ stallAfter }) >= leastStallMs, "stallAfter", stallAfter, 'Give a duration from "50ms", or "never".');
   hold(dataDir === undefined || (typeof dataDir === "string" && dataDir !== ""), "dataDir", dataDir, "Give the path of a folder.");
 }
 

@@ -1,5 +1,6 @@
-// What a node answers on `mr.inspect.<node>`: JSON in, JSON out, `{"what": …}` names the question. Read only. What can be asked
-// beside "ping" is added by runtime/inspect.
+// What a node answers on `mr.inspect.<node>`: JSON in, JSON out, `{"what": …}` names the question. Read only. Orders, which change
+// something, go the same way on `mr.operate.<node>`: permissions on subjects tell who may. What can be asked beside "ping" is added by
+// runtime/inspect.
 import type { Broker } from "../broker/broker.ts";
 import { MillraceError } from "../event/errors.ts";
 
@@ -20,13 +21,20 @@ export function inspectSubject(node: string): string {
   return `mr.inspect.${node}`;
 }
 
+/** Where a node takes orders. */
+export function operateSubject(node: string): string {
+  return `mr.operate.${node}`;
+}
+
 export class Questions {
   readonly #answers = new Map<string, Answer>();
   readonly #node: string;
+  readonly #subject: string;
   #underWay = 0;
 
-  constructor(node: string) {
+  constructor(node: string, subject = inspectSubject(node)) {
     this.#node = node;
+    this.#subject = subject;
     this.answer("ping", () => Promise.resolve({}));
   }
 
@@ -36,7 +44,7 @@ export class Questions {
 
   /** Answers from now on. Returns what ends it. */
   serve(broker: Broker): () => void {
-    return broker.serve(inspectSubject(this.#node), async (request) => {
+    return broker.serve(this.#subject, async (request) => {
       if (this.#underWay >= mostAtOnce) throw new MillraceError("BUSY", this.#node, `${mostAtOnce} questions are being answered already`, "Ask again in a moment.");
       this.#underWay++;
       try {
@@ -51,8 +59,8 @@ export class Questions {
 }
 
 /** Asks a node. @throws MillraceError NOT_FOUND, UNREACHABLE, REQUEST_FAILED */
-export async function ask(broker: Broker, node: string, question: Question, timeoutMs: number): Promise<unknown> {
-  const reply = await broker.request(inspectSubject(node), Buffer.from(JSON.stringify(question)), timeoutMs);
+export async function ask(broker: Broker, node: string, question: Question, timeoutMs: number, subject = inspectSubject(node)): Promise<unknown> {
+  const reply = await broker.request(subject, Buffer.from(JSON.stringify(question)), timeoutMs);
   try {
     return (JSON.parse(Buffer.from(reply).toString("utf8")) as { readonly answer: unknown }).answer;
   } catch (error) {

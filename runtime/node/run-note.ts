@@ -2,13 +2,15 @@
 // another one, is noticed before anything is begun anew or deleted (P30: the flow's key is not behind the run of my journal).
 import { asError, MillraceError } from "../event/errors.ts";
 import type { Store, Stores } from "../journal/store.ts";
-import type { KeptRun, RunState } from "./run-record.ts";
+import type { KeptRun, RunRecord, RunState } from "./run-record.ts";
 
 export interface RunNote {
   readonly token: string;
   readonly state: RunState;
   /** Of the flow's key when this was true. Revisions only grow. */
   readonly revision: number;
+  /** The run itself: what a broker that lost its key is given back (P31). */
+  readonly record?: RunRecord;
 }
 
 export class RunNotes {
@@ -25,8 +27,8 @@ export class RunNotes {
     return value === undefined ? undefined : (JSON.parse(Buffer.from(value).toString("utf8")) as RunNote);
   }
 
-  async write(flow: string, { record: { token, state }, revision }: KeptRun): Promise<void> {
-    const note: RunNote = { token, state, revision };
+  async write(flow: string, { record, revision }: KeptRun): Promise<void> {
+    const note: RunNote = { token: record.token, state: record.state, revision, record };
     await (await this.#open()).write([{ type: "put", key: Buffer.from(flow), value: Buffer.from(JSON.stringify(note)) }]);
   }
 
@@ -50,5 +52,5 @@ export function checkNote(flow: string, note: RunNote | undefined, kept: KeptRun
   if (kept !== undefined && (kept.revision > note.revision || (kept.revision === note.revision && kept.record.token === note.token))) return;
   const knows = kept === undefined ? "no run of it" : `run ${kept.record.token}`;
   throw new MillraceError("BROKER_WENT_BACK", flow, `The journals here are of run ${note.token} of flow "${flow}", which has not finished, and the server knows ${knows}`,
-    "If this is another server, name the right one or another --data-dir. If it lost its data, bring its store back and start again, or begin a new run with --fresh.");
+    "If this is another server, name the right one or another --data-dir. If it lost its data, millrace repair writes it again from the journals here; else bring its store back, or begin a new run with --fresh.");
 }

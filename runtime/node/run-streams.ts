@@ -64,7 +64,7 @@ export async function checkStreams(broker: Broker, flow: string, specs: readonly
   const missing = specs.filter(({ name }) => name.startsWith("mr_actor_") && !there.has(name));
   if (missing.length === 0) return;
   throw new MillraceError("BROKER_WENT_BACK", flow, `${missing.length} of the streams of the interrupted run are not there, the first is ${missing[0]?.name}`,
-    "Bring the server's store back and start again; or begin a new run with --fresh.");
+    "Look with millrace doctor; millrace repair makes them again from the journals. Else bring the server's store back, or begin a new run with --fresh.");
 }
 
 async function patiently<T>(call: () => Promise<T>): Promise<T> {

@@ -48,6 +48,13 @@ export class FlowRun {
     return this.#kept.record;
   }
 
+  /** A run that another node of the cluster has begun. @throws MillraceError UNREACHABLE */
+  static async attach(env: RunEnvironment, flow: string, kept: KeptRun): Promise<FlowRun> {
+    await env.removeOldJournals(flow, kept.record.token);
+    await env.notes.write(flow, kept);
+    return new FlowRun(env, flow, kept, true);
+  }
+
   /**
    * @throws MillraceError RUN_CHANGED, FLOW_RUNNING (another node has it), FLOW_TAKEN (another node was faster), BROKER_WENT_BACK,
    * INPUT_UNREADABLE or what a source throws where its input is not there, UNREACHABLE, STREAM_CONFLICT
@@ -106,7 +113,7 @@ export class FlowRun {
 const taken = (flow: string): MillraceError => new MillraceError("FLOW_TAKEN", flow, `Another node has just started flow "${flow}"`, "Leave it to that one; `millrace tree` shows it.");
 
 /** One that was killed does not answer. One that is cut off does not, either: its actors are fenced by the claims of this node's. */
-async function refuseRunning({ broker, node }: RunEnvironment, flow: string, record: RunRecord): Promise<void> {
+export async function refuseRunning({ broker, node }: Pick<RunEnvironment, "broker" | "node">, flow: string, record: RunRecord): Promise<void> {
   if (record.node === node || record.state === "finished" || record.state === "stopped") return;
   try {
     await ask(broker, record.node, { what: "ping" }, pingMs);

@@ -50,7 +50,7 @@ export class ActorChild<A extends OneLife> implements Child {
         closed();
         run.exit(exit);
       },
-      onState: (state, error) => report(run, state, error),
+      onState: (state, error) => reportState(run, state, error),
       onPoison: (event, error) => run.poisoned(event, error),
     });
     this.#actor = actor;
@@ -84,7 +84,7 @@ export class ActorChild<A extends OneLife> implements Child {
 }
 
 /** The engine says where it is; the lifecycle wants to know what happened. */
-function report(run: Run, state: StateName, error: Error | undefined): void {
+export function reportState(run: Run, state: StateName, error: Error | undefined): void {
   const told = (type: "claimed" | "recovered" | "available"): void => {
     if (ask(run.lifecycle, type).answer === "moves") run.report({ type });
   };

@@ -29,6 +29,8 @@ export interface SupervisorOptions {
   readonly children: readonly ChildSpec[];
   /** Token of the flow's run: restarts are counted for each. */
   readonly run?: string | undefined;
+  /** Goes on when all its children have ended: more may be placed here. The root does, always. */
+  readonly lasting?: boolean;
 }
 
 export class Supervisor implements Child {
@@ -38,6 +40,7 @@ export class Supervisor implements Child {
   readonly #members: Member[] = [];
   readonly #env: Environment;
   readonly #token: string | undefined;
+  readonly #lasting: boolean;
   readonly #lane: Lane;
   readonly #agenda: Agenda;
   readonly #owner: Owner;
@@ -50,13 +53,14 @@ export class Supervisor implements Child {
   #waiting: { readonly isOver: () => boolean; readonly resolve: () => void }[] = [];
 
   /** @throws MillraceError SPEC_INVALID */
-  constructor(env: Environment, { id, kind, plan, children, run }: SupervisorOptions) {
+  constructor(env: Environment, { id, kind, plan, children, run, lasting = kind === "root" }: SupervisorOptions) {
     checkSpecs(id, plan, children);
     this.id = id;
     this.kind = kind;
     this.plan = plan;
     this.#env = env;
     this.#token = run;
+    this.#lasting = lasting;
     this.#lane = new Lane((error) => env.fault(error, id));
     const poke = (): void => this.#poke();
     this.#agenda = new Agenda(this.#members, plan, env, poke);
@@ -208,7 +212,7 @@ export class Supervisor implements Child {
     const waiting = this.#waiting.filter(({ isOver, resolve }) => (isOver() ? void resolve() : true));
     this.#waiting = waiting;
     // The root has no end: flows come and go.
-    if (this.kind === "root" || this.#members.length === 0 || !this.#members.every(({ lifecycle }) => lifecycle.state === "ended")) return;
+    if (this.#lasting || this.#members.length === 0 || !this.#members.every(({ lifecycle }) => lifecycle.state === "ended")) return;
     const run = this.#run;
     this.#close();
     run?.exit({ class: "normal" });

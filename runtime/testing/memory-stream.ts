@@ -29,6 +29,8 @@ export class MemoryStream {
   constructor(spec: StreamSpec, now: () => number) {
     this.spec = spec;
     this.#now = now;
+    this.#first = spec.firstSequence ?? 1;
+    this.#last = this.#first - 1;
   }
 
   /** First and last sequence; of an empty stream `first` = `last` + 1. */

@@ -9,7 +9,8 @@ const root = join(import.meta.dirname, "../..");
 
 test("the tests of examples/fraud.ts pass", async () => {
   const { code, said } = await new Promise<{ code: unknown; said: string }>((resolve) => {
-    execFile(process.execPath, ["--conditions=source", "--import", "tsx", "examples/fraud.test.ts"], { cwd: root }, (error, stdout, stderr) => resolve({ code: error?.code ?? 0, said: stdout + stderr }));
+    // From Node 23 on the default is another one.
+    execFile(process.execPath, ["--conditions=source", "--import", "tsx", "--test-reporter=tap", "examples/fraud.test.ts"], { cwd: root }, (error, stdout, stderr) => resolve({ code: error?.code ?? 0, said: stdout + stderr }));
   });
   assert.is(code, 0, said);
   assert.match(said, /^# pass 10$/m);

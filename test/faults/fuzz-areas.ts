@@ -106,7 +106,7 @@ const records: Area = {
           checkBody("f/s/0", record);
           const memory = new Memory(stage, "f/s/0"), actor = { memory, address: "f/s/0", behaviour: { apply() {} }, emitter: { all: [] } } as unknown as Actor;
           const recovered = { journal: { store }, folded: undefined, term: record.term, records: async function* () { yield { record, seq: 1, size: 1 }; } } as unknown as Recovered;
-          await replay(actor, recovered, { add() {} } as unknown as RecordKeeper);
+          await replay(actor, recovered, { add() {}, unsettle() {} } as unknown as RecordKeeper);
         }
         stand.came();
       },

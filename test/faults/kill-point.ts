@@ -22,9 +22,11 @@ export class KillPoint {
   readonly #step: StepName | undefined;
   readonly #nth: number;
   readonly #signal: "SIGKILL" | "SIGSTOP";
+  readonly #armed: () => boolean;
 
-  /** Without a step it only counts. */
-  constructor(step: StepName | undefined, nth: number, signal: "SIGKILL" | "SIGSTOP" = "SIGKILL") {
+  /** Without a step it only counts. `armed`: nothing counts before. */
+  constructor(step: StepName | undefined, nth: number, signal: "SIGKILL" | "SIGSTOP" = "SIGKILL", armed = (): boolean => true) {
+    this.#armed = armed;
     this.#signal = signal;
     this.#step = step;
     this.#nth = nth;
@@ -32,6 +34,7 @@ export class KillPoint {
 
   /** Counts; says whether the process is to die here. */
   isHere(step: StepName): boolean {
+    if (!this.#armed()) return false;
     const count = (this.reached[step] ?? 0) + 1;
     this.reached[step] = count;
     return step === this.#step && count === this.#nth;

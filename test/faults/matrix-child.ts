@@ -1,5 +1,5 @@
 // One life of the crash matrix: a node with one flow on a server that runs already, which dies where it is told to, or ends with the flow.
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { turnLimit } from "../../runtime/actor/limits.ts";
 import { snapshotEvery, snapshotSize } from "../../runtime/actor/snapshot.ts";
 import { type Clock, systemClock } from "../../runtime/event/clock.ts";
@@ -19,6 +19,8 @@ export interface Life {
   readonly pass: string;
   readonly step?: StepName;
   readonly nth: number;
+  /** Steps count once this file is there. */
+  readonly armedBy?: string;
   /** "SIGSTOP": it stands still there. Default "SIGKILL". */
   /** The process is held up all the time: each slice of work ends after a frame or two. */
   readonly hurried?: boolean;
@@ -37,7 +39,7 @@ turnLimit.events = 8;
 snapshotEvery.records = 3;
 snapshotSize.inlineBytes = 0;
 snapshotSize.chunkBytes = 200;
-const point = new KillPoint(step, nth, act), kind = kindOf(life.kind);
+const point = new KillPoint(step, nth, act, () => life.armedBy === undefined || existsSync(life.armedBy)), kind = kindOf(life.kind);
 const flow = kind.flow({ name, point, input: `${folder}/in.jsonl`, output: `${folder}/out.jsonl` });
 const node = await startNode({ dataDir, nats: { servers, user, pass, sync: "always" }, flows: [flow] }, {
   async parts(options) {

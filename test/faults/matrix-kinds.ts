@@ -1,5 +1,6 @@
 // The kinds of stages that the crash matrix runs: each a small flow, and what one thread would have made of its input. A new kind is
 // a line in `kinds`.
+import { existsSync } from "node:fs";
 import { aggregate, flatMap, generate, jsonl, map, stateful, tumbling } from "../../actors/index.ts";
 import { type Context, defineFlow, type Emits, type Flow, type FlowBuilder, RetryableError, type SourceOptions, type StageOptions, type Stream, TerminalError } from "../../runtime/index.ts";
 import type { KillPoint } from "./kill-point.ts";
@@ -142,8 +143,25 @@ const poisoned = (harm: () => void): Kind => ({
 });
 const poison = 23;
 
+/** Where this file is, handlers of the kind "parked" fail no more. */
+export const mendedBy = ({ input }: { readonly input: string }): string => `${input}.mended`;
+
 /** Kinds beside the matrix. */
 const others: Readonly<Record<string, Kind>> = {
+  // The first odd item of each key parks it, until somebody has mended the handler and has its letter replayed.
+  parked: {
+    flow: (world) => flow((feed, point, its) => its.processor("work", feed.keyBy(({ key }) => key), { ...two, poison: { after: 1, park: "key" } }, stateful({
+      initial: () => 0,
+      on: handled(point, (seen: number, given: Item, ctx: Emits<Row>) => {
+        ctx.emit({ key: given.key, n: given.n, seen: seen + 1 });
+        point.at("handler-middle");
+        if (odd(given) && !existsSync(mendedBy(world))) throw new Error("poison");
+        return seen + 1;
+      }),
+    })))(world),
+    rows: items.map(({ n, key }) => ({ key, n, seen: items.filter((other) => other.key === key && other.n <= n).length })), order: "key",
+    letters: [...new Map(items.filter(odd).toReversed().map(({ n, key }) => [key, n])).values()],
+  },
   "killed by an event": poisoned(() => process.kill(process.pid, "SIGKILL")),
   "out of memory by an event": poisoned(() => { for (const held: string[][] = []; ; ) held.push(Array.from({ length: 100_000 }, (_, i) => `${i} ${held.length}`)); }),
 };

@@ -1,11 +1,10 @@
 // Lives of a small flow, each a process of its own (matrix-child.ts), on one nats-server; and what is left of them.
 import { type ChildProcess, spawn } from "node:child_process";
-import { cp, mkdir, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
 import type { Broker } from "../../runtime/broker/broker.ts";
 import { connect } from "../../runtime/broker/nats-broker.ts";
+import { bundledProgram } from "../support/bundled-program.ts";
 import { startNatsServer, type TestServer } from "../support/nats-server.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temporary-folder.ts";
 import type { Life } from "./matrix-child.ts";
@@ -47,7 +46,7 @@ export class Lives implements AsyncDisposable {
 
   /** @param keepIn folder that gets what failed runs leave */
   static async start(keepIn?: string): Promise<Lives> {
-    const folder = await temporaryFolder(), child = await bundledChild(folder.path), server = await startNatsServer();
+    const folder = await temporaryFolder(), child = await bundledProgram(new URL("matrix-child.ts", import.meta.url), folder.path), server = await startNatsServer();
     return new Lives(server, await connect({ servers: server.servers, user: server.user, pass: server.pass }), folder, child, keepIn);
   }
 
@@ -95,12 +94,4 @@ export class Lives implements AsyncDisposable {
     this.#begun.add(begun);
     return begun;
   }
-}
-
-/** The child as one file: most of a life would else be the loading of it. */
-async function bundledChild(folder: string): Promise<string> {
-  const out = join(folder, "child.mjs");
-  await build({ entryPoints: [fileURLToPath(new URL("matrix-child.ts", import.meta.url))], outfile: out, bundle: true, platform: "node", format: "esm", target: "node20", packages: "external", logLevel: "error" });
-  await symlink(fileURLToPath(new URL("../../node_modules", import.meta.url)), join(folder, "node_modules"), "junction");
-  return out;
 }

@@ -2,13 +2,15 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { deadStream } from "../../runtime/actor/environment.ts";
-import type { DeadLetter } from "../../runtime/actor/emitter.ts";
-import type { Broker, Stored } from "../../runtime/broker/broker.ts";
+import { type DeadLetter, isLetter } from "../../runtime/actor/dead-letter.ts";
+import type { Broker } from "../../runtime/broker/broker.ts";
 import { systemClock, systemRandom } from "../../runtime/event/clock.ts";
 import { decodeMessage, rowData } from "../../runtime/event/frame.ts";
 import { LevelStores } from "../../runtime/journal/level-store.ts";
+import { Journal } from "../../runtime/journal/journal.ts";
+import { decodeRecord } from "../../runtime/journal/record.ts";
 import { recover } from "../../runtime/journal/recovery.ts";
-import { chainWrong, differences, foldOf, journalOf } from "./log-fold.ts";
+import { chainWrong, foldOf, type Logged, journalOf } from "../support/log-fold.ts";
 import { type Item, type Kind, kindOf, type Row } from "./matrix-kinds.ts";
 import { kept } from "./watched-parts.ts";
 
@@ -54,7 +56,7 @@ export async function lettersOf(broker: Broker, flow: string): Promise<readonly 
     const { from, generation, seq, rows, shapes } = decodeMessage(data), writer = `${from}@${generation}`;
     if (seq <= (newest.get(writer) ?? 0)) continue;
     newest.set(writer, seq);
-    for (const row of rows) letters.push(rowData(row, shapes) as DeadLetter);
+    letters.push(...rows.map((row) => rowData(row, shapes)).filter(isLetter));
   }
   return letters;
 }
@@ -65,26 +67,27 @@ async function lettersWrong({ broker, name }: Judged, { letters = [] }: Kind): P
 }
 
 /** I1 and I4 of every actor: its whole log; the log's newest snapshot and tail in an empty folder; its journal. */
-async function actorsWrong({ broker, name, folder, dataDir }: Judged): Promise<readonly string[]> {
+export async function actorsWrong({ broker, name, folder, dataDir }: Omit<Judged, "kind">): Promise<readonly string[]> {
   const wrongs: string[] = [], prefix = `mr_actor_${name}_`;
   const journals = new LevelStores(join(dataDir, "journals")), empty = new LevelStores(join(folder, "rebuilt"));
   for (const stream of (await broker.list(prefix)).filter((its) => its.endsWith("_log"))) {
-    const subject = stream.replaceAll("_", "."), [stage, generation, partition] = stream.slice(prefix.length).split("_"), where = `${name}/${stage}/${partition}`, store = `${name}/${stage}/${generation}/${partition}`;
-    const log = await wholeLog(broker, stream, subject, folder), chain = chainWrong(log);
+    const subject = stream.replaceAll("_", "."), [stage, generation, partition] = stream.slice(prefix.length).split("_"), where = `${name}/${stage}/${partition}`, journal = `${name}/${stage}/${generation}/${partition}`;
+    const logged = () => wholeLog(broker, stream, subject, folder), log = await logged(), chain = chainWrong(log);
     if (chain !== undefined) { wrongs.push(`the log of ${where}: ${chain}`); continue; }
-    const expected = foldOf(log), journal = await journals.open(store);
+    const store = await journals.open(journal);
     try {
-      wrongs.push(...differences(await journalOf(journal, where), expected).map((line) => `the journal of ${where}: ${line}`));
+      wrongs.push(...(await journalOf(new Journal(store, where), where)).differences(foldOf(log)).map((line) => `the journal of ${where}: ${line}`));
     } finally {
-      await journal.close();
+      await store.close();
     }
     const chunks = subject.replace(/\.log$/, ".snap");
     const rebuilt = await recover({
-      where, log: broker.stream(stream, subject), chunks: broker.stream(chunks.replaceAll(".", "_"), chunks), stores: empty, store, random: systemRandom, clock: systemClock,
+      where, log: broker.stream(stream, subject), chunks: broker.stream(chunks.replaceAll(".", "_"), chunks), stores: empty, store: journal, random: systemRandom, clock: systemClock,
       node: "verifier", code: "", signal: new AbortController().signal, onClaimed: () => {},
     });
     try {
-      wrongs.push(...differences(await journalOf(rebuilt.journal.store, where), expected).map((line) => `${where} rebuilt from its log: ${line}`));
+      // Its claim is a record, too.
+      wrongs.push(...(await journalOf(rebuilt.journal, where)).differences(foldOf(await logged())).map((line) => `${where} rebuilt from its log: ${line}`));
     } finally {
       await rebuilt.journal.store.close();
     }
@@ -92,9 +95,9 @@ async function actorsWrong({ broker, name, folder, dataDir }: Judged): Promise<r
   return wrongs;
 }
 
-async function wholeLog(broker: Broker, stream: string, subject: string, folder: string): Promise<readonly Stored[]> {
+async function wholeLog(broker: Broker, stream: string, subject: string, folder: string): Promise<readonly Logged[]> {
   const purged = await readFile(join(folder, "purged", stream), "utf8").catch(() => ""), its = broker.stream(stream, subject), { first, last } = await its.bounds();
   const log = kept(purged).filter(({ seq }) => seq < first);
   for await (const stored of its.read(first, last)) log.push(stored);
-  return log;
+  return log.map(({ seq, data }) => ({ seq, record: decodeRecord(data) }));
 }

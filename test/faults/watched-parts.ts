@@ -77,12 +77,13 @@ export function watchedBroker(inner: Broker, point: KillPoint, archive: string):
 }
 
 // One line each: "sequence base64". The same may be kept twice, by two lives.
-async function keep(path: string, log: BrokerStream, before: number): Promise<void> {
+export async function keep(path: string, log: BrokerStream, before: number): Promise<void> {
   const { first } = await log.bounds();
   if (before <= first) return;
   const lines: string[] = [];
-  for await (const { seq, data } of log.read(first, before - 1)) lines.push(`${seq} ${Buffer.from(data).toString("base64")}\n`);
-  appendFileSync(path, lines.join(""));
+  for await (const { seq, data } of log.read(first, before - 1)) lines.push(`\n${seq} ${Buffer.from(data).toString("base64")}`);
+  // The newline first: a line that a kill cut off stands alone, and is kept again.
+  appendFileSync(path, `${lines.join("")}\n`);
 }
 
 /** What was kept of a purged log. */
@@ -90,8 +91,10 @@ export function kept(text: string): Stored[] {
   const found = new Map<number, Stored>();
   for (const line of text.split("\n")) {
     const [seq, data] = line.split(" ");
-    // The last line is cut off where the process died in it; then nothing was purged yet.
-    if (seq !== undefined && data !== undefined && line !== "") found.set(Number(seq), { seq: Number(seq), data: Buffer.from(data, "base64") });
+    if (seq === undefined || data === undefined || line === "") continue;
+    // A line is cut off where the process died in it: then nothing was purged yet, and it is kept again.
+    const message = { seq: Number(seq), data: Buffer.from(data, "base64") };
+    if (message.data.length >= (found.get(message.seq)?.data.length ?? 0)) found.set(message.seq, message);
   }
   return [...found.values()].sort((a, b) => a.seq - b.seq);
 }

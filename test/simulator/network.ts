@@ -12,10 +12,13 @@ export class SimulatedNetwork implements Network {
   readonly #scheduler: Scheduler;
   readonly #owner: Owner & { readonly name: string };
   readonly #fate: (leg: Leg, subject: string) => Fate;
+  readonly #sent: Set<Lane>;
   #down = false;
   #lanes = new Map<string, { readonly leg: Leg; readonly lane: Lane }>();
 
-  constructor(scheduler: Scheduler, owner: Owner & { readonly name: string }, fate: (leg: Leg, subject: string) => Fate) {
+  /** @param sent all lanes that lead to the server, of whoever: where it loses its power what is in them is lost, too */
+  constructor(scheduler: Scheduler, owner: Owner & { readonly name: string }, fate: (leg: Leg, subject: string) => Fate, sent: Set<Lane>) {
+    this.#sent = sent;
     this.#scheduler = scheduler;
     this.#owner = owner;
     this.#fate = fate;
@@ -26,7 +29,10 @@ export class SimulatedNetwork implements Network {
     const key = `${leg} ${subject}`;
     let known = this.#lanes.get(key);
     // What is on its way to the server is no longer in the hands of who sent it.
-    if (known === undefined) this.#lanes.set(key, (known = { leg, lane: this.#scheduler.lane(`${this.#owner.name} ${key}`, comesBack.has(leg) ? this.#owner : undefined) }));
+    if (known === undefined) {
+      this.#lanes.set(key, (known = { leg, lane: this.#scheduler.lane(`${this.#owner.name} ${key}`, comesBack.has(leg) ? this.#owner : undefined) }));
+      if (!comesBack.has(leg)) this.#sent.add(known.lane);
+    }
     this.#scheduler.add(known.lane, () => this.#carry(leg, subject, run));
   }
 

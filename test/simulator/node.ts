@@ -7,7 +7,7 @@ import type { Logger } from "../../runtime/flow/context.ts";
 import type { StreamSpec } from "../../runtime/broker/broker.ts";
 import { MemoryBroker } from "../../runtime/testing/memory-broker.ts";
 import type { MemoryServer } from "../../runtime/testing/memory-server.ts";
-import { MemoryDisk, MemoryStores } from "../../runtime/testing/memory-store.ts";
+import { type MemoryDisk, MemoryStores } from "../../runtime/testing/memory-store.ts";
 import type { Leg } from "../../runtime/testing/network.ts";
 import { type Fate, SimulatedNetwork } from "./network.ts";
 import type { Lane, Owner, Scheduler } from "./scheduler.ts";
@@ -18,6 +18,8 @@ export interface NodeHost {
   readonly scheduler: Scheduler;
   readonly server: MemoryServer;
   readonly fate: (leg: Leg, subject: string) => Fate;
+  /** Lanes that lead to the server. */
+  readonly sent: Set<Lane>;
   /** Whether the next write to a disk fails. */
   readonly diskFails: () => boolean;
   /** P18: what a lost tail is found by. */
@@ -51,7 +53,7 @@ export class SimulatedNode implements Owner {
     this.clock = { now: () => clock.now() + skew, monotonic: () => clock.monotonic(), after };
     const timeouts: Clock = { ...this.clock, after: (ms, call) => (ms === watchdogMs && !host.watchdog ? () => {} : after(ms, call)) };
     this.#connection = scheduler.lane(`${name} connection`, this);
-    this.#network = new SimulatedNetwork(scheduler, this, host.fate);
+    this.#network = new SimulatedNetwork(scheduler, this, host.fate, host.sent);
     this.broker = new MemoryBroker(serverOf(server, timeouts), this.#network);
     this.stores = new MemoryStores(disk, (store, run) => this.#write(store, run));
     const line = (message: string, fields?: object) => scheduler.trace?.(`    ${name} says: ${message} ${JSON.stringify(fields ?? {})}`);

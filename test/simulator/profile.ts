@@ -40,9 +40,10 @@ export interface Profile {
   readonly rollback: { readonly of: RegExp; readonly share: number; readonly most: number };
   /**
    * What a ruin takes: some records of the log and anything of the mailboxes; or just what readers have not read, and they crash and
-   * read it again; or everything from the frame on that a reader is in the middle of; or everything since the claim before the newest.
+   * read it again; or everything from the frame on that a reader is in the middle of, or only the log of that; or everything since the
+   * claim before the newest.
    */
-  readonly ruins: "anything" | "unread" | "begun" | "claims";
+  readonly ruins: "anything" | "unread" | "begun" | "kept" | "claims";
   /** How long a zombie sleeps: until a sink's new owner has looked at its mailbox and not yet begun to read it, where it says so. */
   readonly sleep: "any" | "until looked";
   readonly retainMs: number;

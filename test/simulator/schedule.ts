@@ -58,6 +58,7 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
   options.ended?.();
   const whole = world.done;
   const wrong = world.failure ?? (whole || !world.sinkLost ? outcomeWrong(world, flow, whole) : undefined) ?? stood ?? (whole ? await logsWrong(world) : undefined);
+  world.close();
   return of(wrong !== undefined ? "failed" : whole ? "done" : "parked", wrong);
 }
 
@@ -179,14 +180,14 @@ function blackout(world: World): void {
 function ruin(world: World): boolean {
   const { scheduler: { chance }, profile: { rollback: { most }, aim, ruins }, flow, server } = world;
   const slot = chance.of(world.slots.filter(({ stage }) => aim === "any" || stage.kind === aim)), lost = new Map<string, number>(), last = (name: string) => server.streams.get(name)?.bounds().last ?? 0;
-  const log = streamName(subjectsOf(flow.name, slot.stage.name, generation, slot.partition).log), records = world.logOf(slot);
+  const log = world.logNameOf(slot), records = world.logOf(slot);
   const readers = world.slots.filter(({ stage }) => slot.stage.readers.some(({ to }) => to === stage.name)).map((reader) => {
     const kept = world.logOf(reader).filter(({ record }) => record.kind !== "snapshot");
     const cursor = kept.findLast(({ record }) => record.body.cursors?.some(([, from]) => from === slot.address))?.record.body.cursors?.find(([, from]) => from === slot.address);
-    return { reader, read: kept.findLast(({ record }) => record.body.inputs !== undefined)?.record.body.inputs?.[0]?.[1] ?? 0, cursor };
+    return { reader, read: world.positionOf(reader), cursor };
   });
   let to = last(log) - chance.between(1, most);
-  if (ruins === "begun") {
+  if (ruins === "begun" || ruins === "kept") {
     const begun = readers.find(({ cursor }) => (cursor?.[5] ?? 0) > 0), holds = begun && records.find(({ record }) => record.body.out?.some(([target, seq]) => target[0] === begun.reader.stage.name && target[2] === begun.reader.partition && seq === (begun.cursor?.[3] ?? 0) + 1));
     if (holds === undefined) return false;
     to = holds.seq - 1;
@@ -200,7 +201,7 @@ function ruin(world: World): boolean {
   for (const disk of world.disks.values()) disk.stores.delete(`${flow.name}/${slot.stage.name}/${generation}/${slot.partition}`);
   lost.set(log, to);
   for (const { reader, read } of readers) {
-    if (ruins === "claims" || (ruins === "anything" && chance.hits(0.4))) continue;
+    if (ruins === "claims" || ruins === "kept" || (ruins === "anything" && chance.hits(0.4))) continue;
     const mailbox = streamName(subjectsOf(flow.name, reader.stage.name, generation, reader.partition).mailbox(0));
     lost.set(mailbox, ruins === "anything" ? last(mailbox) - chance.below(most + 1) : read);
     for (const life of reader.lives) if (ruins !== "anything") life.actor.exit({ class: "crash", error: new Error("ended by the schedule") });
@@ -217,7 +218,10 @@ function bootAll(world: World): void {
 
 /** A backup is restored: all streams are as they were some steps ago. Nodes lose their disks, or sleep through it and go on as zombies. */
 function restore(world: World): void {
-  const { scheduler } = world, { chance } = scheduler, since = scheduler.steps - chance.between(20, 200);
+  const { scheduler, archive: { stamps } } = world, { chance } = scheduler;
+  // Often just after something came that nobody had read.
+  const came = [...stamps].filter(([name]) => name.includes("_in_")).flatMap(([, steps]) => [...steps.values()]);
+  const since = came.length > 0 && chance.hits(0.5) ? chance.of(came) : scheduler.steps - chance.between(20, 200);
   for (const node of world.alive) {
     if (chance.hits(0.5)) world.kill(node);
     else {
@@ -228,15 +232,16 @@ function restore(world: World): void {
     }
     world.disks.delete(node.name);
   }
-  powerLoss(world, [...world.stamps.keys()], (name) => [...(world.stamps.get(name) as Map<number, number>)].findLast(([, step]) => step <= since)?.[0] ?? 0);
-  const fresh = chance.of(world.profile.nodes.filter((name) => world.nodes.get(name)?.dead !== false));
-  world.boot(fresh ?? "spare");
-  for (const slot of world.slots) world.startSoon(slot, chance.hits(0.5) ? 0 : chance.between(1, 300), fresh ?? "spare");
+  powerLoss(world, [...stamps.keys()], (name) => [...(stamps.get(name) as Map<number, number>)].findLast(([, step]) => step <= since)?.[0] ?? 0);
+  const fresh = chance.of(world.profile.nodes.filter((name) => world.nodes.get(name)?.dead !== false)) ?? `spare-${world.nodes.size}`;
+  world.boot(fresh);
+  for (const slot of world.slots) world.startSoon(slot, chance.hits(0.5) ? 0 : chance.between(1, 300), fresh);
 }
 
 function powerLoss(world: World, streams: readonly string[], most: number | ((name: string) => number)): void {
   const { chance } = world.scheduler;
   for (const node of world.alive) if (node.connected) node.cut();
+  for (const lane of world.sent) world.scheduler.clear(lane);
   for (const name of streams) {
     const { first, last } = (world.server.streams.get(name) as { bounds(): { first: number; last: number } }).bounds();
     if (last < first) continue;

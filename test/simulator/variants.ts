@@ -1,6 +1,7 @@
 // For every rule of the protocol that a model showed to be needed (†) and that is built: the engine with that rule broken. Each must
 // be caught by the same schedules that the whole engine passes.
 import { Anchors } from "../../runtime/actor/anchors.ts";
+import { Availability } from "../../runtime/actor/availability.ts";
 import { Committer } from "../../runtime/actor/committer.ts";
 import { Emitter } from "../../runtime/actor/emitter.ts";
 import { streamName } from "../../runtime/actor/environment.ts";
@@ -63,7 +64,7 @@ const call = (method: Method, self: unknown, ...args: unknown[]): unknown => met
 const world = (): World => current.host as World;
 
 /** Another way to judge a frame (P16, P17). */
-const judging = (judge: (channel: Channel, frame: Frame) => Verdict) => () => replaced(Inbound.prototype, "judge", () => function (channel: Channel, frame: Frame) { return judge(channel, frame); } as Method);
+const judging = (judge: (channel: Channel, frame: Frame) => Verdict) => () => replaced(Inbound.prototype, "judge", () => ((channel: Channel, frame: Frame) => judge(channel, frame)) as Method);
 
 const next = (channel: Channel, frame: Frame): boolean => frame.seq === channel.takenSeq + 1;
 const begunWrong = (channel: Channel, frame: Frame): boolean => channel.seq === channel.takenSeq && channel.done > 0 && !sameTerm(frame.term, channel.begun);
@@ -73,7 +74,7 @@ const seenWrong = (channel: Channel, frame: Frame): boolean => {
 };
 const otherwise = (channel: Channel, frame: Frame): Verdict => (frame.seq > channel.takenSeq ? "early" : "seen");
 
-/** A mailbox is trimmed some time after the commit, whatever its numbers stand for by then. */
+/** A mailbox is trimmed some time after the commit, or when the connection is back, whatever its numbers stand for by then. */
 const trimBlindly = () => {
   const brokers = new WeakMap<object, MemoryBroker>();
   return all(
@@ -83,10 +84,12 @@ const trimBlindly = () => {
       return stream;
     } as Method),
     replaced(Intake.prototype, "trimTo", () => function (this: Intake, { at }: Position) {
-      const { mailbox } = this, node = world().alive.find(({ broker }) => broker === brokers.get(mailbox));
-      const lives = () => world().slots.some((slot) => [...slot.lives].some((life) => life.node === node && mailbox.subject.includes(`.${slot.stage.name}.`)));
-      const { scheduler } = world();
-      scheduler.add(scheduler.lane(`${node?.name} trims`, node, true), () => { if (lives()) void mailbox.purge(at).catch(() => {}); });
+      const { mailbox } = this, { scheduler, slots, alive } = world(), node = alive.find(({ broker }) => broker === brokers.get(mailbox));
+      const life = slots.flatMap((slot) => [...slot.lives]).find((one) => one.node === node && mailbox.subject.includes(`.${one.slot.stage.name}.sim00000-1.${one.slot.partition}.`));
+      let due = true;
+      const trim = () => { if (due && life?.over === false) { due = false; void mailbox.purge(at).catch(() => {}); } };
+      node?.broker.onConnection((connected) => { if (connected) trim(); });
+      scheduler.add(scheduler.lane(`${node?.name} trims`, node, true), trim);
     } as Method),
   );
 };
@@ -104,7 +107,7 @@ const noteCommitter = () => replaced(Committer.prototype, "append", (old) => fun
 /** Purges log and chunks as soon as the chunks are written. */
 const purgeEarly = () => all(noteCommitter(), replaced(Snapshots.prototype, "write", (old) => async function (this: Snapshots, captured: Captured) {
   const body = (await call(old, this, captured)) as Body, { log } = committers.get(captured.body) as Committer;
-  const first = world().logs.get(streamName(log.stream.subject))?.find(({ record }) => record.n > captured.n)?.seq ?? log.at;
+  const first = world().archive.logs.get(streamName(log.stream.subject))?.find(({ record }) => record.n > captured.n)?.seq ?? log.at;
   void log.stream.purge(first).catch(() => {});
   const [chunk] = this.chunks;
   if (chunk !== undefined) void this.purge(chunk[0]).catch(() => {});
@@ -117,7 +120,7 @@ const deltaSinceFold = () => {
   return all(noteCommitter(), replaced(Snapshots.prototype, "write", () => async function (this: Snapshots, captured: Captured): Promise<Body> {
     const { journal, log } = committers.get(captured.body) as Committer, { n, body } = captured, subject = log.stream.subject.replace(/log$/, "snap"), name = streamName(subject);
     let known = chunks.get(this);
-    if (known === undefined) chunks.set(this, (known = [...(world().logs.get(streamName(log.stream.subject))?.findLast(({ record }) => record.kind === "snapshot")?.record.body.snapshot?.chunks ?? [])]));
+    if (known === undefined) chunks.set(this, (known = [...(world().archive.logs.get(streamName(log.stream.subject))?.findLast(({ record }) => record.kind === "snapshot")?.record.body.snapshot?.chunks ?? [])]));
     const changed = captured.entries.map(([key, value]) => [key() as Uint8Array, value === undefined ? null : seal(value)] as const);
     await journal.store.write(changed.map(([key, value]) => (value === null ? { type: "del", key } : { type: "put", key, value })));
     await journal.store.write([journal.foldedMark(n, { ...body, snapshot: { n, chunks: [] } })]);
@@ -141,7 +144,7 @@ const snapshotBeforeClaim = () => {
       const { last, read } = stream;
       let found: number | undefined;
       stream.last = () => {
-        found ??= world().logs.get(name)?.findLast(({ record }) => record.kind === "snapshot")?.seq ?? 0;
+        found ??= world().archive.logs.get(name)?.findLast(({ record }) => record.kind === "snapshot")?.seq ?? 0;
         return last();
       };
       stream.read = async function* (from, to) {
@@ -213,6 +216,7 @@ const zombies: Partial<Profile> = { ...calm, faults: 4, faultShare: 0.02, kinds:
 const badNetwork: Partial<Profile> = { ...calm, messageFaults: 12, messageFaultShare: 0.08, sendWindow: 64, maxFrames: 4_096, legs: /append|ack|deliver/ };
 const powerLoss: Partial<Profile> = { ...calm, faults: 3, faultShare: 0.02, kinds: ["rollback", "rollback", "crash"], rollback: { of: /_in_/, share: 0.5, most: 2 } };
 const ruined: Partial<Profile> = { ...calm, faults: 1, faultShare: 0.02, faultsFrom: 90, script: ["ruin"], aim: "source", batchesGrow: true, sourceBatch: 1, rollback: { of: /^mr_/, share: 0.5, most: 8 }, maxFrames: 4_096, events: 8, hurry: 0 };
+const midFrame: Partial<Profile> = { ...ruined, sourceBatch: 3, turnEvents: 1, rollback: { of: /^mr_/, share: 0.5, most: 2 }, ambush: / append .*\.log$/, faultShare: 0.5, parallelism: 1 };
 const snapshotting: Partial<Profile> = { ...crashes, kinds: ["crash", "takeover", "takeover", "wipe", "kill"], snapshotRecords: 2, inlineBytes: 0, chunkBytes: 60, slowShare: 0.3 };
 const sinks: Partial<Profile> = { ...calm, aim: "sink", faults: 4, faultShare: 0.03, faultsFrom: 110, hurry: 0 };
 // Batches of more than one frame, and a mailbox that is trimmed at once.
@@ -232,8 +236,8 @@ export const variants: readonly Variant[] = [
   { name: "acks of an ended round count", rule: "P11", profile: badNetwork, breaks: () => breakDelivery({ acks: "selective", reconnect: "new round" }) },
   { name: "a round goes on over a reconnect", rule: "P11", profile: { ...calm, faults: 4, faultShare: 0.03, kinds: ["cut"], turnEvents: 1, sourceBatch: 1, maxFrames: 4_096, slowShare: 0.5 }, breaks: () => breakDelivery({ acks: "strict", reconnect: "same round" }) },
   { name: "a bare high-water mark", rule: "P16, I5", profile: badNetwork, breaks: judging((channel, frame) => (frame.seq > channel.takenSeq ? "next" : "seen")) },
-  { name: "the term of the frame before is not compared", rule: "P17", profile: ruined, breaks: judging((channel, frame) => (next(channel, frame) ? (begunWrong(channel, frame) ? "forked" : "next") : seenWrong(channel, frame) ? "forked" : otherwise(channel, frame))) },
-  { name: "the term of a frame begun is not kept", rule: "P17", flows: ["slow"], profile: { ...ruined, sourceBatch: 3, turnEvents: 1, rollback: { of: /^mr_/, share: 0.5, most: 2 }, ruins: "begun", ambush: / append .*\.log$/, faultShare: 0.5, parallelism: 1 }, breaks: judging((channel, frame) => (next(channel, frame) ? (sameTerm(frame.before, channel.takenTerm) ? "next" : "forked") : seenWrong(channel, frame) ? "forked" : otherwise(channel, frame))) },
+  { name: "the term of the frame before is not compared", rule: "P17", flows: ["slow"], profile: { ...midFrame, ruins: "kept" }, breaks: judging((channel, frame) => (next(channel, frame) ? (begunWrong(channel, frame) ? "forked" : "next") : seenWrong(channel, frame) ? "forked" : otherwise(channel, frame))) },
+  { name: "the term of a frame begun is not kept", rule: "P17", flows: ["slow"], profile: { ...midFrame, ruins: "begun" }, breaks: judging((channel, frame) => (next(channel, frame) ? (sameTerm(frame.before, channel.takenTerm) ? "next" : "forked") : seenWrong(channel, frame) ? "forked" : otherwise(channel, frame))) },
   { name: "the term of a frame seen before is not compared", rule: "P17", profile: ruined, breaks: judging((channel, frame) => (next(channel, frame) ? (!sameTerm(frame.before, channel.takenTerm) || begunWrong(channel, frame) ? "forked" : "next") : otherwise(channel, frame))) },
   { name: "a frame seen before is compared with the latest term only", rule: "P17", profile: { ...ruined, faults: 2, faultsFrom: 60, faultShare: 0.03, ruins: "claims", script: ["takeover", "ruin"] }, breaks: judging((channel, frame) => {
     if (next(channel, frame)) return !sameTerm(frame.before, channel.takenTerm) || begunWrong(channel, frame) ? "forked" : "next";
@@ -248,16 +252,17 @@ export const variants: readonly Variant[] = [
   } as Method) },
   { name: "trimmed without looking at the anchor", rule: "P19", profile: { ...calm, faults: 1, faultShare: 0.05, ambush: / append .*\.log$/, script: ["restore"], sleep: "until looked", slowTargets: true, parallelism: 1, turnEvents: 1, events: 8, sourceBatch: 1, maxFrames: 4_096, batchesGrow: false }, breaks: trimBlindly },
   { name: "a position without an anchor", rule: "P30, inputs", profile: { ...powerLoss, faults: 1, script: ["blackout"], rollback: { of: /_in_/, share: 0.3, most: 1 }, faultShare: 0.05, ambush: / append .*\.log$/ }, breaks: () => replaced(Anchors.prototype, "checkOwn", () => (async () => {}) as Method) },
-  { name: "\"or was trimmed\" without asking the reader", rule: "P30", flows: ["merge", "ordered"], profile: { ...powerLoss, rollback: { of: /_in_/, share: 0.5, most: 1 }, maxFrames: 2, slowShare: 0.5 }, rules: { askReader: false } },
+  { name: "nothing waits for what is checked after a reconnect", rule: "P30, I6", profile: { ...powerLoss, kinds: ["rollback", "cut"], script: ["cut", "rollback", "rollback"], rollback: { of: /_log$/, share: 0.3, most: 8 }, faultShare: 0.05, faultsFrom: 250, events: 8, turnEvents: 1, sourceBatch: 1, hurry: 0.3, slowShare: 0.4, maxFrames: 16 }, breaks: () => getterReplaced(Availability.prototype, "checked", () => (() => true) as never) },
+  { name: "\"or was trimmed\" without asking the reader", rule: "P30", flows: ["merge", "ordered"], profile: { ...powerLoss, rollback: { of: /_(both|rank)_.*_in_/, share: 1, most: 1 }, hurry: 0.05, maxFrames: 2, slowShare: 0.5 }, rules: { askReader: false } },
   { name: "a delta holds what changed since the fold", rule: "P22", profile: { ...snapshotting, aim: "processor", faultShare: 0.1, ambush: / disk /, kinds: ["crash"], events: 8 }, breaks: deltaSinceFold },
   { name: "purged past frames that are not settled", rule: "P23", profile: { ...snapshotting, slowShare: 0.5, sendWindow: 1 }, breaks: () => replaced(RecordKeeper.prototype, "add", (old) => function (this: RecordKeeper, record: object) { call(old, this, { ...record, out: [] }); } as Method) },
   { name: "purged before the snapshot record is accepted", rule: "P23", profile: snapshotting, breaks: purgeEarly },
   { name: "a batch is written before its record", rule: "P28", profile: { ...crashes, faultShare: 0.03, target: "numbered" }, breaks: writeFirst },
   { name: "the sink's mailbox is trimmed when a batch is committed", rule: "P28", profile: { ...severalFrames, kinds: ["kill"] }, breaks: trimOnCommit },
-  { name: "the sink's mailbox is trimmed when a batch is written and no record says so", rule: "P28", profile: { ...severalFrames, kinds: ["kill", "crash"], target: "file" }, breaks: trimOnWrite },
+  { name: "the sink's mailbox is trimmed when a batch is written and no record says so", rule: "P28", profile: { ...severalFrames, maxFrames: 3, faultShare: 0.4, faults: 6, kinds: ["kill", "crash"], target: "file" }, breaks: trimOnWrite },
   { name: "the target takes any number", rule: "P28", profile: { ...sinks, kinds: ["pause", "takeover"], target: "numbered" }, rules: { next: false } },
   { name: "a file is cut back and appended to", rule: "P28", profile: { ...sinks, kinds: ["pause", "takeover"], target: "file" }, rules: { place: "append" } },
-  { name: "a file is begun anew by batch 1", rule: "P28", profile: { ...sinks, kinds: ["pause", "takeover"], target: "file" }, rules: { place: "anew" } },
+  { name: "a file is begun anew by batch 1", rule: "P28", profile: { ...sinks, kinds: ["pause", "takeover"], target: "file", slowTargets: true, ambush: / append .*report.*\.log$/, faultShare: 0.3, parallelism: 1, sinkBatch: 1, events: 8 }, rules: { place: "anew" } },
   { name: "what is held is not in the state", rule: "8, order \"time\"", flows: ["ordered", "timers", "timers-live", "windows"], profile: crashes, breaks: () => replaced(Held.prototype, "rows", () => (() => []) as Method) },
   { name: "the watermark is that of the channels heard of", rule: "9", flows: ["ordered", "windows-live", "timers-live"], profile: calm, breaks: () => getterReplaced(Inbound.prototype, "watermark", () => function (this: Inbound) {
     const heard = [...this.channels].filter(({ watermark, ended }) => watermark > -Infinity || ended);
@@ -274,7 +279,7 @@ export interface Caught {
 }
 
 /** Runs a broken variant until it is caught; without a `result` it was not. */
-export async function caught(variant: Variant, seed: number, most = variant.most ?? 3_000): Promise<Caught> {
+export async function caught(variant: Variant, seed: number, most = variant.most ?? 6_000): Promise<Caught> {
   for (let i = 0; i < most; i++) {
     const mend = variant.breaks?.() ?? (() => {});
     try {

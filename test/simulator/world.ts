@@ -6,11 +6,11 @@ import { type Exit, exitOf } from "../../runtime/actor/exit.ts";
 import { createActor } from "../../runtime/actor/wiring.ts";
 import type { FlowPlan, StagePlan } from "../../runtime/flow/plan.ts";
 import type { Logger } from "../../runtime/flow/context.ts";
-import { type CommitRecord, decodeRecord } from "../../runtime/journal/record.ts";
 import { MemoryServer } from "../../runtime/testing/memory-server.ts";
 import type { MemoryStream } from "../../runtime/testing/memory-stream.ts";
 import { MemoryDisk } from "../../runtime/testing/memory-store.ts";
 import type { Leg } from "../../runtime/testing/network.ts";
+import { Archive, type Kept } from "./archive.ts";
 import type { Feed, FlowHost } from "./feed.ts";
 import type { Fate } from "./network.ts";
 import { type NodeHost, SimulatedNode } from "./node.ts";
@@ -59,22 +59,6 @@ export interface Life {
   over: boolean;
 }
 
-/** A stored message of a log, kept also when it is purged. */
-export class Kept {
-  readonly seq: number;
-  readonly data: Uint8Array;
-  #record: CommitRecord | undefined;
-
-  constructor(seq: number, data: Uint8Array) {
-    this.seq = seq;
-    this.data = data;
-  }
-
-  get record(): CommitRecord {
-    return (this.#record ??= decodeRecord(this.data));
-  }
-}
-
 export const generation = "sim00000-1";
 
 /** Terms without a mark: what is random is asked for once to mark rounds, then for the claim. */
@@ -94,9 +78,9 @@ export class World implements FlowHost, TargetHost {
   readonly nodes = new Map<string, SimulatedNode>();
   readonly disks = new Map<string, MemoryDisk>();
   readonly targets = new Map<string, Target>();
-  readonly logs = new Map<string, Kept[]>();
-  /** Of each stream: the step at which a sequence was stored. */
-  readonly stamps = new Map<string, Map<number, number>>();
+  readonly archive: Archive;
+  /** All lanes that lead to the server. */
+  readonly sent = new Set<Lane>();
   /** What went wrong while it ran. */
   failure: string | undefined;
   /** The broker lost something that it had acknowledged. */
@@ -107,7 +91,7 @@ export class World implements FlowHost, TargetHost {
   readonly #counts = new Map<string, number>();
   readonly #targetLanes = new Map<string, Lane>();
   readonly #host: NodeHost;
-  #lives = 0;
+  readonly #everyLife: Life[] = [];
   #messageFaults: number;
   #handlerFaults: number;
 
@@ -121,7 +105,7 @@ export class World implements FlowHost, TargetHost {
     this.#handlerFaults = profile.handlerFaults;
     this.server = new MemoryServer({ clock: scheduler.clock, maxPayload: profile.maxPayload });
     this.#host = {
-      scheduler, server: this.server, watchdog: rules.watchdog, fate: (leg) => this.#fate(leg),
+      scheduler, server: this.server, watchdog: rules.watchdog, fate: (leg) => this.#fate(leg), sent: this.sent,
       diskFails: () => this.#spend(profile.diskFaultShare),
       environment: () => ({
         flow, code: "c0de", retainMs: profile.retainMs, replicas: 1,
@@ -129,15 +113,17 @@ export class World implements FlowHost, TargetHost {
         readerCursor: (reader, input, from, its) => (rules.askReader ? this.readerCursor(reader, input, from, its) : undefined),
       }),
     };
-    this.#stampAll();
+    this.archive = new Archive(this.server, scheduler);
     this.server.create({ name: deadStream(flow.name), subject: `mr.dead.${flow.name}.>`, replicas: 1 });
     for (const stage of flow.stages) {
       for (let p = 0; p < stage.parallelism; p++) {
         const subjects = subjectsOf(flow.name, stage.name, generation, p), log = streamName(subjects.log);
         this.server.create({ name: log, subject: subjects.log, replicas: 1 });
-        this.#keep(this.server.streams.get(log) as MemoryStream, log);
+        this.archive.keep(log);
         if (stage.kind !== "source") this.server.create({ name: streamName(subjects.mailbox(0)), subject: subjects.mailbox(0), maxMessages: stage.maxFrames + 1, replicas: 1 });
-        this.slots.push(new Slot(stage, p, addressOf(flow, stage, p), scheduler.chance.of(profile.nodes)));
+        const slot = new Slot(stage, p, addressOf(flow, stage, p), scheduler.chance.of(profile.nodes));
+        this.slots.push(slot);
+        if (stage.kind !== "source") this.#watchTrims(this.server.streams.get(streamName(subjects.mailbox(0))) as MemoryStream, slot);
       }
     }
     for (const name of profile.nodes) this.boot(name);
@@ -148,54 +134,34 @@ export class World implements FlowHost, TargetHost {
     return { generation, count: (this.flow.stages.find(({ name }) => name === stage) as StagePlan).parallelism };
   }
 
-  // When each message was stored: a restored backup holds what was there then.
-  #stampAll(): void {
-    const { server, scheduler, stamps } = this, create = server.create.bind(server);
-    server.create = (spec) => {
-      const isNew = !server.streams.has(spec.name), otherwise = create(spec);
-      if (!isNew) return otherwise;
-      const stream = server.streams.get(spec.name) as MemoryStream, append = stream.append.bind(stream), stamped = new Map<number, number>();
-      stamps.set(spec.name, stamped);
-      stream.append = (subject, data, expected) => {
-        const outcome = append(subject, data, expected);
-        if (typeof outcome === "number") stamped.set(outcome, scheduler.steps);
-        return outcome;
-      };
-      return otherwise;
+  // I6: nothing goes that its reader has not committed.
+  #watchTrims(mailbox: MemoryStream, slot: Slot): void {
+    const purge = mailbox.purge.bind(mailbox);
+    mailbox.purge = (before) => {
+      const read = this.positionOf(slot);
+      if (before > read && mailbox.bounds().first < before) this.failure ??= `the mailbox of ${slot.address} is trimmed up to ${before}, and its log says that it is read up to ${read}`;
+      purge(before);
     };
   }
 
-  // Every record that a log ever accepted, also those that are purged: what a fold of the whole log is made of.
-  #keep(stream: MemoryStream, name: string): void {
-    const kept: Kept[] = [], append = stream.append.bind(stream), truncate = stream.truncate.bind(stream);
-    this.logs.set(name, kept);
-    stream.append = (subject, data, expected) => {
-      const outcome = append(subject, data, expected);
-      if (typeof outcome === "number") kept.push(new Kept(outcome, data.slice()));
-      return outcome;
-    };
-    stream.truncate = (to) => {
-      while (kept.length > 0 && (kept[kept.length - 1] as Kept).seq > to) kept.pop();
-      truncate(to);
-    };
+  logNameOf({ stage, partition }: Slot): string {
+    return streamName(subjectsOf(this.flow.name, stage.name, generation, partition).log);
   }
 
-  logOf({ stage, partition }: Slot): readonly Kept[] {
-    return this.logs.get(streamName(subjectsOf(this.flow.name, stage.name, generation, partition).log)) as Kept[];
+  logOf(slot: Slot): readonly Kept[] {
+    return this.archive.logs.get(this.logNameOf(slot)) as Kept[];
+  }
+
+  /** Up to where a mailbox is read, as the log of its reader says. */
+  positionOf(slot: Slot): number {
+    return this.archive.newest(this.logNameOf(slot), ({ inputs }) => inputs?.[0]?.[1]) ?? 0;
   }
 
   /** P30: what the reader's log says now. */
   readerCursor(reader: string, input: number, from: string, its: string): number | undefined {
     const slot = this.slots.find(({ address }) => address === reader);
     if (slot === undefined) return undefined;
-    const log = this.logOf(slot);
-    for (let i = log.length - 1; i >= 0; i--) {
-      const { record } = log[i] as Kept;
-      // A snapshot is of an earlier number than its own.
-      const found = record.kind === "snapshot" ? undefined : record.body.cursors?.find((cursor) => cursor[0] === input && cursor[1] === from && cursor[2] === its);
-      if (found !== undefined) return found[3];
-    }
-    return 0;
+    return this.archive.newest(this.logNameOf(slot), ({ cursors }) => cursors?.find((cursor) => cursor[0] === input && cursor[1] === from && cursor[2] === its)?.[3]) ?? 0;
   }
 
   // ── nodes and lives
@@ -246,10 +212,11 @@ export class World implements FlowHost, TargetHost {
     slot.home = node.name;
     this.scheduler.trace?.(`    ${slot.address} starts on ${node.name}`);
     const life: Life = {
-      slot, node, over: false, number: ++this.#lives,
+      slot, node, over: false, number: this.#everyLife.length,
       actor: createActor(this.rules.mark ? node.env : withoutMarks(node.env), slot.stage, slot.partition, { onState: () => {}, onPoison: () => {}, onExit: (exit) => this.#exited(life, exit) }),
     };
     slot.lives.add(life);
+    this.#everyLife.push(life);
     life.actor.start().catch((error: unknown) => this.#exited(life, exitOf(error)));
   }
 
@@ -271,6 +238,11 @@ export class World implements FlowHost, TargetHost {
     slot.done = false;
     if (++slot.restarts > 200) this.failure ??= `${slot.address} is restarted again and again: ${exit.class} ${exit.error?.message ?? ""}`;
     this.startSoon(slot, exit.class === "fenced" ? 5 : this.scheduler.chance.between(1, 300));
+  }
+
+  /** The world ends: no call of a handler that never came back may keep this process alive. */
+  close(): void {
+    for (const { actor } of this.#everyLife) actor.exit({ class: "shutdown" });
   }
 
   get done(): boolean {

@@ -2,16 +2,16 @@
 import { posix } from "node:path";
 
 /** Imports go one way: a folder imports itself and what stands before it. DESIGN.md section 8. */
-export const layers = ["event", "flow", "broker", "journal", "actor", "supervision", "node", "inspect", "testing", "dashboard", "cli"] as const;
+export const layers = ["event", "flow", "broker", "journal", "actor", "supervision", "cluster", "node", "repair", "inspect", "testing", "dashboard", "cli"] as const;
 
 /** From here on a layer may choose an adapter, such as NATS or LevelDB; what is below knows the ports only. */
 const firstThatJoins = "node";
 
 /** The packages that stand behind a port or a core, each imported by one file of that folder. */
-export const wrapped: Readonly<Record<string, string>> = { msgpackr: "runtime/event", xstate: "runtime/actor", level: "runtime/journal", nats: "runtime/broker" };
+export const wrapped: Readonly<Record<string, string>> = { msgpackr: "runtime/event", xstate: "runtime/actor", level: "runtime/journal", nats: "runtime/broker", "@nats-io/transport-node": "runtime/broker" };
 
 /** Adapters: whoever imports such a file has chosen the vendor. The codec and the lifecycle chart are no choice. */
-const chosen = ["level", "nats"];
+const chosen = ["level", "nats", "@nats-io/transport-node"];
 
 export const maxLines = 320;
 const vague = /^(utils?|helpers?|common|misc)$/;
@@ -76,7 +76,7 @@ function rankOf(layer: string): number {
 }
 
 /** "@scope/name" or "name" of what is imported by name; none for paths and for Node's own. */
-function packageOf(name: string): string | undefined {
+export function packageOf(name: string): string | undefined {
   if (name.startsWith(".") || name.startsWith("node:")) return undefined;
   return name.split("/").slice(0, name.startsWith("@") ? 2 : 1).join("/");
 }

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { findOrObtain } from "../../runtime/broker/nats-server/obtain.ts";
 import { startEmbedded, type EmbeddedServer } from "../../runtime/broker/nats-server/embedded.ts";
-import type { Fsync } from "../../runtime/broker/nats-server/server-process.ts";
+import type { Credentials, Fsync } from "../../runtime/broker/nats-server/server-process.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import { eventually } from "./waiting.ts";
 
@@ -12,6 +12,12 @@ export interface TestServerOptions {
   readonly fsync?: Fsync;
   /** A series of nats-server, such as "2.10" for the lower end. Default: the newest in the tested range. */
   readonly series?: string;
+  /** Default: the project's nats.conf. */
+  readonly confFile?: string;
+  /** Default: made for this run. */
+  readonly credentials?: Credentials;
+  /** In place of the one that is found or fetched: a program that starts it. */
+  readonly program?: (path: string, folder: string) => Promise<string>;
 }
 
 export interface TestServer extends AsyncDisposable {
@@ -38,11 +44,13 @@ export interface TestServer extends AsyncDisposable {
 }
 
 /** Use it with `await using server = await startNatsServer()`. Fetches a nats-server where none is on the machine. */
-export async function startNatsServer({ fsync = "relaxed", series }: TestServerOptions = {}): Promise<TestServer> {
-  const binary = await findOrObtain(series === undefined ? {} : { series });
+export async function startNatsServer({ fsync = "relaxed", series, confFile, credentials, program }: TestServerOptions = {}): Promise<TestServer> {
+  const found = await findOrObtain(series === undefined ? {} : { series });
   const folder = await temporaryFolder();
+  const binary = program === undefined ? found : { ...found, path: await program(found.path, folder.path) };
+  const given = { ...(confFile === undefined ? {} : { confFile }), ...(credentials === undefined ? {} : { credentials }) };
   const start = (again?: EmbeddedServer) =>
-    startEmbedded({ dataDir: folder.path, fsync, binary, ...(again === undefined ? {} : { port: again.port, credentials: { user: again.user, pass: again.pass } }) });
+    startEmbedded({ dataDir: folder.path, fsync, binary, ...given, ...(again === undefined ? {} : { port: again.port, credentials: { user: again.user, pass: again.pass } }) });
   let server: EmbeddedServer;
   try {
     server = await start();

@@ -47,7 +47,7 @@ export async function runTestFile(file: string, { root, deadlineMs }: RunOptions
   const faults = ending === undefined ? [] : [ending];
   const { passed, failed, fault } = countOf(output);
   if (fault !== undefined) faults.push(fault);
-  const processes = await endMarked(mark);
+  const processes = await endMarked(mark, running.get(folder));
   if (processes.length > 0) faults.push(`left ${processes.length} process(es) behind: ${processes.join(", ")}`);
   const left = (await readdir(folder)).filter((name) => !isCompilerCache(name));
   if (left.length > 0) faults.push(`left temporary files behind: ${left.slice(0, 5).join(", ")}`);
@@ -126,14 +126,15 @@ function countOf(output: string): { readonly passed: number; readonly failed: nu
   return { passed, failed, fault: passed === total ? undefined : `${total - passed} of ${total} failed` };
 }
 
-/** Ends all processes that carry the mark, and says what they were. Only Linux shows another process's environment. */
-async function endMarked(mark: string): Promise<readonly string[]> {
+/** Ends all processes that carry the mark, and says what they were; those of the file's own group were ended with it, and may take a moment. Only Linux shows another process's environment. */
+async function endMarked(mark: string, group: number | undefined): Promise<readonly string[]> {
   if (process.platform !== "linux") return [];
   const ended: string[] = [];
   for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
     const environment = await readFile(`/proc/${pid}/environ`, "latin1").catch(() => "");
     if (!environment.split("\0").includes(mark)) continue;
-    const command = await readFile(`/proc/${pid}/cmdline`, "latin1").catch(() => "");
+    const command = await readFile(`/proc/${pid}/cmdline`, "latin1").catch(() => ""), stat = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => "");
+    if (Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[2]) === group) continue;
     try {
       process.kill(Number(pid), "SIGKILL");
       ended.push(`${pid} ${command.replaceAll("\0", " ").trim().slice(0, 100)}`);

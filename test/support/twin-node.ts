@@ -27,11 +27,15 @@ export class TwinWorld implements AsyncDisposable {
     this.folder = folder;
   }
 
+  // In place of the connection to a server, which keeps the process of a real node alive while it waits.
+  readonly #alive = setInterval(() => {}, 1_000);
+
   static async make(): Promise<TwinWorld> {
     return new TwinWorld(await temporaryFolder());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#alive);
     await this.folder[Symbol.asyncDispose]();
   }
 

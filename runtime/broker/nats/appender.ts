@@ -2,7 +2,8 @@
 // has no way to say "unknown".
 import type { Appended } from "../broker.ts";
 import type { Api } from "./api.ts";
-import type { Client, Message } from "./client.ts";
+import type { Client } from "./client.ts";
+import type { Message } from "./wire.ts";
 import { MillraceError } from "../../event/errors.ts";
 
 export const APPEND_TIMEOUT_MS = 700;

@@ -1,38 +1,14 @@
-// The connection to NATS, in as few words as the rest of the adapter needs. The only file that imports "nats": another client
-// library is another client.ts.
-import { connect, credsAuthenticator, type ConnectionOptions, type MsgHdrs, type NatsConnection, NatsError, type TlsOptions } from "nats";
+// The connection to NATS, in as few words as the rest of the adapter needs, over the client library that was chosen.
 import { asError, MillraceError } from "../../event/errors.ts";
 import { nobodyListens, unreachable } from "../failures.ts";
-
-export interface ConnectOptions {
-  /** Such as "nats://10.0.0.1:4222", one or more. IPs spare a look-up. */
-  readonly servers: string | readonly string[];
-  readonly user?: string;
-  readonly pass?: string;
-  /** Content of a `.creds` file. */
-  readonly credentials?: Uint8Array;
-  /** Where it is set, a server without TLS is refused. */
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
-  /** Name of the connection, as the server shows it. Default "millrace". */
-  readonly name?: string;
-  /** First token of the subjects on which answers come. Default "_INBOX"; give each node its own where permissions bind it. */
-  readonly inbox?: string;
-}
-
-/** A message as it came. `data` is a view of the socket's buffer: copy what is kept. */
-export interface Message {
-  readonly reply?: string;
-  readonly subject: string;
-  readonly data: Uint8Array;
-  readonly headers?: { readonly code: number; readonly description: string; get(name: string): string };
-  /** Bytes as the server counts them for a pull. */
-  size(): number;
-}
+import { reconnectPace } from "./reconnect-pace.ts";
+import { type ClientLibrary, type ConnectOptions, loadLibrary, type Message, type Wire, type WireSettings } from "./wire.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
 
 export class Client {
-  readonly #connection: NatsConnection;
+  readonly #connection: Wire;
+  readonly #library: ClientLibrary;
   readonly #requests = new Set<(why: Error) => void>();
   readonly #inbox: string;
   #connected = true;
@@ -41,10 +17,11 @@ export class Client {
   /** Called on each change of `connected`. */
   onChange: (connected: boolean) => void = () => {};
 
-  /** @throws UNREACHABLE, NATS_AUTH */
+  /** @throws UNREACHABLE, NATS_AUTH, OPTION_INVALID (no such client library) */
   static async connect(options: ConnectOptions): Promise<Client> {
     const servers = typeof options.servers === "string" ? [options.servers] : [...options.servers];
-    const settings: ConnectionOptions = {
+    const { user, pass, tls } = options, library = await loadLibrary(options.client);
+    const settings: WireSettings = {
       servers,
       name: options.name ?? "millrace",
       inboxPrefix: options.inbox ?? "_INBOX",
@@ -52,33 +29,32 @@ export class Client {
       // The client gives up for good after ten attempts otherwise, and after two refusals of the credentials.
       maxReconnectAttempts: -1,
       ignoreAuthErrorAbort: true,
-      reconnectTimeWait: 250,
-      reconnectJitter: 250,
+      reconnectDelayHandler: reconnectPace(servers.length),
       // A half-open connection is noticed in 20 to 30 s, not in minutes. Appends have time-outs of their own.
       pingInterval: 10_000,
       maxPingOut: 2,
       // Without it each request captures two stacks.
       noAsyncTraces: true,
-      // The client asks DNS without the hosts file; only TLS needs the name that it keeps by this.
-      resolve: options.tls !== undefined,
+      // nats 2.29 asks DNS without the hosts file; only TLS needs the name that it keeps by this.
+      resolve: tls !== undefined,
+      ...(user === undefined ? {} : { user }),
+      ...(pass === undefined ? {} : { pass }),
+      ...(tls === undefined ? {} : { tls: { ...tls } }),
     };
-    if (options.user !== undefined) settings.user = options.user;
-    if (options.pass !== undefined) settings.pass = options.pass;
-    if (options.credentials !== undefined) settings.authenticator = credsAuthenticator(options.credentials);
-    if (options.tls !== undefined) settings.tls = options.tls as TlsOptions;
     try {
-      return new Client(await connect(settings), settings.inboxPrefix as string);
+      return new Client(await library.connect(settings, options.credentials), library, settings.inboxPrefix);
     } catch (thrown) {
       const where = servers.join(", ");
-      if (thrown instanceof NatsError && thrown.isAuthError()) {
+      if (library.failureOf(asError(thrown)) === "auth") {
         throw new MillraceError("NATS_AUTH", where, "The server refuses these credentials", "Give --nats-user and --nats-password, or --nats-creds, of an account with JetStream.", { cause: thrown });
       }
       throw unreachable(where, asError(thrown).message, thrown);
     }
   }
 
-  private constructor(connection: NatsConnection, inbox: string) {
+  private constructor(connection: Wire, library: ClientLibrary, inbox: string) {
     this.#connection = connection;
+    this.#library = library;
     this.#inbox = `${inbox}.${crypto.randomUUID().replaceAll("-", "").slice(0, 20)}`;
     void this.#watch();
   }
@@ -107,15 +83,15 @@ export class Client {
    */
   publish(subject: string, data: Uint8Array, reply: string, headers?: Uint8Array): void {
     if (!this.#connected) throw unreachable(subject, "not connected");
-    // Of a header object the client only calls encode(); its own class rebuilds the block on each call.
-    this.#connection.publish(subject, data, headers === undefined ? { reply } : { reply, headers: { encode: () => headers } as unknown as MsgHdrs });
+    // Of a header object the library only calls encode(); its own class rebuilds the block on each call.
+    this.#connection.publish(subject, data, headers === undefined ? { reply } : { reply, headers: { encode: () => headers } });
   }
 
   /** Calls for each message; returns what ends it. Goes on after a reconnect. */
   subscribe(subject: string, call: (message: Message) => void): () => void {
     const subscription = this.#connection.subscribe(subject, {
       callback: (refused, message) => {
-        if (!refused) call(message as unknown as Message);
+        if (!refused) call(message as Message);
       },
     });
     return () => {
@@ -129,7 +105,7 @@ export class Client {
     return new Promise((resolve, reject) => {
       this.#requests.add(reject);
       this.#connection.request(subject, data, { timeout: timeoutMs })
-        .then((message) => resolve(message as unknown as Message), (thrown) => reject(requestError(subject, timeoutMs, asError(thrown))))
+        .then((message) => resolve(message as Message), (thrown) => reject(this.#requestError(subject, timeoutMs, asError(thrown))))
         .finally(() => this.#requests.delete(reject));
     });
   }
@@ -158,11 +134,10 @@ export class Client {
     }
     this.onChange(connected);
   }
-}
 
-function requestError(subject: string, timeoutMs: number, error: Error): Error {
-  const code = error instanceof NatsError ? error.code : "";
-  if (code === "503") return nobodyListens(subject);
-  if (code === "TIMEOUT") return unreachable(subject, `no answer within ${timeoutMs} ms`, error);
-  return unreachable(subject, error.message, error);
+  #requestError(subject: string, timeoutMs: number, error: Error): Error {
+    const failure = this.#library.failureOf(error);
+    if (failure === "nobody-listens") return nobodyListens(subject);
+    return unreachable(subject, failure === "timeout" ? `no answer within ${timeoutMs} ms` : error.message, error);
+  }
 }

@@ -1,5 +1,5 @@
 // What a consumer sends: messages, whose place is told by their reply subject, and notices about the request for them.
-import type { Message } from "./client.ts";
+import type { Message } from "./wire.ts";
 
 /** The place of a delivered message. Reused: read it before the next one is parsed. */
 export interface Place {

@@ -32,6 +32,8 @@ export interface StreamConfig {
   readonly allow_direct: false;
   readonly deny_delete: true;
   readonly allow_rollup_hdrs: boolean;
+  /** Left out where it is 1. */
+  readonly first_seq?: number;
 }
 
 export function streamConfig(spec: StreamSpec): StreamConfig {
@@ -54,6 +56,7 @@ export function streamConfig(spec: StreamSpec): StreamConfig {
     allow_direct: false,
     deny_delete: true,
     allow_rollup_hdrs: false,
+    ...(spec.firstSequence === undefined ? {} : { first_seq: spec.firstSequence }),
   };
 }
 

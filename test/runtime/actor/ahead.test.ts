@@ -233,6 +233,23 @@ test("a handler that returns at once, and one that throws at once, keep their pl
   assert.equal(its.data(), [1, 2, 4, 5, 6]);
 });
 
+test("a frame without events between two others holds nothing up: what is let go after it is past, once, and the end comes", async () => {
+  const calls = new Calls(), its = calls.bench(4);
+  await its.start();
+  its.send(numbers(1, 1));
+  its.send([], { watermark: 5 });
+  its.send(numbers(2, 2));
+  its.send([], { watermark: 6 });
+  its.end();
+  await its.until("both are begun", () => calls.open.size === 2);
+  // The second one first: with the first both are let go.
+  calls.end(2);
+  await its.until("the second one waits for its turn", () => calls.open.size === 1);
+  calls.end(1);
+  assert.is((await its.ended()).class, "normal");
+  assert.equal([its.data(), calls.begun], [[1, 2], [1, 2]]);
+});
+
 test("the end comes after the last result", async () => {
   const calls = new Calls(), its = calls.bench(4);
   await its.start();

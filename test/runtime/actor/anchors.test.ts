@@ -1,6 +1,9 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { map } from "../../../actors/index.ts";
+import { isAnchor } from "../../../runtime/actor/anchors.ts";
+import { MemoryBroker } from "../../../runtime/testing/memory-broker.ts";
+import { MemoryServer } from "../../../runtime/testing/memory-server.ts";
 import { TerminalError } from "../../../runtime/index.ts";
 import { ActorBench } from "../../support/actor-bench.ts";
 import { rejection } from "../../support/rejection.ts";
@@ -73,6 +76,26 @@ for (const [name, lose] of [
   });
 }
 
+test("who has ended does not go before it is looked whether what it sent is still there (P30)", async () => {
+  const its = await worked(), reader = "out.g-1.0.in.0";
+  its.network.next("ack", ["held"], reader);
+  its.end();
+  await its.until("the end is sent", () => its.network.holds === 1);
+  its.network.next("append", ["lost"], ".log");
+  its.network.release();
+  await its.until("the last record is on its way", () => its.network.done);
+  its.broker.disconnect();
+  rollback(its, out, 1);
+  its.network.next("read", ["held"], reader);
+  its.broker.reconnect();
+  await its.until("the last record is in the log", () => its.log().at(-1)?.kind === "stop");
+  await its.clock.elapse(1_000);
+  assert.is(its.exits.length, 0);
+  its.network.release();
+  const exit = await its.ended();
+  assert.equal([exit.class, (exit.error as { code?: string }).code], ["parked", "BROKER_WENT_BACK"]);
+});
+
 test("what was settled was trimmed, and its reader has committed that far: it runs", async () => {
   assert.equal(await twice((its) => { its.readerCursor = 12; its.server.streams.get(out)?.purge(last(its, out) + 1); }), ["runs", "runs"]);
 });
@@ -111,6 +134,17 @@ test("after a reconnect nothing is committed before it is known that nothing was
   assert.is(its.log().length, records);
   its.network.release();
   await its.until("it goes on", () => its.data().length === 13);
+});
+
+test("the beginning of a mailbox, nothing read of what is in it, is a position that fits; once the mailbox begins elsewhere it does not (P31)", async () => {
+  const server = new MemoryServer(), stream = new MemoryBroker(server).stream("in", "mr.in"), beginning = { at: 2, round: null, from: null, seq: 0 };
+  server.create({ name: "in", subject: "mr.in", replicas: 1 });
+  for (let i = 0; i < 4; i++) await stream.append(Buffer.from("message"));
+  await stream.purge(3);
+  assert.is(await isAnchor(stream, beginning), true);
+  assert.is(await isAnchor(stream, { ...beginning, from: "f/feed/0", round: new Uint8Array(8) }), false);
+  await stream.purge(4);
+  assert.is(await isAnchor(stream, beginning), false);
 });
 
 test("a broker that cannot be asked is asked again, until it answers", async () => {

@@ -123,7 +123,7 @@ test("data that cannot be sent is refused, and what the event had sent before is
   assert.is(code(() => world.emit({ f: () => 1 })), "UNSERIALIZABLE");
   world.emitter.revert();
   assert.not.ok(world.emitter.hasPartial);
-  assert.equal(world.emitter.counts, { out: 1, late: 0, deadLetters: 0 });
+  assert.equal(world.emitter.told, { out: 1, late: 0, deadLetters: 0 });
   world.emit({ n: 4 });
   const closed = world.close();
   assert.equal([dataTo(closed, "b/0"), dataTo(closed, "c/0"), dataTo(closed, "late/0"), lettersOf(closed)], [[{ n: 1 }, { n: 4 }], [{ n: 1 }, { n: 4 }], [], []]);

@@ -115,6 +115,24 @@ test("the mailbox is trimmed up to what is committed, and the actor recovers beh
   await its.until("the next one is there", () => its.data().length === 61);
 });
 
+test("who starts although the end is committed reads what came since: what senders wrote anew after a loss is seen (P17)", async () => {
+  const its = bench();
+  await its.start();
+  its.send(numbers(1, 1));
+  its.end();
+  assert.is((await its.ended()).class, "normal");
+  its.put(Buffer.from("hello"));
+  await its.start();
+  assert.is((await its.ended()).class, "normal");
+  assert.is(position(its)?.at, 3, "what came meanwhile is read");
+  its.term = [7, new Uint8Array(8)];
+  its.put(its.frame(numbers(9, 9), { seq: 1, before: null }));
+  await its.start();
+  const exit = await its.ended();
+  assert.equal([exit.class, (exit.error as { code?: string }).code], ["parked", "HISTORY_FORKED"]);
+  assert.equal(its.data(), [1]);
+});
+
 test("a frame's watermark counts after its last event, and is passed on", async () => {
   const its = bench();
   await its.start();

@@ -122,6 +122,31 @@ test("settled is what a record says: what only memory knows, the next owner does
   await world.bothBeginWith(5);
 });
 
+test("what settles while a purge waits for its time was not stored for long enough: it goes with the next one (P32)", async () => {
+  const world = await World.make(1_000);
+  await world.record({ frames: [1] });
+  await world.record({ frames: [2], settled: 1 });
+  await world.snapshot(2);
+  await world.record({ settled: 2 });
+  await world.clock.elapse(1_000);
+  await world.bothBeginWith(2);
+  await world.snapshot(4);
+  await world.clock.elapse(1_000);
+  await world.bothBeginWith(5);
+});
+
+test("what a repair sends again is not purged as settled before (P31)", async () => {
+  const world = await World.make();
+  await world.record({ frames: [1] });
+  await world.record({ settled: 1 });
+  world.keeper.unsettle([[world.outlet.target, 0, 0]]);
+  await world.snapshot(2);
+  await world.bothBeginWith(1);
+  await world.record({ settled: 1 });
+  await world.snapshot(4);
+  await world.bothBeginWith(5);
+});
+
 test("chunks that the snapshot does not name go, those that it names stay", async () => {
   const world = await World.make();
   await world.record();

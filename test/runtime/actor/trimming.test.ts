@@ -25,8 +25,8 @@ class World {
     for (let seq = 1; seq <= messages; seq++) this.server.streams.get("m")?.append("mr.m", sent(seq), undefined);
   }
 
-  trim({ retainMs = 0, limit = 100 } = {}): MailboxTrim {
-    return new MailboxTrim(this.mailbox, this.clock, retainMs, limit);
+  trim({ retainMs = 0, limit = 100, checked = (): boolean => true } = {}): MailboxTrim {
+    return new MailboxTrim(this.mailbox, this.clock, retainMs, limit, checked);
   }
 
   get first(): number {
@@ -85,6 +85,27 @@ test("only while the anchor is still that message†: another one in its place, 
     await world.clock.elapse(5_000);
     assert.is(world.first, 1);
   }
+});
+
+test("nothing is trimmed before it is known that the broker still holds what it had acknowledged, and then it is (P30, I6)", async () => {
+  const world = new World();
+  let checked = false;
+  world.trim({ limit: 4, checked: () => checked }).committed(position(40));
+  await world.clock.elapse(10_000);
+  assert.is(world.first, 1);
+  checked = true;
+  await world.clock.elapse(1_000);
+  assert.is(world.first, 40);
+});
+
+test("a trim whose anchor is being looked at does not survive its close", async () => {
+  const world = new World(), trim = world.trim({ limit: 4 });
+  world.network.next("read", ["held"]);
+  trim.committed(position(40));
+  trim.close();
+  world.network.release();
+  await world.clock.elapse(10_000);
+  assert.equal([world.first, world.clock.pending], [1, 0]);
 });
 
 test("where the broker syncs later than it acknowledges, what is superseded is kept for that long (P32)", async () => {

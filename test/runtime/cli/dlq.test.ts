@@ -59,4 +59,20 @@ for (const [what, args, says] of [
   });
 }
 
+test("what is dropped stands in the list as that, and is not among the open ones; of a run that has finished nothing is replayed", async () => {
+  const [first, second] = lettersOf((await dlq("export", "trouble", "--open")).stdout) as [Letter, Letter];
+  const dropped = await dlq("drop", "trouble", first.number, second.number);
+  assert.equal([dropped.code, dropped.stdout], [0, "2 dead letters dropped\n"], dropped.stderr);
+  const again = await dlq("drop", "trouble", first.number, "--json");
+  assert.is(again.code, 0, again.stderr);
+  assert.is(lettersOf((await dlq("export", "trouble", "--open")).stdout).length, 38);
+  const listed = await dlq("list", "trouble", "--limit", "100");
+  assert.is(listed.stdout.split("\n").filter((line) => / dropped +TERMINAL /.test(line)).length, 2);
+  assert.match((await dlq("show", "trouble", first.number)).stdout, /"status": "dropped"/);
+  const replayed = await dlq("replay", "trouble", "--stage", "each");
+  assert.is(replayed.code, 1);
+  assert.match(replayed.stdout, /each\/0 +ENDED: .*\n38 not, still open\n$/);
+  for (const args of [["drop", "trouble"], ["replay", "trouble", first.number, "--all"]]) assert.match((await dlq(...args)).stderr, /OPTION_INVALID/);
+});
+
 test.run();

@@ -61,7 +61,7 @@ test("elsewhere nothing moves the cursor: lines only", async () => {
   const progress = new Progress(it.node, it.node.flows[0] as HostedFlow, pipe.terminal, true);
   progress.start();
   progress.say("a line");
-  await eventually("the handler is at work", () => it.node.tree().children[0]?.state === "running.active");
+  await eventually("the handler is at work", () => it.node.flows[0]?.actors.get("slow/each/0")?.recovered?.behaviour.busy === true);
   // What it is stopped in the middle of is told.
   progress.draining();
   const stopped = it.node.stop();

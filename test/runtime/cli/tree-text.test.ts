@@ -8,7 +8,7 @@ const test = suite("tree-text");
 
 const { colors } = record().terminal;
 const line = (depth: number, id: string, more: Partial<TreeLine> = {}): TreeLine => ({ depth, id, kind: (["root", "flow", "stage", "actor"] as const)[depth] ?? "actor", state: "running.active", paused: false, restarts: 0, ...more });
-const figures = { in: 1_234, out: 5, late: 0, deadLetters: 0, lag: 3, journal: 17, heldUpBy: [] };
+const figures = { in: 1_234, out: 5, late: 0, deadLetters: 0, openLetters: 0, lag: 3, journal: 17, heldUpBy: [], parked: { keys: 0, first: [], events: 0 }, timers: 0 };
 const draw = (lines: readonly TreeLine[], width = 80): string => treeText(lines, { width, colors, now: 10_000 });
 
 test("a tree is drawn with its branches, states and figures", () => {
@@ -29,8 +29,14 @@ test("why it does not run, or what failed last, is on a line of its own below, w
 });
 
 test("who is held up says by whom; dead letters and late events are told", () => {
-  const text = draw([line(0, "n1"), line(1, "f"), line(2, "f/a"), line(3, "f/a/0", { figures: { ...figures, heldUpBy: ["b/0", "b/1"], deadLetters: 1, late: 2_000 } })]);
+  const text = draw([line(0, "n1"), line(1, "f"), line(2, "f/a"), line(3, "f/a/0", { figures: { ...figures, heldUpBy: ["b/0", "b/1"], deadLetters: 1, openLetters: 1, late: 2_000 } })]);
   assert.match(text, /held up by b\/0, b\/1; 1 dead letter; 2,000 late/);
+});
+
+test("it tells which letters are open, and which keys wait for a person", () => {
+  const text = draw([line(0, "n1"), line(1, "f"), line(2, "f/a"), line(3, "f/a/0", { figures: { ...figures, deadLetters: 3, openLetters: 2, parked: { keys: 1, first: ["acc-1"], events: 7 } } }), line(3, "f/a/1", { figures: { ...figures, parked: { keys: 9, first: [1, 2], events: 1 } } })], 200);
+  assert.match(text, /key acc-1 waits for dlq replay or drop, 7 events behind; 3 dead letters, 2 open/);
+  assert.match(text, /9 keys: 1, 2 … wait for dlq replay or drop, 1 event behind/);
 });
 
 test("of very many actors those that are well are put together, and those that are not are shown", () => {

@@ -30,4 +30,11 @@ for (const none of ["x".repeat(513), "é".repeat(257), "漢".repeat(171), 1.5, N
   test(`${typeof none} ${String(none).slice(0, 20)} may be no key`, () => assert.not.ok(isKey(none)));
 }
 
+test("a text with half of a surrogate pair may be no key: keys that differ in their halves alone would be the same bytes", () => {
+  const halves = ["\ud800", "\udfff", "a\ud83d", "\ude00b", "\ude00\ud83d"];
+  assert.is(new Set(halves.slice(0, 2).map((key) => Buffer.from(key).toString("hex"))).size, 1);
+  for (const key of halves) assert.not.ok(isKey(key));
+  for (const key of ["\ud83d\ude00", "é", "\uffff", "\0"]) assert.ok(isKey(key));
+});
+
 test.run();

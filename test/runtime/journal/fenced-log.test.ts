@@ -261,6 +261,22 @@ test("an error that is no outage is not waited out", async () => {
   assert.is((await rejection(untilAnswered(() => world.broker.create({ name: "other", subject: "mr.log", replicas: 1 }) as Promise<never>, options))).code, "STREAM_CONFLICT");
 });
 
+test("refused for good although nothing changed: asked again less and less often, at most each second, and it goes on when it is let", async () => {
+  const world = new LogWorld(), asked: number[] = [];
+  let lets = false;
+  const stream: BrokerStream = { ...world.stream, append: (data, expected) => { asked.push(world.clock.monotonic()); return lets ? world.stream.append(data, expected) : Promise.resolve("refused"); } };
+  const log = new FencedLog(stream, 0, undefined, { clock: world.clock, signal: world.abort.signal, onWait: () => { world.waits++; } }), outcome = log.append(bytes("one"));
+  while (world.clock.monotonic() < 10_000) { await settle(); world.clock.advance(50); }
+  await settle();
+  assert.ok(asked.length > 8 && asked.length < 25, `${asked.length} times in 10 s`);
+  const gaps = asked.slice(1).map((at, i) => at - (asked[i] as number));
+  assert.ok(gaps.every((gap) => gap <= 1_050) && (gaps.at(-1) as number) >= 1_000, gaps.join());
+  assert.ok(world.waits > 0, "it is shown as unavailable");
+  lets = true;
+  assert.is(await driven(world.clock, outcome), "accepted");
+  assert.equal(world.stored, ["one"]);
+});
+
 test("a pause ends with its time or with the signal, and leaves neither timer nor listener", async () => {
   const world = new LogWorld();
   await driven(world.clock, pause(100, { clock: world.clock, signal: world.abort.signal }));

@@ -127,18 +127,23 @@ test("a disk that takes no more fails the write and every later one; opened agai
   await store.close();
 });
 
-test("a store that does not open is JOURNAL_FAILED, can be put aside, and a new one takes its place", async () => {
+test("a store that cannot be read any more is JOURNAL_CORRUPT, can be put aside, what is left of it is salvaged, and a new one takes its place", async () => {
   await using folder = await temporaryFolder();
   const stores = new LevelStores(folder.path);
   const store = await stores.open("q/a");
   await store.write(put(1, bytes(1)));
+  const before = store.get(bytes(0, 1));
+  assert.ok(before);
   await store.close();
   const manifest = (await readdir(join(folder.path, "q/a"))).find((file) => file.startsWith("MANIFEST")) as string;
   await truncate(join(folder.path, "q/a", manifest), 0);
   const failed = await rejection(stores.open("q/a"));
-  assert.is(failed.code, "JOURNAL_FAILED");
+  assert.is(failed.code, "JOURNAL_CORRUPT");
   assert.is(await stores.exists("q/a"), true);
   assert.is(await stores.setAside("q/a"), "q/a.broken-1");
+  const left = await stores.salvage("q/a.broken-1");
+  assert.equal(left.get(bytes(0, 1)), before);
+  await left.close();
   const next = await stores.open("q/a");
   assert.is(next.get(bytes(0, 1)), undefined);
   await next.close();

@@ -415,6 +415,65 @@ for (const [name, lose] of [
   });
 }
 
+/** Two snapshots in chunks, as of 3 and 6; the log purged up to the older one. */
+async function withTwoSnapshots(world: World): Promise<void> {
+  const owner = await world.own(new MemoryStores()), snap = world.streamOf("snap");
+  const named = async (...part: unknown[]) => { const bytes = encode(part); return [(await snap.append(bytes)) as number, crc32(bytes), part.length] as const; };
+  await owner.turns(2);
+  const base = await named(entry("a", 1), entry("b", 1));
+  await owner.commit({ ...counted(3), snapshot: { n: 3, chunks: [base] } }, { kind: "snapshot" });
+  await owner.turns(2);
+  await owner.commit({ ...counted(6), snapshot: { n: 6, chunks: [base, await named(entry("b", 2))] } }, { kind: "snapshot" });
+  await world.streamOf("log").purge(4);
+  await owner.turns(1);
+}
+
+test("chunks of the newest snapshot are there: it is what is loaded", async () => {
+  const world = new World();
+  await withTwoSnapshots(world);
+  const recovered = await world.recover(new MemoryStores());
+  assert.equal([recovered.folded?.n, recovered.fellBack, recovered.journal.store.get(entry("b", 2)[0])], [6, false, entry("b", 2)[1]]);
+});
+
+for (const [name, lose] of [
+  ["is gone", async (world: World) => { world.server.rollback("snap", 1); }],
+  ["is another", async (world: World) => { world.server.rollback("snap", 1); await world.streamOf("snap").append(encode([entry("x", 1)])); }],
+] as const) {
+  test(`a chunk of the newest snapshot ${name}, the records since an older one are there: that one is loaded, nothing of the newer is left, and a new base is demanded (P25)`, async () => {
+    const world = new World();
+    await withTwoSnapshots(world);
+    await lose(world);
+    const stores = new MemoryStores(), recovered = await world.recover(stores), numbers: number[] = [], keys: string[] = [];
+    for await (const { record } of recovered.records()) numbers.push(record.n);
+    for await (const [key] of recovered.journal.store.range(...rangeOf("s"))) keys.push(Buffer.from(key).toString("hex"));
+    assert.equal([recovered.folded?.n, recovered.folded?.body.counts?.in, recovered.fellBack, numbers], [3, 3, true, [4, 5, 6, 7, 8, 9]]);
+    assert.equal(keys, ["a", "b"].map((key) => Buffer.from(entry(key, 1)[0]).toString("hex")));
+    assert.equal(recovered.journal.store.get(entry("b", 1)[0]), entry("b", 1)[1]);
+    await recovered.journal.store.close();
+    // With its journal the next owner needs no snapshot.
+    const next = await world.recover(stores);
+    assert.equal([next.folded?.n, next.fellBack], [3, false]);
+  });
+}
+
+test("chunks of every snapshot are gone, and all records are there: the state is made of those alone", async () => {
+  const world = new World();
+  await withSnapshot(world, { chunks: true, purged: false });
+  world.server.rollback("snap", 0);
+  const recovered = await world.recover(new MemoryStores()), numbers: number[] = [];
+  for await (const { record } of recovered.records()) numbers.push(record.n);
+  assert.equal([recovered.folded, recovered.fellBack, numbers[0]], [undefined, true, 1]);
+});
+
+test("the whole stream of chunks is gone, and what it held is nowhere else: BROKER_WENT_BACK, not an outage without end", async () => {
+  const world = new World();
+  await withSnapshot(world, { chunks: true, purged: true });
+  world.server.remove("snap");
+  const error = await rejection(world.recover(new MemoryStores()));
+  assert.is(error.code, "BROKER_WENT_BACK");
+  assert.match(error.message, /chunk \d+ of the newest snapshot of f\/s\/0/);
+});
+
 test("records are missing between the snapshot and the tail, our claim is the last record: BROKER_WENT_BACK", async () => {
   const world = new World();
   await withSnapshot(world, { chunks: false, purged: false });

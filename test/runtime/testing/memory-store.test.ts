@@ -7,7 +7,7 @@ storeContract("memory store: contract", async () => {
   const disk = new MemoryDisk();
   let fail = false;
   const schedule = (_name: string, run: (failure?: Error) => void) => queueMicrotask(() => {
-    const failure = fail ? new Error("no space left on device") : undefined;
+    const failure = fail ? new Error("input/output error") : undefined;
     fail = false;
     run(failure);
   });
@@ -20,6 +20,14 @@ storeContract("memory store: contract", async () => {
 });
 
 const test = suite("memory store: faults");
+
+test("a disk that is full has a code of its own: it is waited for", async () => {
+  const stores = new MemoryStores(new MemoryDisk(), (_name, run) => queueMicrotask(() => run(new Error("IO error: 000003.log: No space left on device"))));
+  const store = await stores.open("a");
+  const codes = await Promise.all([1, 2].map((value) => store.write(put(value)).then(() => "written", (error: { code: string }) => error.code)));
+  assert.equal(codes, ["JOURNAL_NO_ROOM", "JOURNAL_NO_ROOM"]);
+});
+
 const key = Uint8Array.of(1);
 const put = (value: number) => [{ type: "put" as const, key, value: Uint8Array.of(value) }];
 

@@ -1,5 +1,5 @@
 // Numbers into a file, with handlers that make trouble. TROUBLE: "stumble" (throws once at each hundredth), "dead" (gives each tenth up),
-// "hang" (the handler of number 50 is never done), "park" (the sink throws always), "stdout" (the sink is the standard output).
+// "hang" (the handler of number 50 is never done), "spin" (it stands still for a second and a half), "park" (the sink throws always), "stdout" (the sink is the standard output).
 import { defineFlow, defineSink, TerminalError } from "millrace";
 import { generate, jsonl, map, stdout } from "millrace/actors";
 
@@ -17,7 +17,12 @@ async function handle({ n }: { n: number }): Promise<{ n: number }> {
     console.error("this handler hangs");
     await new Promise(() => {});
   }
+  if (TROUBLE === "spin" && n === 50) standStill(1_500);
   return { n };
+}
+
+function standStill(ms: number): void {
+  for (const until = performance.now() + ms; performance.now() < until; );
 }
 
 const broken = defineSink<{ n: number }, never>({ kind: "broken", guarantee: "at-least-once", open: async () => ({ write: () => Promise.reject(new Error("no such table")) }) });

@@ -4,7 +4,8 @@ import type { Appended } from "../../../../runtime/broker/broker.ts";
 import { streamMissing, unreachable } from "../../../../runtime/broker/failures.ts";
 import type { Api } from "../../../../runtime/broker/nats/api.ts";
 import { Appender } from "../../../../runtime/broker/nats/appender.ts";
-import type { Client, Message } from "../../../../runtime/broker/nats/client.ts";
+import type { Client } from "../../../../runtime/broker/nats/client.ts";
+import type { Message } from "../../../../runtime/broker/nats/wire.ts";
 import { within } from "../../../support/waiting.ts";
 
 const test = suite("appender");

@@ -1,0 +1,49 @@
+// `millrace placement`: which node has which actor, and why.
+import type { Command } from "commander";
+import { placementOn, type PlacedActor, type PlacementReport } from "../inspect/placement-report.ts";
+import { exitCode } from "./exit-code.ts";
+import { type NatsFlags, reach, withNatsFlags } from "./nats-options.ts";
+import { type Column, table } from "./table.ts";
+import { type Terminal, terminalOn } from "./terminal.ts";
+import { several } from "./words.ts";
+
+interface PlacementFlags extends NatsFlags {
+  readonly why?: true;
+  readonly json?: true;
+}
+
+export function placementCommand(program: Command, ended: (code: number) => void): void {
+  withNatsFlags(program.command("placement").argument("[flow]", "only of this flow").description("print which node of the cluster has which actor"))
+    .option("--why", "and why each is where it is")
+    .option("--json", "as JSON")
+    .addHelpText("after", "\nExamples:\n  millrace placement --why\n  millrace placement quakes --nats nats://10.0.0.1:4222")
+    .action(async (flow: string | undefined, flags: PlacementFlags) => ended(await placement(flow, flags)));
+}
+
+async function placement(flow: string | undefined, flags: PlacementFlags): Promise<number> {
+  const out = terminalOn(process.stdout), broker = await reach(flags);
+  try {
+    const report = await placementOn(broker), flows = report.flows.filter(({ name }) => flow === undefined || name === flow);
+    if (flags.json === true) out.write(JSON.stringify({ ...report, flows }));
+    else out.write(textOf({ ...report, flows }, flags.why === true, out));
+    return flows.length > 0 ? exitCode.fine : exitCode.failed;
+  } finally {
+    await broker.close();
+  }
+}
+
+const columns: readonly Column[] = [{ title: "actor", least: 12 }, { title: "node", least: 6 }];
+const reasons: readonly Column[] = [{ title: "came from", spare: 2, least: 6 }, { title: "why", least: 20 }];
+
+function textOf({ term, leader, flows }: PlacementReport, why: boolean, { columns: width, colors }: Terminal): string {
+  if (flows.length === 0) return leader === undefined ? "No cluster has been here: start nodes with `millrace node` or `millrace up`." : `${leader} leads (term ${term}), and no such flow is placed.`;
+  const parts = flows.map(({ name, run, ended, actors }) => {
+    const head = `${colors.bold(name)}  run ${run}, ${ended ? "ended" : `${several(actors.length, "actor")} on ${several(new Set(actors.flatMap(({ node }) => node ?? [])).size, "node")}`}`;
+    return ended && !why ? head : `${head}\n${table(why ? [...columns, ...reasons] : columns, actors.map((actor) => rowOf(actor, why)), width - 1, { head: (text) => colors.dim(text) })}`;
+  });
+  return [`${leader} leads, term ${term}`, ...parts].join("\n\n");
+}
+
+function rowOf({ actor, node, move }: PlacedActor, why: boolean): readonly string[] {
+  return [actor, node ?? "waits", ...(why ? [move?.from ?? "", move?.why ?? "it has been there for long"] : [])];
+}

@@ -1,0 +1,102 @@
+// A node's heartbeat: says that it is there, and hears who else is. Beats are stored (the newest of each node), so that a node that
+// comes late knows the others at once; one small write for each node every half second.
+import type { Broker, Subscription } from "../broker/broker.ts";
+import type { Clock } from "../event/clock.ts";
+import { asError, MillraceError } from "../event/errors.ts";
+import type { Logger } from "../flow/context.ts";
+import { beatMs, type Change, Membership } from "./membership.ts";
+import { decodeNode, encodeNode, nodesPattern, nodesStream, nodeSubject, type NodeRecord } from "./node-record.ts";
+
+export interface HeartbeatOptions {
+  readonly broker: Broker;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly replicas: 1 | 3;
+  /** Of this node; what it hosts is asked for with each beat. */
+  readonly self: Omit<NodeRecord, "beat" | "state" | "flows">;
+  readonly flows: () => NodeRecord["flows"];
+  readonly onChange: (name: string, change: Change) => void;
+  /** Another process beats under the name of this one, which started before it. */
+  readonly onTwin: (other: NodeRecord) => void;
+}
+
+/** A beat whose ack has not come is not waited for longer than the next but one, in ms. */
+const ackMs = 2 * beatMs;
+const farewellMs = 2_000;
+
+export class Heartbeat {
+  readonly membership: Membership;
+  readonly #options: HeartbeatOptions;
+  #subscription: Subscription | undefined;
+  #cancel = (): void => {};
+  #beat = 0;
+  #heardMyself = false;
+  #stopped = false;
+
+  constructor(options: HeartbeatOptions) {
+    this.#options = options;
+    this.membership = new Membership(options.self);
+  }
+
+  /** Resolves when the first beat is stored. @throws MillraceError UNREACHABLE, STREAM_CONFLICT */
+  async start(): Promise<void> {
+    const { broker, replicas } = this.#options;
+    await broker.create({ name: nodesStream, subject: nodesPattern, maxPerSubject: 1, replicas });
+    const subscription = broker.stream(nodesStream, nodesPattern).follow(1);
+    this.#subscription = subscription;
+    this.#beat = 1;
+    subscription.onReady(() => this.#hear(subscription));
+    if (typeof (await this.#append("here", ackMs)) !== "number") throw new MillraceError("UNREACHABLE", nodesStream, "The first heartbeat of this node was not stored", "See that NATS is there and has room, then start again.");
+    this.#next();
+  }
+
+  /** Says that this node leaves; never rejects. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#cancel();
+    await this.#append("left", farewellMs);
+    await this.#subscription?.close();
+  }
+
+  /** Something that a beat tells is another: it is told now. */
+  tell(): void {
+    if (this.#stopped || this.#beat === 0) return;
+    void this.#append("here", ackMs);
+  }
+
+  #next(): void {
+    this.#cancel = this.#options.clock.after(beatMs, () => {
+      if (this.#stopped) return;
+      this.#beat++;
+      this.tell();
+      this.#next();
+    });
+  }
+
+  // Without an expectation: the newest stands, and one that is lost is followed by the next.
+  #append(state: NodeRecord["state"], timeoutMs: number): Promise<unknown> {
+    const { broker, self, flows } = this.#options;
+    const record: NodeRecord = { ...self, beat: this.#beat, state, flows: flows() };
+    return broker.stream(nodesStream, nodeSubject(self.name)).append(encodeNode(record), undefined, timeoutMs);
+  }
+
+  #hear(subscription: Subscription): void {
+    for (let message = subscription.take(); message !== undefined && !this.#stopped; message = subscription.take()) {
+      let record: NodeRecord | undefined;
+      try {
+        record = decodeNode(message.data);
+      } catch (thrown) {
+        this.#options.log.warn("something under mr.node.> is not read", { reason: asError(thrown).message });
+      }
+      if (record === undefined) continue;
+      const { self } = this.#options;
+      if (record.name === self.name) {
+        if (record.life === self.life) this.#heardMyself = true;
+        // What was stored before the first beat of mine may be of one that is no more; what comes after it is not.
+        else if (this.#heardMyself && record.state === "here" && record.startedAt <= self.startedAt) this.#options.onTwin(record);
+      }
+      for (const [name, change] of this.membership.take(record)) this.#options.onChange(name, change);
+    }
+  }
+}

@@ -1,0 +1,210 @@
+// What the node that leads does: sees to it that each flow that is wanted has a run, each actor a node, and each flow that has ended its end on
+// record. All of it from the cluster's log and the heartbeats, so whoever leads next goes on where this one was.
+import type { Clock } from "../event/clock.ts";
+import { asError, MillraceError } from "../event/errors.ts";
+import type { Logger } from "../flow/context.ts";
+import type { Lease } from "./lease.ts";
+import { beatMs, type Change, type Membership } from "./membership.ts";
+import type { NodeRecord } from "./node-record.ts";
+import { type Placed, place, type PlacementNode, type Seat } from "./placement.ts";
+import { decisionsBetween, type PlacementLog } from "./placement-log.ts";
+import { actorsOf, codeOf, type FlowSeats, seatsOf, type StageSeats } from "./placement-record.ts";
+
+/** A flow that this node has the code of, and that is to run. */
+export interface WantedFlow {
+  readonly name: string;
+  /** Hash of its code. */
+  readonly code: string;
+  /** Its first placement waits for so many nodes that have its code, for a while. */
+  readonly nodes: number;
+}
+
+/** What the leader needs of the rest of its node. */
+export interface FlowDirectory {
+  /** Without those of which the end was seen. */
+  wanted(): readonly WantedFlow[];
+  /** The run of a flow as its key has it now. @throws MillraceError UNREACHABLE */
+  run(flow: string): Promise<{ readonly token: string; readonly code: string; readonly finished: boolean } | undefined>;
+  /** Begins a run, or resumes the interrupted one; seats without a node. @throws MillraceError what FlowRun.begin throws */
+  begin(flow: string): Promise<{ readonly token: string; readonly stages: readonly StageSeats[] }>;
+  /** Whether the logs of all its actors say that they have ended; marks the run as finished then. @throws MillraceError UNREACHABLE */
+  finish(flow: FlowSeats): Promise<boolean>;
+  /** It cannot be begun. */
+  refused(flow: string, error: Error): void;
+}
+
+export interface LeaderOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly lease: Lease;
+  readonly placements: PlacementLog;
+  readonly membership: Membership;
+  readonly directory: FlowDirectory;
+}
+
+/** Nodes that come are let settle for so long before anything is moved to them: several come at the same time. In ms. */
+const settleMs = 1_000;
+/** A first placement does not wait longer for the nodes that it is to have. */
+const gatherMs = 15_000;
+/** After this node's start one that had actors and has not been seen yet may still be starting, too. In ms. */
+const returnMs = 5_000;
+
+export class Leader {
+  readonly #options: LeaderOptions;
+  /** Run tokens, by flow, that this leader has compared with the flows' keys in this term. */
+  readonly #checked = new Map<string, string>();
+  #term = 0;
+  #busy = false;
+  #again = false;
+  #stopped = false;
+  #joinedAt = -Infinity;
+  readonly #begunAt: number;
+  #cancel = (): void => {};
+
+  constructor(options: LeaderOptions) {
+    this.#options = options;
+    this.#begunAt = options.clock.monotonic();
+  }
+
+  start(): void {
+    this.#tick();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel();
+  }
+
+  /** A node came, left, or told something else. */
+  changed(change: Change): void {
+    if (change === "joined") this.#joinedAt = this.#options.clock.monotonic();
+    this.poke();
+  }
+
+  /** There may be something to do. */
+  poke(): void {
+    this.#again = true;
+    if (!this.#busy && !this.#stopped) void this.#work();
+  }
+
+  #tick(): void {
+    this.poke();
+    this.#cancel = this.#options.clock.after(beatMs, () => {
+      if (!this.#stopped) this.#tick();
+    });
+  }
+
+  async #work(): Promise<void> {
+    this.#busy = true;
+    try {
+      while (this.#again && !this.#stopped) {
+        this.#again = false;
+        await this.#step();
+      }
+    } catch (thrown) {
+      const error = asError(thrown);
+      // Tried again with the next beat.
+      this.#options.log[error instanceof MillraceError && error.code === "UNREACHABLE" ? "debug" : "warn"]("the leader could not do its work", { reason: error.message });
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #step(): Promise<void> {
+    const { lease, placements, log } = this.#options, led = lease.held;
+    if (!(await lease.seek())) return;
+    if (!led) log.info("this node leads the cluster", { term: lease.term });
+    if (this.#term !== lease.term) {
+      this.#term = lease.term;
+      this.#checked.clear();
+    }
+    if (placements.sinceLead >= decisionsBetween && (await lease.refresh())) await placements.purge();
+    await this.#begin();
+    for (const flow of [...placements.state.flows.values()]) if (!flow.ended) await this.#end(flow);
+    await this.#place();
+  }
+
+  /** Gives each flow that is wanted a run; takes note of what happened to runs outside of the cluster. */
+  async #begin(): Promise<void> {
+    const { placements, directory } = this.#options;
+    for (const wanted of directory.wanted()) {
+      const known = placements.state.flows.get(wanted.name);
+      if (known !== undefined && !known.ended && known.code === wanted.code && (await this.#stands(known))) continue;
+      if (known?.ended !== false && !this.#gathered(wanted)) continue;
+      let begun: Awaited<ReturnType<FlowDirectory["begin"]>>;
+      try {
+        begun = await directory.begin(wanted.name);
+      } catch (thrown) {
+        const error = asError(thrown);
+        if (error instanceof MillraceError && error.code === "UNREACHABLE") throw error;
+        directory.refused(wanted.name, error);
+        continue;
+      }
+      this.#checked.set(wanted.name, begun.token);
+      // A resumed run keeps the seats that it had: its journals are there.
+      const stages = known?.run === begun.token ? known.stages : begun.stages;
+      await this.#write({ name: wanted.name, run: begun.token, code: wanted.code, ended: false, stages }, []);
+    }
+  }
+
+  /** Whether the key of the flow still tells of this run. Asked once in a term. */
+  async #stands(flow: FlowSeats): Promise<boolean> {
+    if (this.#checked.get(flow.name) === flow.run) return true;
+    const run = await this.#options.directory.run(flow.name);
+    if (run?.token !== flow.run || run.code !== flow.code) return false;
+    this.#checked.set(flow.name, flow.run);
+    return true;
+  }
+
+  #gathered({ name, code, nodes }: WantedFlow): boolean {
+    const able = this.#options.membership.nodes.filter(({ flows }) => flows.some((flow) => flow.name === name && flow.code === code)).length;
+    return able >= nodes || this.#options.clock.monotonic() - this.#begunAt >= gatherMs;
+  }
+
+  /** The nodes say that all its actors have ended: then the logs are asked. */
+  async #end(flow: FlowSeats): Promise<void> {
+    const { membership, directory, log } = this.#options, total = [...seatsOf(flow)].length;
+    const ended = membership.nodes.flatMap(({ flows }) => flows).reduce((sum, { name, ended: its }) => sum + (name === flow.name ? its : 0), 0);
+    if (ended < total || !(await directory.finish(flow))) return;
+    if (await this.#write({ ...flow, ended: true }, [])) log.info(`${flow.name}: finished`, { run: flow.run });
+  }
+
+  async #place(): Promise<void> {
+    const { membership, placements, clock, log } = this.#options, flows = [...placements.state.flows.values()].filter(({ ended }) => !ended);
+    if (flows.length === 0) return;
+    const nodes = membership.nodes.map(offered), actors = flows.flatMap(actorsOf), before = new Map<string, Seat>(flows.flatMap((flow) => [...seatsOf(flow)]));
+    const now = clock.monotonic(), settled = now - this.#joinedAt >= settleMs, there = new Set(nodes.map(({ name }) => name));
+    const unseen = [...before.values()].some(({ node }) => node !== null && !there.has(node) && membership.former(node) === undefined);
+    if (unseen && now - this.#begunAt < returnMs) return;
+    const homeless = [...before.values()].some(({ node }) => node === null || !there.has(node));
+    // What has no node does not wait for nodes that come; what has one does.
+    if (!settled && !homeless) return;
+    const placed = place(nodes, actors, before);
+    for (const flow of flows) {
+      const moves = placed.moves.filter(({ actor }) => actor.startsWith(`${flow.name}/`)), { n } = placements.state;
+      const stages = flow.stages.map((stage) => ({ ...stage, seats: stage.seats.map((seat, partition) => seatAfter(seat, placed, `${flow.name}/${stage.name}/${partition}`, n + 1)) }));
+      if (stages.every((stage, at) => stage.seats.every((seat, partition) => seat === flow.stages[at]?.seats[partition]))) continue;
+      if (!(await this.#write({ ...flow, stages }, moves))) return;
+      for (const { actor, from, to, why } of moves) log.info(`${actor}: ${from ?? "nowhere"} -> ${to ?? "nowhere"}`, { why });
+    }
+  }
+
+  /** `false`: the log has moved on; looked at again, if this node still leads. */
+  async #write(flow: FlowSeats, moves: Placed["moves"]): Promise<boolean> {
+    if (!this.#options.lease.held) return false;
+    const stands = await this.#options.placements.append({ kind: "place", flow, moves }, this.#options.lease.term);
+    if (!stands) this.#again = true;
+    return stands;
+  }
+}
+
+/** As it was, where nothing about it changes. */
+function seatAfter(seat: StageSeats["seats"][number], { seats }: Placed, address: string, n: number): StageSeats["seats"][number] {
+  const { node, standby } = seats.get(address) as Seat;
+  if (node === seat.node) return standby.join() === seat.standby.join() ? seat : { ...seat, standby };
+  return { node, since: n, from: seat.node ?? seat.from, standby };
+}
+
+function offered({ name, weight, labels, capacity, flows }: NodeRecord): PlacementNode {
+  return { name, weight, labels, ...(capacity === undefined ? {} : { capacity }), code: flows.map((flow) => codeOf(flow.name, flow.code)) };
+}

@@ -1,0 +1,47 @@
+// Who leads the cluster, and where the actors of its flows are and why: read from the cluster's log, so no node need answer.
+import type { Broker } from "../broker/broker.ts";
+import { clusterStream, clusterSubject } from "../cluster/placement-log.ts";
+import { after, type ClusterState, decodePlacement, emptyState, seatsOf } from "../cluster/placement-record.ts";
+import { MillraceError } from "../event/errors.ts";
+
+export interface PlacedActor {
+  readonly actor: string;
+  readonly node: string | null;
+  readonly standby: readonly string[];
+  /** Its newest move: where from, why, and when (wall clock, ms since the epoch); none is known of one that was moved long ago. */
+  readonly move?: { readonly from: string | null; readonly why: string; readonly at: number };
+}
+
+export interface PlacementReport {
+  /** 0: nobody has led yet. */
+  readonly term: number;
+  readonly leader?: string;
+  readonly flows: readonly { readonly name: string; readonly run: string; readonly ended: boolean; readonly actors: readonly PlacedActor[] }[];
+}
+
+/** @throws MillraceError UNREACHABLE, PLACEMENT_NEWER, BYTES_REFUSED */
+export async function placementOn(broker: Broker): Promise<PlacementReport> {
+  let state: ClusterState = emptyState;
+  const moves = new Map<string, NonNullable<PlacedActor["move"]>>();
+  try {
+    const log = broker.stream(clusterStream, clusterSubject), { first, last } = await log.bounds();
+    for await (const { data } of log.read(first, last)) {
+      const record = decodePlacement(data);
+      state = after(state, record);
+      if (record.kind === "place") for (const { actor, from, why } of record.moves) moves.set(actor, { from, why, at: record.at });
+    }
+  } catch (error) {
+    // No node of a cluster has ever been here.
+    if (!(error instanceof MillraceError) || error.code !== "STREAM_MISSING") throw error;
+  }
+  return {
+    term: state.term, ...(state.leader === undefined ? {} : { leader: state.leader.node }),
+    flows: [...state.flows.values()].map((flow) => ({
+      name: flow.name, run: flow.run, ended: flow.ended,
+      actors: [...seatsOf(flow)].map(([actor, { node, standby }]) => {
+        const move = moves.get(actor);
+        return { actor, node, standby, ...(move === undefined ? {} : { move }) };
+      }),
+    })),
+  };
+}

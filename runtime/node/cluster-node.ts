@@ -1,0 +1,160 @@
+// A node of a cluster: joins, hosts what is placed here, leads when it comes to that, leaves in order. A node without a cluster
+// (node.ts alone) has none of it: no heartbeat, no lease, all its actors on itself.
+import { Turnstile } from "../actor/environment.ts";
+import { Heartbeat } from "../cluster/heartbeat.ts";
+import { Host } from "../cluster/host.ts";
+import { Leader } from "../cluster/leader.ts";
+import { Lease } from "../cluster/lease.ts";
+import { PlacementLog } from "../cluster/placement-log.ts";
+import { seatsOf } from "../cluster/placement-record.ts";
+import { systemClock, systemRandom } from "../event/clock.ts";
+import { MillraceError } from "../event/errors.ts";
+import { codeOfShape, type HostEnvironment } from "./hosted-flow.ts";
+import type { NodeWatch, RunningNode } from "./node.ts";
+import { checkNodeOptions, defaultName, type NodeOptions, plansOf } from "./options.ts";
+import { PlacedFlows } from "./placed-flows.ts";
+
+export interface ClusterNodeOptions extends Omit<NodeOptions, "run"> {
+  /** How much it takes, against the others. Default 1. */
+  readonly weight?: number;
+  /** What it offers to actors that ask for it, such as "zone=a". Default: nothing. */
+  readonly labels?: readonly string[];
+  /** Most actors that it takes. Default: no limit. */
+  readonly capacity?: number;
+  /** The first placement of its flows waits for so many nodes that have their code, at most 15 s. Default 1. */
+  readonly nodes?: number;
+  /** Of Millrace. */
+  readonly version: string;
+}
+
+const mostLabels = 64;
+const labelForm = /^[A-Za-z0-9][A-Za-z0-9._=/-]{0,62}$/;
+
+/** @throws MillraceError OPTION_INVALID, and what startNode throws */
+export async function startClusterNode(options: ClusterNodeOptions, watch: NodeWatch, startNode: (options: NodeOptions, watch: NodeWatch) => Promise<RunningNode>): Promise<ClusterNode> {
+  checkClusterOptions(options);
+  const { flows = [], clock = systemClock, random = systemRandom } = { ...options, ...watch };
+  const plans = plansOf(flows).map((plan) => watch.plan?.(plan) ?? plan), loaded = plans.map((plan) => ({ plan, code: watch.code?.(plan) ?? codeOfShape(plan), nodes: options.nodes ?? 1 }));
+  const node = await startNode({ ...options, flows: [], name: options.name ?? defaultName(random) }, watch);
+  const { access, journals, removeOldJournals } = node.parts;
+  const host: HostEnvironment = {
+    ...node.shared,
+    node: node.name, broker: access.broker, stores: journals, clock, random, log: node.log, soon: (call) => void setImmediate(call),
+    retainMs: access.retainMs, replicas: access.replicas ?? 1, oneByOne: new Turnstile(),
+  };
+  const cluster = new ClusterNode(node, host, (parts) => new PlacedFlows({ node, host, run: { ...host, notes: node.notes, removeOldJournals, ask: watch.ask }, flows: loaded, ...parts }), options);
+  try {
+    await cluster.start();
+    return cluster;
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+}
+
+function checkClusterOptions(options: ClusterNodeOptions): void {
+  checkNodeOptions(options);
+  const { weight = 1, labels = [], capacity = 1, nodes = 1 } = options;
+  const hold = (fine: boolean, option: string, value: unknown, remedy: string): void => {
+    if (!fine) throw new MillraceError("OPTION_INVALID", `node.${option}`, `${option} is ${JSON.stringify(value)}`, remedy);
+  };
+  hold(weight > 0 && weight <= 1_000, "weight", weight, "Give a number above 0, at most 1,000.");
+  hold(labels.length <= mostLabels && labels.every((label) => labelForm.test(label)), "labels", labels, `Give at most ${mostLabels} of 1 to 63 letters, digits and . _ = / -, such as zone=a.`);
+  hold(Number.isInteger(capacity) && capacity >= 0, "capacity", capacity, "Give a whole number of actors.");
+  hold(Number.isInteger(nodes) && nodes >= 1, "nodes", nodes, "Give a whole number from 1.");
+}
+
+type PlacedParts = Pick<ConstructorParameters<typeof PlacedFlows>[0], "membership" | "fenced" | "refused">;
+
+export class ClusterNode implements AsyncDisposable {
+  readonly node: RunningNode;
+  /** Resolves when all the flows that it was started with have ended, or when it was stopped. Rejects where one cannot be begun, and with NODE_NAME_TAKEN where another node has its name. */
+  readonly done: Promise<void>;
+  readonly heartbeat: Heartbeat;
+  readonly placements: PlacementLog;
+  readonly lease: Lease;
+  readonly host: Host;
+  readonly #flows: PlacedFlows;
+  readonly #leader: Leader;
+  /** Flows that it was started with and that have not ended yet, by the run that was there before. */
+  readonly #awaited = new Map<string, string | undefined>();
+  #settle: { readonly resolve: () => void; readonly reject: (error: Error) => void } = { resolve: () => {}, reject: () => {} };
+  #stopping: Promise<void> | undefined;
+  #started = false;
+
+  constructor(node: RunningNode, env: HostEnvironment, flows: (parts: PlacedParts) => PlacedFlows, { weight = 1, labels = [], capacity, version }: ClusterNodeOptions) {
+    const { broker, clock, random, log, replicas } = env, { name } = node, life = Buffer.from(random.bytes(8)).toString("hex");
+    this.node = node;
+    this.done = new Promise((resolve, reject) => { this.#settle = { resolve, reject }; });
+    // Who does not look at `done` is not to die of it.
+    this.done.catch(() => {});
+    this.#flows = flows({ membership: () => this.heartbeat.membership, fenced: (actor) => this.host.fenced(actor), refused: (_, error) => this.#settle.reject(error) });
+    this.heartbeat = new Heartbeat({
+      broker, clock, log, replicas, self: { name, life, weight, labels, ...(capacity === undefined ? {} : { capacity }), version, startedAt: node.startedAt },
+      flows: () => this.#flows.figures((flow) => this.host.hosted(flow)),
+      onTwin: () => this.#settle.reject(new MillraceError("NODE_NAME_TAKEN", name, `A node named ${name} is there already`, "Give this one another --name.")),
+      onChange: (of, change) => {
+        if (change !== "changed") log.info(`node ${of}: ${change}`);
+        this.#leader.changed(change);
+      },
+    });
+    this.placements = new PlacementLog({ broker, clock, random, log, replicas, onRecord: () => this.#follow() });
+    this.lease = new Lease(this.placements, this.heartbeat.membership, { name, life });
+    this.host = new Host({ node: name, clock, log, membership: this.heartbeat.membership, hosting: this.#flows });
+    this.#leader = new Leader({ clock, log, lease: this.lease, placements: this.placements, membership: this.heartbeat.membership, directory: this.#flows });
+  }
+
+  async start(): Promise<void> {
+    await this.placements.start();
+    for (const { name } of this.#flows.wanted()) this.#awaited.set(name, this.placements.state.flows.get(name)?.ended === true ? this.placements.state.flows.get(name)?.run : undefined);
+    this.node.questions.answer("placement", () => Promise.resolve(this.#placement()));
+    await this.heartbeat.start();
+    this.#started = true;
+    this.#follow();
+    this.#leader.start();
+  }
+
+  /** Leaves in order: its actors commit and stop, then it says that it has left, and they go on elsewhere. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #stop(): Promise<void> {
+    this.host.stop();
+    this.#leader.stop();
+    try {
+      await this.node.root.stop();
+      await this.heartbeat.stop();
+      await this.placements.stop();
+    } finally {
+      await this.node.stop();
+      this.#settle.resolve();
+    }
+  }
+
+  #follow(): void {
+    if (!this.#started || this.#stopping !== undefined) return;
+    this.host.follow(this.placements.state);
+    for (const [flow, before] of this.#awaited) {
+      const seats = this.placements.state.flows.get(flow);
+      if (seats?.ended !== true || seats.run === before) continue;
+      this.#flows.ended(flow);
+      this.#awaited.delete(flow);
+      if (this.#awaited.size === 0) this.#settle.resolve();
+    }
+    this.#leader.poke();
+  }
+
+  #placement(): unknown {
+    const { term, leader, n, flows } = this.placements.state;
+    return {
+      term, leader: leader?.node, n, nodes: this.heartbeat.membership.nodes,
+      flows: [...flows.values()].map((flow) => ({ name: flow.name, run: flow.run, ended: flow.ended, actors: Object.fromEntries([...seatsOf(flow)].map(([actor, { node }]) => [actor, node])) })),
+    };
+  }
+}

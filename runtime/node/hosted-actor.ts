@@ -1,0 +1,73 @@
+// An actor on this node, through all its lives.
+import type { Actor, Counts } from "../actor/actor.ts";
+import { type ActorView, viewOf } from "../actor/actor-view.ts";
+import { type ActorEnvironment, type ActorEvents, addressOf } from "../actor/environment.ts";
+import type { LetterOrder, LetterOutcome } from "../actor/letters.ts";
+import { createActor } from "../actor/wiring.ts";
+import type { StagePlan } from "../flow/plan.ts";
+import { ActorChild } from "../supervision/actor-child.ts";
+import type { Child } from "../supervision/child.ts";
+import { IsolatedActor, type Isolation } from "./isolated-actor.ts";
+
+export class HostedActor {
+  readonly address: string;
+  readonly stage: StagePlan;
+  readonly partition: number;
+  readonly #local: ActorChild<Actor>;
+  readonly #isolated: IsolatedActor | undefined;
+  #recovered = false;
+  #seen: Counts = { in: 0, out: 0, late: 0, deadLetters: 0 };
+
+  constructor(env: ActorEnvironment, stage: StagePlan, partition: number, isolation?: Isolation) {
+    this.address = addressOf(env.flow, stage, partition);
+    this.stage = stage;
+    this.partition = partition;
+    this.#isolated = stage.kind === "processor" && stage.isolate === "worker" && isolation !== undefined ? new IsolatedActor(env, stage, partition, isolation) : undefined;
+    this.#local = new ActorChild(this.address, env.clock, (events) => createActor(env, stage, partition, this.#watched(events)));
+  }
+
+  /** For its supervisor. */
+  get child(): Child & { readonly actor?: Actor | undefined } {
+    return this.#isolated ?? this.#local;
+  }
+
+  /** The newest life, once it has its state back; after its end, too. None of an actor in a thread of its own. */
+  get recovered(): Actor | undefined {
+    return this.#recovered ? this.#local.actor : undefined;
+  }
+
+  /** What is known of it, once it has its state back; after its end, too. */
+  get view(): ActorView | undefined {
+    const actor = this.recovered;
+    return actor === undefined ? this.#isolated?.view : viewOf(actor);
+  }
+
+  /** As of its newest life; while that recovers, of the one before. */
+  get counts(): Counts {
+    this.#seen = (this.recovered ?? this.#isolated?.view)?.counts ?? this.#seen;
+    return this.#seen;
+  }
+
+  /** Takes a dead letter back (letters.ts). "pending" while it does not run. */
+  async settle(order: LetterOrder): Promise<LetterOutcome> {
+    if (this.#isolated !== undefined) return await this.#isolated.settle(order);
+    const actor = this.recovered;
+    if (actor === undefined) return { is: "pending" };
+    // One that has ended takes nothing more, in any life.
+    if (actor.hasEnded && actor.signal.aborted) return { is: "failed", code: "ENDED", message: "this stage has ended in this run" };
+    return await actor.letters.ask(order);
+  }
+
+  #watched(events: ActorEvents): ActorEvents {
+    // A life that is being recovered knows nothing yet: its cursors and counts would say 0.
+    void this.counts;
+    this.#recovered = false;
+    return {
+      ...events,
+      onState: (state, error) => {
+        if (state === "running.active") this.#recovered = true;
+        events.onState(state, error);
+      },
+    };
+  }
+}
