@@ -4,10 +4,13 @@
 // After a repair (P31) the mailbox may hold more before it, in another order between channels, or what is needed may yet be sent
 // again: each channel's own part is the same, whoever sent it anew is found by its terms (P17).
 import type { BrokerStream, Subscription } from "../broker/broker.ts";
+import type { Clock } from "../event/clock.ts";
 import { MillraceError } from "../event/errors.ts";
 import { decodeMessage, type Frame, type Row, rowData } from "../event/frame.ts";
 import { sameTerm, type Term } from "../event/term.ts";
+import { untilAnswered } from "../journal/fenced-log.ts";
 import type { Body } from "../journal/record.ts";
+import { wentBack } from "../journal/recovery.ts";
 import { Received } from "./received.ts";
 
 type Cursors = NonNullable<Body["cursors"]>;
@@ -28,17 +31,27 @@ export interface BatchPlace {
   readonly after: number;
   readonly from: Cursors;
   readonly to: Cursors;
+  readonly clock: Clock;
 }
 
-/** Waits for what is not there yet; gives nothing when the signal ends that. @throws MillraceError HISTORY_FORKED */
-export async function batchAgain({ where, mailbox, after, from, to }: BatchPlace, signal: AbortSignal): Promise<readonly Received[] | undefined> {
+/** What is trimmed away is waited for so long, in ms. */
+const trimmedWaitMs = 30_000;
+
+/** Waits for what is not there yet; gives nothing when the signal ends that. @throws MillraceError HISTORY_FORKED, BROKER_WENT_BACK */
+export async function batchAgain({ where, mailbox, after, from, to, clock }: BatchPlace, signal: AbortSignal): Promise<readonly Received[] | undefined> {
   const before = new Map(from.map((cursor) => [idOf(cursor[1], cursor[2]), cursor])), parts = new Map<string, Part>(), events: Received[] = [];
   for (const [, sender, generation, seq, term, done, begun] of to) {
     const [, , , its = 0, itsTerm = null, itsDone = 0] = before.get(idOf(sender, generation)) ?? [];
     if (its < seq || itsDone < done) parts.set(idOf(sender, generation), { seq: its, term: itsTerm, done: itsDone, to: { seq, term, done, begun } });
   }
   if (parts.size === 0) return events;
+  const bounds = await untilAnswered(() => mailbox.bounds(), { clock, signal });
+  if (bounds === "aborted") return undefined;
   const subscription = mailbox.follow(after + 1), ready = new Ready(subscription, signal);
+  // A record said that the batch is written, the mailbox was trimmed for that, and the record was lost with the server's power: only a
+  // repair has it sent again (P31). The sink waited for it for ever, and nobody was told.
+  let isGone = false;
+  const cancel = bounds.first > after + 1 ? clock.after(trimmedWaitMs, () => { isGone = true; ready.wake(); }) : undefined;
   try {
     for (;;) {
       for (let stored = subscription.take(); stored !== undefined; stored = subscription.take()) {
@@ -48,9 +61,11 @@ export async function batchAgain({ where, mailbox, after, from, to }: BatchPlace
         if (parts.size === 0) return events;
       }
       if (signal.aborted) return undefined;
+      if (isGone) throw wentBack(where, `the mailbox of ${where} is trimmed up to ${bounds.first}, its log says that a batch of what came after ${after} is not written`);
       await ready.wait();
     }
   } finally {
+    cancel?.();
     ready.close();
     await subscription.close();
   }
@@ -89,14 +104,14 @@ function take(where: string, frame: Frame, part: Part, events: Received[]): bool
 /** Waits until something came, or the signal. */
 class Ready {
   readonly #signal: AbortSignal;
-  readonly #wake = (): void => { this.#came = true; this.#call?.(); };
+  readonly wake = (): void => { this.#came = true; this.#call?.(); };
   #came = false;
   #call: (() => void) | undefined;
 
   constructor(subscription: Subscription, signal: AbortSignal) {
     this.#signal = signal;
-    subscription.onReady(this.#wake);
-    signal.addEventListener("abort", this.#wake);
+    subscription.onReady(this.wake);
+    signal.addEventListener("abort", this.wake);
   }
 
   async wait(): Promise<void> {
@@ -105,6 +120,6 @@ class Ready {
   }
 
   close(): void {
-    this.#signal.removeEventListener("abort", this.#wake);
+    this.#signal.removeEventListener("abort", this.wake);
   }
 }

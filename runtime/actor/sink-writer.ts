@@ -108,9 +108,9 @@ export class SinkWriter implements Behaviour {
     }
     // Until it is fixed no record may be closed. Not waited for: who sends it again may start after this one.
     this.#fixing = true;
-    const { address, signal, memory } = this.#actor, to: Body = {};
+    const { address, signal, memory, env: { clock } } = this.#actor, to: Body = {};
     memory.inbound.write(to, true);
-    batchAgain({ where: address, mailbox: this.#intake.mailbox, after: input?.[1] ?? 0, from: cursors, to: to.cursors ?? [] }, signal).then((batch) => {
+    batchAgain({ where: address, mailbox: this.#intake.mailbox, after: input?.[1] ?? 0, from: cursors, to: to.cursors ?? [], clock }, signal).then((batch) => {
       if (batch === undefined || this.#over) return;
       if (batch.length !== events) throw new MillraceError("HISTORY_FORKED", address, `Batch ${this.#begun.number} of ${address} has ${events} events in its log and ${batch.length} in the mailbox`, "Start the flow anew with --fresh, or bring the server's store back.");
       this.#fixing = false;

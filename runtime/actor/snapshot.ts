@@ -14,7 +14,8 @@ import { type Changes, type FoldedEntry, seal } from "./change.ts";
 export const snapshotEvery = { records: 1_024, bytes: 16 * 1024 * 1024 };
 /** State up to so many bytes stands in the snapshot record itself. */
 export const snapshotSize = { inlineBytes: 256 * 1024, chunkBytes: 512 * 1024 };
-const step = 1_000;
+/** Entries folded in one batch, which holds up the event loop. */
+const step = 128;
 
 export type Chunk = readonly [seq: number, crc: number, entries: number];
 

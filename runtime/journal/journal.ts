@@ -22,6 +22,8 @@ export interface Head {
 
 /** The newest form of a journal that is read, and the one that is written. */
 const journalVersion = 1;
+/** Records removed in one batch. */
+const trimStep = 64;
 /** What stands before a record's bytes, and all of the head: 20 bytes and their CRC. */
 const headSize = 24;
 const isWhole = (view: Buffer): boolean => view.length >= headSize && crc32(view.subarray(0, 20)) === view.readUInt32BE(20);
@@ -30,6 +32,8 @@ export class Journal {
   readonly store: Store;
   readonly #where: string;
   #head: Head | undefined;
+  /** Where the next trim begins; `undefined`: not known. */
+  #trimmedTo: number | undefined;
 
   /** @throws MillraceError JOURNAL_NEWER (P25), JOURNAL_BROKEN where the head is unreadable */
   constructor(store: Store, where: string) {
@@ -119,13 +123,15 @@ export class Journal {
 
   /** Removes records before number `n`. */
   async trim(n: number): Promise<void> {
-    const [gte] = rangeOf("r");
-    let operations: StoreOperation[] = [];
-    for await (const [key] of this.store.range(gte, recordKey(n))) {
-      operations.push({ type: "del", key });
-      if (operations.length >= 1_000) { await this.store.write(operations); operations = []; }
+    let from = this.#trimmedTo ?? (await this.first()) ?? n;
+    while (from < n) {
+      // They follow each other without a hole: nothing is read. In small steps, since each holds up the event loop.
+      const operations: StoreOperation[] = [];
+      for (const to = Math.min(n, from + trimStep); from < to; from++) operations.push({ type: "del", key: recordKey(from) });
+      await this.store.write(operations);
+      // Whoever asked LevelDB for the first one would step over all that was removed, again and again.
+      this.#trimmedTo = from;
     }
-    if (operations.length > 0) await this.store.write(operations);
   }
 
   /** Number up to which state is folded, and the fields of a turn's body as of it; `undefined` before the first fold. */
@@ -155,6 +161,7 @@ export class Journal {
   /** Begins anew after state was loaded from a snapshot: the head is the record before which nothing is kept here. */
   async begin(head: Head): Promise<void> {
     this.#head = head;
+    this.#trimmedTo = undefined;
     await this.store.write([{ type: "put", key: headKey, value: headBytes(head) }]);
   }
 

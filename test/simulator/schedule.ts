@@ -57,7 +57,7 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
   const stood = await settling(run(world));
   options.ended?.();
   const whole = world.done;
-  const wrong = world.failure ?? (whole || !world.sinkLost ? outcomeWrong(world, flow, whole) : undefined) ?? stood ?? (whole ? await logsWrong(world) : undefined);
+  const wrong = world.failure ?? ((whole || !world.sinkLost) && !world.sinkTold ? outcomeWrong(world, flow, whole) : undefined) ?? stood ?? (whole ? await logsWrong(world) : undefined);
   world.close();
   return of(wrong !== undefined ? "failed" : whole ? "done" : "parked", wrong);
 }

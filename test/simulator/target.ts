@@ -26,6 +26,8 @@ export interface Target {
 export interface TargetHost {
   readonly rules: TargetRules;
   target(actor: string): Target;
+  /** A write of that actor on that node arrives. */
+  told(log: Logger, actor: string): void;
   /** Carries `there` out at the target, and gives what it gave, if both ways are. `undefined`: no answer came in time. */
   call<T>(log: Logger, actor: string, there: (torn: () => number) => T): Promise<{ readonly answer: T } | undefined>;
 }
@@ -46,6 +48,7 @@ export function numberedTarget(host: () => TargetHost): TransactionalSink<unknow
       return {
         written: { batch, mark },
         write: ({ number, events }) => asked(host, log, actor, () => {
+          host().told(log, actor);
           if (!host().rules.next || number === target.batch + 1) {
             target.batch = number;
             for (const { data } of events) target.data.push(data);
@@ -74,6 +77,7 @@ export function fileTarget(host: () => TargetHost): TransactionalSink<unknown, n
         write: async ({ number, events }) => {
           const at = mark;
           await asked(host, log, actor, (torn) => {
+            host().told(log, actor);
             const { place } = host().rules, until = torn();
             if (place === "anew" && number === 1) target.data.length = 0;
             for (let i = 0; i < Math.min(until, events.length); i++) {

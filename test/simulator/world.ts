@@ -87,6 +87,8 @@ export class World implements FlowHost, TargetHost {
   lost = false;
   /** And a sink's log was among it: what its target was told is not taken back. */
   sinkLost = false;
+  /** And after that somebody who had been fenced told the target what only the lost log had said: section 10 has it named, not undone. */
+  sinkTold = false;
   quiet = false;
   readonly #counts = new Map<string, number>();
   readonly #targetLanes = new Map<string, Lane>();
@@ -296,6 +298,12 @@ export class World implements FlowHost, TargetHost {
     let target = this.targets.get(actor);
     if (target === undefined) this.targets.set(actor, (target = { batch: 0, data: [], finished: false }));
     return target;
+  }
+
+  told(log: Logger, actor: string): void {
+    if (!this.sinkLost) return;
+    const lives = [...(this.slots.find(({ address }) => address === actor)?.lives ?? [])], newest = Math.max(...lives.map(({ number }) => number));
+    this.sinkTold ||= lives.find(({ node }) => node.log === log)?.number !== newest;
   }
 
   call<T>(log: Logger, actor: string, there: (torn: () => number) => T): Promise<{ readonly answer: T } | undefined> {

@@ -5,6 +5,7 @@ import { batchAgain } from "../../../runtime/actor/batch-again.ts";
 import { encodeFrame, message, RowBuffer } from "../../../runtime/event/frame.ts";
 import type { Term } from "../../../runtime/event/term.ts";
 import type { Body } from "../../../runtime/journal/record.ts";
+import { ManualClock } from "../../../runtime/testing/manual-clock.ts";
 import { MemoryBroker } from "../../../runtime/testing/memory-broker.ts";
 import { MemoryServer } from "../../../runtime/testing/memory-server.ts";
 import { rejection } from "../../support/rejection.ts";
@@ -25,6 +26,7 @@ const cursor = (sender: string, seq: number, done = 0): Cursors[number] => [0, `
 const frames = (...names: readonly string[]): readonly Uint8Array[] => names.map((name) => frame(name[0] as string, Number(name.slice(1))));
 
 class Mailbox {
+  readonly clock = new ManualClock();
   readonly server = new MemoryServer();
   readonly stream = new MemoryBroker(this.server).stream("in", "mr.in");
   readonly abort = new AbortController();
@@ -39,7 +41,7 @@ class Mailbox {
   }
 
   again(from: Cursors, to: Cursors, after = 0): Promise<readonly unknown[] | undefined> {
-    const batch = batchAgain({ where: "f/out/0", mailbox: this.stream, after, from, to }, this.abort.signal);
+    const batch = batchAgain({ where: "f/out/0", mailbox: this.stream, after, from, to, clock: this.clock }, this.abort.signal);
     return within(5_000, "the batch", batch.then((events) => events?.map(({ data }) => data)));
   }
 }
@@ -71,6 +73,18 @@ test("what is yet to be sent again is waited for", async () => {
   const its = new Mailbox(frames("a1")), batch = its.again([cursor("a", 0)], [cursor("a", 2)]);
   its.add(frames("b1", "a2"));
   assert.equal(await batch, ["a1.0", "a1.1", "a2.0", "a2.1"]);
+});
+
+test("what was trimmed away is waited for, as long as a repair may take; then the server went back", async () => {
+  const its = new Mailbox(frames("a1", "a2"));
+  its.server.streams.get("in")?.purge(2);
+  const late = its.again([cursor("a", 0)], [cursor("a", 2)]), never = rejection(its.again([cursor("a", 0)], [cursor("a", 3)]));
+  await its.clock.elapse(20_000);
+  its.add(frames("a1", "a2"));
+  assert.equal(await late, ["a1.0", "a1.1", "a2.0", "a2.1"]);
+  await its.clock.elapse(10_000);
+  assert.is((await never).code, "BROKER_WENT_BACK");
+  assert.is(its.clock.pending, 0);
 });
 
 test("the end of the actor ends the waiting", async () => {
