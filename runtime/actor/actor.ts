@@ -15,15 +15,16 @@ import { Availability } from "./availability.ts";
 import type { Behaviour } from "./behaviour.ts";
 import type { Closed, Committer } from "./committer.ts";
 import type { Emitter } from "./emitter.ts";
-import { type ActorEnvironment, type ActorEvents, addressOf } from "./environment.ts";
-import { rowInfo } from "./event-info.ts";
+import { type ActorEnvironment, type ActorEvents, addressOf, type Division, type Place } from "./environment.ts";
 import { type Exit, type ExitClass, exitOf } from "./exit.ts";
 import { Letters } from "./letters.ts";
-import { frameReserve, laterMs, turnLimit, wallLookMs } from "./limits.ts";
+import { laterMs, turnLimit, wallLookMs } from "./limits.ts";
 import { Memory } from "./memory.ts";
 import { OwnTime } from "./own-time.ts";
+import { Sealing } from "./sealing.ts";
 import type { Captured } from "./snapshot.ts";
 import { takeOver } from "./takeover.ts";
+import { turnRecord, wholeRecord } from "./turn-record.ts";
 
 export type Counts = NonNullable<Body["counts"]>;
 
@@ -33,6 +34,8 @@ export class Actor {
   readonly partition: number;
   readonly address: string;
   readonly generation: string;
+  /** The generation whose state it goes on with, where that may not be in its own log yet. */
+  readonly from: Division | undefined;
   readonly memory: Memory;
   readonly emitter: Emitter;
   readonly behaviour: Behaviour;
@@ -43,11 +46,14 @@ export class Actor {
   /** Events handled in the open turn; how many it may have. */
   events = 0;
   turnEvents = turnLimit.events;
+  /** Monotonic ms; NaN: it did not run yet. */
+  runningSince = NaN;
   readonly #events: ActorEvents;
   readonly #abort = new AbortController();
   readonly #anchors: Anchors;
   readonly #time: OwnTime;
   readonly #alarm: Alarm;
+  readonly sealing: Sealing;
   readonly atWork: AtWork;
   #taking: ReturnType<typeof takeOver> | undefined;
   #committer: Committer | undefined;
@@ -64,16 +70,18 @@ export class Actor {
   /** Who waits for the open turn to be committed. */
   readonly #closing: (() => void)[] = [];
 
-  constructor(env: ActorEnvironment, stage: StagePlan, partition: number, events: ActorEvents, parts: { readonly emitter: (actor: Actor) => Emitter; readonly behaviour: (actor: Actor) => Behaviour }) {
+  constructor(env: ActorEnvironment, stage: StagePlan, partition: number, events: ActorEvents, parts: { readonly emitter: (actor: Actor) => Emitter; readonly behaviour: (actor: Actor) => Behaviour }, as?: Place) {
     this.env = env;
     this.stage = stage;
     this.partition = partition;
     this.address = addressOf(env.flow, stage, partition);
-    this.generation = env.division(stage.name).generation;
+    this.generation = as?.generation ?? env.division(stage.name).generation;
+    this.from = as?.from;
     this.memory = new Memory(stage, this.address);
     this.#events = events;
     this.emitter = parts.emitter(this);
-    this.#time = new OwnTime(this.emitter.outlets);
+    this.#time = new OwnTime(this.emitter);
+    this.sealing = new Sealing(this, this.#time);
     this.atWork = new AtWork(env.seats, this.address);
     this.#alarm = new Alarm(env.clock, () => this.pump());
     this.letters = new Letters(this);
@@ -113,6 +121,7 @@ export class Actor {
       throw (await this.#isMistaken(exitOf(error))) ? fenced(this.address) : error;
     }
     this.#running = true;
+    this.runningSince = this.env.clock.monotonic();
     this.availability.running();
     const sent = this.#anchors.sent();
     for (const { delivery } of this.emitter.all) delivery.send();
@@ -126,7 +135,7 @@ export class Actor {
   poisoned(event: string, error: Error): void { this.#events.onPoison(event, error); }
 
   /** More of what was sent is settled, or back-pressure began or ended. */
-  settled(): void { if (this.#waitsForSettling || this.#time.ended) this.soon(); }
+  settled(): void { if (this.#waitsForSettling || this.#time.ended || this.#time.sealed !== undefined) this.soon(); }
 
   /** Works in a later task. */
   soon(): void {
@@ -136,7 +145,9 @@ export class Actor {
   }
 
   /** Whether the open turn takes no more. */
-  get full(): boolean { return this.#over || this.events >= this.turnEvents || this.emitter.gathered >= turnLimit.bytes || this.#last !== undefined || this.#attempt !== undefined; }
+  get full(): boolean {
+    return this.#over || this.events >= this.turnEvents || this.emitter.gathered >= turnLimit.bytes || this.#last !== undefined || this.#attempt !== undefined || this.#time.sealed !== undefined;
+  }
 
   /** Works, and commits what there is to commit. */
   pump(): void {
@@ -160,7 +171,7 @@ export class Actor {
   // Commits now if the log is free and something must be committed; says whether it did.
   #closeIfDue(): boolean {
     const committer = this.#committer as Committer, { behaviour } = this;
-    if (!committer.free || !this.availability.checked || this.#last?.closed === true) return false;
+    if (!committer.free || !this.availability.checked || this.#last?.closed === true || this.sealing.begun) return false;
     if (committer.appendSnapshot()) return true;
     if (!behaviour.closable) return false;
     if (this.#attempt !== undefined) {
@@ -172,9 +183,10 @@ export class Actor {
       this.#last.closed = true;
       return this.#closeTurn("stop");
     }
+    if (this.#time.sealed !== undefined) return false;
     const now = this.env.clock.monotonic();
     let { pending } = behaviour;
-    if (pending === "now" || (!this.#time.ended && behaviour.finished)) return this.#closeTurn("turn");
+    if (pending === "now" || this.sealing.due !== undefined || (!this.#time.ended && this.emitter.planDue) || (!this.#time.ended && behaviour.finished)) return this.#closeTurn("turn");
     if (pending === "nothing" && this.#time.trails(behaviour)) pending = "later";
     if (pending === "nothing") return false;
     if (this.#laterAt === Infinity) this.#laterAt = now + laterMs;
@@ -182,19 +194,7 @@ export class Actor {
   }
 
   #closeTurn(kind: "turn" | "stop" | "attempt"): true {
-    const { behaviour, emitter, env } = this, committer = this.#committer as Committer, n = committer.next;
-    behaviour.closing();
-    const { watermark, alone, ends } = this.#time.close(behaviour, kind === "turn", env.clock.monotonic()), body: Body = {};
-    const frames = emitter.close({ from: this.address, generation: this.generation, term: committer.term, n }, {
-      watermark, watermarkAlone: alone, note: ends ? ["end"] : null, limit: env.broker.maxPayload - frameReserve.bytes, info: (row) => rowInfo(this.address, this.generation, n, row, null),
-    });
-    // The last record says whether it has ended: others look at it.
-    this.#time.write(body, kind === "stop");
-    this.memory.write(body);
-    if (frames.length > 0) body.out = frames.map(({ outlet, seq, bytes }) => [outlet.target, seq, bytes]);
-    emitter.write(body, false);
-    behaviour.write(body, false);
-    body.counts = this.counts;
+    const committer = this.#committer as Committer, n = committer.next, { body, frames } = turnRecord(this, this.#time, kind, committer.term, n);
     this.events = 0;
     this.#laterAt = Infinity;
     const [position] = this.memory.inbound.positions;
@@ -203,15 +203,7 @@ export class Actor {
     return true;
   }
 
-  // At this moment memory is exactly what it is as of the turn that is being closed.
-  #capture(n: number): Captured {
-    const body: Body = { counts: this.counts };
-    this.#time.write(body, true);
-    this.memory.writeWhole(body);
-    this.emitter.write(body, true);
-    this.behaviour.write(body, true);
-    return { n, body, entries: this.memory.changes.capture() };
-  }
+  #capture(n: number): Captured { return { n, body: wholeRecord(this, this.#time), entries: this.memory.changes.capture() }; }
 
   /** A record is in the log and in the journal, its frames are out. */
   #written(closed: Closed): void {
@@ -225,20 +217,30 @@ export class Actor {
       this.memory.state.readFrom((this.#committer as Committer).journal.store);
       this.memory.state.release();
     }
+    if (closed.kind === "seal") return void this.availability.whenChecked().then(() => this.exit({ class: "sealed" }));
     if (closed.kind === "stop") this.#last?.then();
     else this.soon();
   }
 
   // Nothing more to do now: the end, if this was it, or when to look again.
   #rest(begun: number): void {
-    const { env: { clock }, behaviour } = this, { idle } = this.#committer as Committer;
-    if (this.#time.ended && behaviour.finished && idle && this.#last === undefined && this.emitter.all.every(({ delivery }) => delivery.unsettled === 0)) {
+    const { env: { clock }, behaviour } = this, { sealed } = this.#time, { idle } = this.#committer as Committer;
+    const isSettled = (this.#time.ended || sealed !== undefined) && idle && this.#last === undefined && this.emitter.all.every(({ delivery }) => delivery.unsettled === 0);
+    if (isSettled && sealed !== undefined) return this.sealing.seal(sealed, this.#committer as Committer, (n) => this.#capture(n));
+    if (isSettled && behaviour.finished) {
       this.#last = { closed: false, then: () => void this.#finish() };
       return this.soon();
     }
     const wall = behaviour.wake, due = (at: number): number => (at <= begun ? Infinity : at);
     // What was due when this began waits for something else, whose coming is told: an alarm would only ring again at once.
     this.#alarm.set(Math.min(due(this.#laterAt), wall === Infinity ? Infinity : due(clock.monotonic() + Math.min(wall - clock.now(), wallLookMs))));
+  }
+
+  /** The plan for one of the stages around it has changed. */
+  planChanged(): void {
+    if (this.env.generations?.retired(this.stage.name, this.generation) === true) return this.exit(exitOf(fenced(this.address)));
+    for (const { delivery } of this.emitter.outlets) if (delivery.retired) delivery.send();
+    this.soon();
   }
 
   async #finish(): Promise<void> {

@@ -105,8 +105,10 @@ export class Anchors {
     const { env, address, generation } = this.#actor;
     return this.#untilReachable(async () => {
       for (const one of sent) {
-        const { target } = one.outlet;
-        await checkOutlet(address, generation, one, () => (typeof target === "string" ? undefined : env.readerCursor(`${env.flow.name}/${target[0]}/${target[2]}`, target[3], address, generation)));
+        const { target, delivery } = one.outlet;
+        // Of a generation that is over the streams go (P15).
+        if (delivery.retired) continue;
+        await checkOutlet(address, generation, one, () => (typeof target === "string" ? undefined : env.readerCursor(`${env.flow.name}/${target[0]}/${target[2]}`, target[3], address, generation, target[1])));
       }
     });
   }

@@ -23,6 +23,8 @@ export interface Behaviour {
   readonly watermark: number;
   /** Nothing more comes, and nothing is held: the end may be committed. */
   readonly finished: boolean;
+  /** No event is under way, none is taken and not done: it may be sealed (PROTOCOL 11). */
+  readonly quiet: boolean;
   /** A record is in the log and in the journal; with the position of the mailbox as of it. */
   committed(position: Position | undefined): void;
   /** When it wants to work although nothing came, wall clock in ms; Infinity: never. */

@@ -13,6 +13,7 @@ import type { ClosedFrame } from "./emitter.ts";
 import type { Position } from "./inbound.ts";
 import type { Outlet } from "./outlet.ts";
 import type { RecordKeeper } from "./record-keeper.ts";
+import type { Sections } from "./section.ts";
 import type { Captured, Snapshots } from "./snapshot.ts";
 
 const journalAhead = 4;
@@ -62,6 +63,7 @@ export class Committer {
   #snapshotting = false;
   #snapshotBody: Body | undefined;
   #closed = false;
+  #first: { readonly done: () => void; readonly fail: (error: unknown) => void } | undefined;
   #waiters: { readonly n: number; readonly then: () => void }[] = [];
 
   constructor(options: CommitterOptions) {
@@ -113,7 +115,7 @@ export class Committer {
     if (captured !== undefined) this.#snapshotting = true;
     // A snapshot is of the whole record: of the number of its last part.
     const of = captured === undefined ? undefined : { ...captured, n: this.#n };
-    this.#commit({ kind, n, messages, frames, captured: of, position, settled: body.settled ?? [] }).catch(this.#options.failed);
+    this.#commit({ kind, n, messages, frames, captured: of, position, settled: body.settled ?? [] }).catch((error: unknown) => (this.#first?.fail ?? this.#options.failed)(error));
   }
 
   async #commit(closed: Closed): Promise<void> {
@@ -151,7 +153,10 @@ export class Committer {
     const ready = this.#waiters.filter(({ n }) => n <= this.#writtenTo);
     if (ready.length > 0) this.#waiters = this.#waiters.filter(({ n }) => n > this.#writtenTo);
     for (const { then } of ready) then();
-    this.#options.written(closed);
+    const begun = this.#first;
+    this.#first = undefined;
+    if (begun === undefined) this.#options.written(closed);
+    else begun.done();
   }
 
   async #snapshot(captured: Captured): Promise<void> {
@@ -170,6 +175,21 @@ export class Committer {
       // An actor that has ended waits for it.
       this.#options.accepted();
     }
+  }
+
+  /** The first record of an actor that goes on with the state of others; resolves once it is accepted and in the journal†. */
+  begin(body: Body): Promise<void> {
+    return new Promise((done, fail) => {
+      this.#first = { done, fail };
+      this.append("snapshot", body, [], undefined, undefined);
+    });
+  }
+
+  /** The last record of an actor whose generation is over: what it is made of was caught, and nothing is under way. */
+  async seal(captured: Captured, generation: string, sections: Sections): Promise<void> {
+    const body = await this.#options.snapshots.seal(captured, generation, sections);
+    // A stop may have come in between: the next owner seals.
+    if (!this.#closed && this.idle && captured.n === this.#n) this.append("seal", body, [], undefined, undefined);
   }
 
   /** Calls once the record with that number is in the journal, or the actor is over. */

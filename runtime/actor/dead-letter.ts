@@ -32,6 +32,8 @@ export interface Settlement {
   readonly settled: "replayed" | "dropped";
   readonly frame: number;
   readonly place: number;
+  /** Whose letter, such as "f/stage/0@k3v9x2ab-1", where it is of an earlier generation and stands on that one's chain. */
+  readonly of?: string;
   /** Wall clock, ms since the epoch. */
   readonly at: number;
 }

@@ -19,6 +19,8 @@ export interface DeliveryOptions {
   readonly onChange: () => void;
   /** Whether the reader has ended: then it has all that came this way, and takes nothing out of its mailbox any more. */
   readonly readerEnded?: () => Promise<boolean>;
+  /** Whether the reader's generation is over for good: what is sent to it counts as settled (P15). */
+  readonly retired?: () => boolean;
 }
 
 /** At most so many frames, or bytes, ahead of the acks (P10). */
@@ -37,6 +39,8 @@ export abstract class Delivery {
   moved = false;
   /** Whether the mailbox is full: back-pressure. */
   full = false;
+  /** Frames that were sent again. */
+  again = 0;
   /** Bytes that are committed and not settled. */
   bytes = 0;
   protected closed = false;
@@ -51,6 +55,11 @@ export abstract class Delivery {
   /** Frames that are committed and not settled. */
   get unsettled(): number {
     return this.queue.length;
+  }
+
+  /** Whether nobody reads it any more, and its stream goes. */
+  get retired(): boolean {
+    return this.options.retired?.() === true;
   }
 
   /** Frame bytes are kept until they are settled. */
@@ -124,6 +133,7 @@ export class MailboxDelivery extends Delivery {
 
   send(): void {
     if (this.closed || this.waiting !== undefined) return;
+    if (this.retired) return this.#ended();
     while (this.#next < this.queue.length && this.#inFlight < this.#window && (this.#inFlight === 0 || this.#inFlightBytes < sendWindow.bytes)) {
       this.#round ??= { mark: this.options.random.bytes(8), begun: this.options.clock.monotonic() };
       this.#dispatch(this.queue[this.#next++] as Outgoing, this.#round);
@@ -174,6 +184,7 @@ export class MailboxDelivery extends Delivery {
   }
 
   #endRound(): void {
+    this.again += this.#next;
     this.#round = undefined;
     this.#next = 0;
     this.#inFlight = this.#inFlightBytes = 0;

@@ -7,12 +7,15 @@ import type { EdgePlan } from "../flow/plan.ts";
 import type { Body, Target } from "../journal/record.ts";
 import type { DeadLetter, Replay, Settlement } from "./dead-letter.ts";
 import { unsettledLimit } from "./limits.ts";
-import type { FrameHead, Outlet } from "./outlet.ts";
+import { type FrameHead, type Outlet, outletId } from "./outlet.ts";
+import type { Routing } from "./routing.ts";
+
+export type MailboxTarget = Exclude<Target, string>;
 
 interface Route {
   readonly edge: EdgePlan;
-  /** One for each partition of the reader. */
-  readonly outlets: readonly Outlet[];
+  /** One for each partition of the reader, of the generation that is routed to. */
+  outlets: readonly Outlet[];
   /** Where keyless events of this turn go; the next partition with each turn. */
   deal: number;
   dealt: boolean;
@@ -27,7 +30,13 @@ export interface ClosedFrame {
 }
 
 export class Emitter {
-  readonly outlets: readonly Outlet[];
+  /** Those that are routed to, and those to earlier generations of a reader until these are over. */
+  outlets: readonly Outlet[] = [];
+  readonly routing: Routing;
+  readonly #edges: readonly EdgePlan[];
+  readonly #outlet: (target: MailboxTarget) => Outlet;
+  readonly #known = new Map<string, Outlet>();
+  #routed: ReadonlySet<Outlet> = new Set();
   readonly #routes = new Map<string, readonly Route[]>();
   readonly #main: readonly Route[];
   readonly #dead: Outlet;
@@ -41,19 +50,64 @@ export class Emitter {
   sealed = false;
   counts = { out: 0, late: 0, deadLetters: 0, settled: 0 };
 
-  constructor(of: { readonly actor: string; readonly code: string; readonly type: string; readonly edges: readonly EdgePlan[]; readonly outlet: (edge: EdgePlan, partition: number) => Outlet; readonly partitions: (stage: string) => number; readonly dead: Outlet }) {
+  constructor(of: { readonly actor: string; readonly code: string; readonly type: string; readonly edges: readonly EdgePlan[]; readonly outlet: (target: MailboxTarget) => Outlet; readonly routing: Routing; readonly dead: Outlet }) {
     this.#actor = of.actor;
     this.#code = of.code;
     this.#defaultType = of.type;
     this.#dead = of.dead;
-    const outlets = new Set<Outlet>();
-    for (const edge of of.edges) {
-      const route: Route = { edge, outlets: Array.from({ length: of.partitions(edge.to) }, (_, p) => of.outlet(edge, p)), deal: 0, dealt: false };
-      for (const outlet of route.outlets) outlets.add(outlet);
-      this.#routes.set(edge.output, [...(this.#routes.get(edge.output) ?? []), route]);
-    }
+    this.#edges = of.edges;
+    this.#outlet = of.outlet;
+    this.routing = of.routing;
+    for (const edge of of.edges) this.#routes.set(edge.output, [...(this.#routes.get(edge.output) ?? []), { edge, outlets: [], deal: 0, dealt: false }]);
     this.#main = this.#routes.get("") ?? [];
-    this.outlets = [...outlets];
+    this.#route();
+  }
+
+  // Edges that lead to one stage share its mailboxes: one channel each, numbers count over all of them.
+  #route(): void {
+    const routed = new Set<Outlet>();
+    for (const route of [...this.#routes.values()].flat()) {
+      const { edge: { to, input } } = route, { generation, count } = this.routing.of(to);
+      route.outlets = Array.from({ length: count }, (_, partition) => this.#outletOf([to, generation, partition, input]));
+      route.deal %= count;
+      for (const outlet of route.outlets) routed.add(outlet);
+    }
+    this.#routed = routed;
+    this.#list();
+  }
+
+  #list(): void {
+    for (const [id, outlet] of this.#known) if (!this.#routed.has(outlet) && outlet.delivery.retired && outlet.delivery.unsettled === 0) this.#known.delete(id);
+    this.outlets = [...this.#known.values()];
+  }
+
+  #outletOf(target: MailboxTarget): Outlet {
+    const id = outletId(target);
+    let known = this.#known.get(id);
+    if (known === undefined) this.#known.set(id, (known = this.#outlet(target)));
+    return known;
+  }
+
+  /** Replay: the outlet that a record names, whatever is routed to now. */
+  outletAt(target: Target): Outlet {
+    return typeof target === "string" ? this.#dead : this.#outletOf(target);
+  }
+
+  /** Replay is over: what the own log says of the routing holds. */
+  replayed(): void {
+    // What was routed to before the log was read, and never used, is forgotten.
+    for (const [id, outlet] of this.#known) if (outlet.seq === 0) this.#known.delete(id);
+    this.#route();
+  }
+
+  /** Outlets that are routed to: those of earlier generations get nothing new. */
+  isRouted(outlet: Outlet): boolean {
+    return this.#routed.has(outlet);
+  }
+
+  /** Whether there is a plan for a reader that this actor has to follow, or to refuse. */
+  get planDue(): boolean {
+    return this.#edges.some(({ to }) => this.routing.due(to) !== undefined || this.routing.refusalDue(to));
   }
 
   /** As a record says them. */
@@ -158,17 +212,21 @@ export class Emitter {
     return bytes;
   }
 
-  /** Ends the turn: frames for all outlets. Watermarks and notes go where they are asked for also without events. */
-  close(head: FrameHead, options: { readonly watermark: number; readonly watermarkAlone: boolean; readonly note: Note | null; readonly limit: number; readonly info: (row: Row) => EventInfo }): readonly ClosedFrame[] {
-    const frames: ClosedFrame[] = [];
+  /**
+   * Ends the turn: frames for all outlets. Watermarks and notes go where they are asked for also without events. `followsPlan`: it goes over
+   * to the generations that are planned for its readers, with a barrier in every old mailbox†, as of the next turn.
+   */
+  close(head: FrameHead, options: { readonly watermark: number; readonly watermarkAlone: boolean; readonly note: Note | null; readonly followsPlan?: boolean; readonly limit: number; readonly info: (row: Row) => EventInfo }): readonly ClosedFrame[] {
+    const frames: ClosedFrame[] = [], barriers = options.followsPlan === true ? this.#barriers() : undefined;
     for (const outlet of this.outlets) {
-      const goes = outlet.gathered > 0 || options.note !== null || (options.watermarkAlone && outlet.eventTime);
+      const isRouted = this.#routed.has(outlet), note = isRouted ? (barriers?.get(outlet.target[0] as string) ?? options.note) : null;
+      const goes = outlet.gathered > 0 || note !== null || (options.watermarkAlone && isRouted && outlet.eventTime);
       if (!goes) continue;
       const tooLarge = (row: Row, shapes: readonly (readonly string[])[]) => {
         const error = new MillraceError("TOO_LARGE", this.#actor, `An event is larger than a message may be (${options.limit} bytes)`, "Send less in one event, or raise max_payload on the server.");
         this.deadLetter("TOO_LARGE", error, 1, options.info(row), textOf(rowData(row, shapes)));
       };
-      for (const frame of outlet.close(head, options.watermark, options.note, options.limit, tooLarge)) frames.push({ outlet, ...frame });
+      for (const frame of outlet.close(head, options.watermark, note, options.limit, tooLarge)) frames.push({ outlet, ...frame });
     }
     const large: { readonly row: Row; readonly letter: DeadLetter }[] = [];
     for (const frame of this.#dead.close(head, -Infinity, null, options.limit, (row, shapes) => large.push({ row, letter: rowData(row, shapes) as DeadLetter }))) frames.push({ outlet: this.#dead, ...frame });
@@ -179,7 +237,23 @@ export class Emitter {
     for (const routes of this.#routes.values()) for (const route of routes) {
       if (route.dealt) { route.deal = (route.deal + 1) % route.outlets.length; route.dealt = false; }
     }
+    if (barriers !== undefined) this.#follow(barriers);
     return frames;
+  }
+
+  #barriers(): ReadonlyMap<string, Note> | undefined {
+    const barriers = new Map<string, Note>();
+    for (const { to } of this.#edges) {
+      const next = this.routing.due(to);
+      if (next !== undefined) barriers.set(to, ["barrier", next.generation, next.count]);
+      else if (this.routing.refusalDue(to)) this.routing.refuse(to);
+    }
+    return barriers.size === 0 ? undefined : barriers;
+  }
+
+  #follow(barriers: ReadonlyMap<string, Note>): void {
+    for (const [stage, note] of barriers) this.routing.set(stage, { generation: note[1] as string, count: note[2] as number });
+    this.#route();
   }
 
   get all(): readonly Outlet[] {
@@ -188,6 +262,8 @@ export class Emitter {
 
   /** What a record says of what is settled, or all of it with the newest numbers and terms. */
   write(body: Body, whole: boolean): void {
+    this.routing.write(body, whole);
+    if (whole) this.#list();
     const settled: (readonly [Target, number, number])[] = [];
     for (const { target, delivery } of this.all) {
       if (delivery.settled > 0 && (whole || delivery.moved)) settled.push([target, delivery.settled, delivery.settledAt]);

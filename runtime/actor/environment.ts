@@ -15,9 +15,29 @@ export interface Division {
   readonly count: number;
 }
 
+/** Of which generation an actor is. */
+export interface Place {
+  readonly generation: string;
+  /** The generation whose state it goes on with, where that may not be in its own log yet. */
+  readonly from?: Division | undefined;
+}
+
+/** What the plan says of a flow whose stages are scaled while it runs (PROTOCOL 11). It changes; an actor's own decisions are in its log. */
+export interface Generations {
+  /** How a stage was divided when the run began. */
+  readonly first: (stage: string) => Division;
+  /** What a stage that is being scaled is to become. `takenBack`: who has not gone over to it refuses to. */
+  readonly next: (stage: string) => (Division & { readonly takenBack: boolean }) | undefined;
+  /** Whether a generation of a stage is over for good: its streams go, or are gone (P15). */
+  readonly retired: (stage: string, generation: string) => boolean;
+}
+
 export interface ActorEnvironment {
   readonly flow: FlowPlan;
+  /** As it is in force: while a stage is being scaled, the old one. */
   readonly division: (stage: string) => Division;
+  /** Where stages may be scaled. Default: they stay as they are. */
+  readonly generations?: Generations;
   /** Hash of the flow's code. */
   readonly code: string;
   /** Name of the node. */
@@ -36,8 +56,8 @@ export interface ActorEnvironment {
   readonly seats?: Seats | undefined;
   /** One event at a time on this node, for actors that look for the one that kills (PROTOCOL 9, poison). */
   readonly oneByOne: Turnstile;
-  /** Number up to which a reader has committed what `from` sent to it; `undefined` where it cannot be said now. */
-  readonly readerCursor: (reader: string, input: number, from: string, generation: string) => number | undefined;
+  /** Number up to which a reader, of generation `its`, has committed what `from` sent to it; `undefined` where it cannot be said now. */
+  readonly readerCursor: (reader: string, input: number, from: string, generation: string, its?: string) => number | undefined;
 }
 
 /** Lets one through at a time. */

@@ -5,6 +5,7 @@ import { millis } from "../event/event.ts";
 
 /**
  * - `normal`: it has ended: all its inputs ended, and all that it sent is settled. Final for the run.
+ * - `sealed`: its generation is over: its state goes on in the actors of the next one.
  * - `shutdown`: it stopped in order, asked or not.
  * - `crash`: it threw. With `event` where it was handling one.
  * - `process`: the worker or process that it ran in died.
@@ -14,7 +15,7 @@ import { millis } from "../event/event.ts";
  * - `parked`: it must not go on before a person has looked (P17, P25, P28, P30).
  * - `escalated`: a supervisor gave up on one of its children.
  */
-export type ExitClass = "normal" | "shutdown" | "crash" | "process" | "poison" | "unavailable" | "fenced" | "parked" | "escalated";
+export type ExitClass = "normal" | "sealed" | "shutdown" | "crash" | "process" | "poison" | "unavailable" | "fenced" | "parked" | "escalated";
 
 export interface Exit {
   readonly class: ExitClass;
@@ -29,6 +30,7 @@ export interface Exit {
 const classes: ReadonlyMap<string, ExitClass> = new Map([
   ["UNREACHABLE", "unavailable"],
   ["STREAM_MISSING", "unavailable"],
+  ["NOT_SEALED", "unavailable"],
   ["JOURNAL_NO_ROOM", "unavailable"],
   ["FENCED", "fenced"],
   ...["BYTES_REFUSED", "FRAME_NEWER", "RECORD_NEWER", "JOURNAL_NEWER", "STATE_OLDER", "MIGRATE_MISSING", "HISTORY_FORKED", "BROKER_WENT_BACK", "SINK_DIVERGED", "SINK_LOST", "SINK_TAKEN", "FILE_CHANGED", "TOPIC_TRIMMED"].map((code) => [code, "parked"] as const),

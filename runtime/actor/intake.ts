@@ -6,6 +6,7 @@
 import type { BrokerStream, Stored, Subscription } from "../broker/broker.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import { decodeMessage, type Frame, roundOf } from "../event/frame.ts";
+import { wentBack } from "../journal/recovery.ts";
 import type { Actor } from "./actor.ts";
 import { streamName, subjectsOf } from "./environment.ts";
 import type { Channel, Position } from "./inbound.ts";
@@ -77,7 +78,7 @@ export class Intake {
 
   /**
    * The next frame, if one is here; dropped ones are passed over.
-   * @throws MillraceError HISTORY_FORKED, FRAME_NEWER: the actor parks
+   * @throws MillraceError HISTORY_FORKED, FRAME_NEWER, BROKER_WENT_BACK: the actor parks
    */
   next(): OpenFrame | undefined {
     for (let stored = this.#subscription?.take(); stored !== undefined; stored = this.#subscription?.take()) {
@@ -85,6 +86,9 @@ export class Intake {
       const at: Position = { at: stored.seq, round, from: frame?.from ?? null, seq: frame?.seq ?? 0 };
       this.#actor.memory.inbound.reached[input] = at;
       const channel = frame === undefined ? undefined : this.#actor.memory.inbound.channel(input, frame.from, frame.generation);
+      if (frame !== undefined && (channel === undefined || frame.seq === 1) && this.#actor.memory.inbound.lacksBefore(input, frame.from, frame.generation)) {
+        throw wentBack(this.#actor.address, `the mailbox of ${this.#actor.address} holds what ${frame.from} sent, and lacks the end of the generation before it`);
+      }
       if (frame === undefined || channel === undefined) { this.#drop(at); continue; }
       const verdict = this.#actor.memory.inbound.judge(channel, frame);
       if (verdict === "forked") throw new MillraceError("HISTORY_FORKED", this.#actor.address, `What ${frame.from} sent was written anew after a loss: its frame ${frame.seq} is not the one that was read, or does not follow it`, "Start the flow anew with --fresh, or bring the server's store back.");

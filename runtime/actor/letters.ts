@@ -10,11 +10,11 @@
 // L3. A replay that fails takes back what it did and costs no restart; the letter stays open.
 import type { Stored } from "../broker/broker.ts";
 import { asError, MillraceError } from "../event/errors.ts";
-import type { EventInfo } from "../event/event.ts";
+import type { EventInfo, Key } from "../event/event.ts";
 import { decodeMessage, type Frame, rowData } from "../event/frame.ts";
 import type { Actor } from "./actor.ts";
 import { type DeadLetter, isLetter, isWhole, type Replay } from "./dead-letter.ts";
-import { deadStream, subjectsOf } from "./environment.ts";
+import { addressOf, deadStream, subjectsOf } from "./environment.ts";
 import { lettersOperator } from "./state.ts";
 import type { WaitingEntry } from "./waiting.ts";
 
@@ -23,6 +23,8 @@ export interface LetterOrder {
   readonly seq: number;
   readonly place: number;
   readonly action: "replay" | "drop";
+  /** Who gave it up, where that is an actor of an earlier generation of this stage, whose state this one goes on with. */
+  readonly of?: { readonly generation: string; readonly partition: number } | undefined;
 }
 
 /**
@@ -36,6 +38,8 @@ export type LetterOutcome =
 
 /** A letter that is at hand. */
 export interface Recalled {
+  /** As in the settlement. */
+  readonly of: string | undefined;
   readonly frame: number;
   readonly place: number;
   readonly attempts: number;
@@ -91,7 +95,7 @@ export class Letters {
     for (let asked = this.#queue[0]; asked !== undefined; asked = this.#queue[0]) {
       const { recalled, order } = asked;
       if (recalled === undefined) break;
-      const { state, changes, waiting } = this.#actor.memory, mark = state.entry(lettersOperator, recalled.frame, recalled.place).value;
+      const { state, changes, waiting } = this.#actor.memory, mark = state.entry(lettersOperator, markKey(recalled), recalled.place).value;
       // After the end nothing more may be sent.
       if (mark === undefined && this.#actor.hasEnded) this.failed(new MillraceError("ENDED", this.#actor.address, "This stage has ended in this run", "Start a new run with what is to go in, or drop the letter."));
       else if (mark !== undefined) this.#over({ is: mark === marks.replayed ? "replayed" : "dropped", before: true });
@@ -134,10 +138,10 @@ export class Letters {
     for (const { tell } of this.#queue.splice(0)) tell({ is: "pending" });
   }
 
-  #settle({ frame, place }: Recalled, settled: "replayed" | "dropped"): void {
-    const { memory: { state }, emitter, env: { clock } } = this.#actor;
-    state.set(state.entry(lettersOperator, frame, place), marks[settled]);
-    emitter.settled({ settled, frame, place, at: clock.now() });
+  #settle(recalled: Recalled, settled: "replayed" | "dropped"): void {
+    const { memory: { state }, emitter, env: { clock } } = this.#actor, { frame, place, of } = recalled;
+    state.set(state.entry(lettersOperator, markKey(recalled), place), marks[settled]);
+    emitter.settled({ settled, frame, place, at: clock.now(), ...(of === undefined ? {} : { of }) });
   }
 
   // Told when it is committed: not before may anybody rely on it.
@@ -172,20 +176,25 @@ export class Letters {
     return this.#queue.slice(0, readAhead).find(({ recalled }) => recalled === undefined);
   }
 
-  async #recall({ seq, place }: LetterOrder): Promise<Recalled> {
-    const { address } = this.#actor, frame = await this.#frameAt(seq), row = frame?.rows[place], letter = row === undefined ? undefined : rowData(row, frame?.shapes ?? []);
+  async #recall({ seq, place, of }: LetterOrder): Promise<Recalled> {
+    const { env, stage, generation, partition } = this.#actor, whose = of ?? { generation, partition }, address = addressOf(env.flow, stage, whose.partition), frame = await this.#frameAt(seq, address, whose), row = frame?.rows[place], letter = row === undefined ? undefined : rowData(row, frame?.shapes ?? []);
     if (frame === undefined || !isLetter(letter) || !isWhole(letter)) throw new MillraceError("NOT_FOUND", `${address} ${seq}.${place}`, `There is no dead letter ${seq}.${place} of ${address} in this run`, "`millrace dlq list` names them; they are kept for 30 days.");
     const { event: { data, key, ...event }, attempts, replay } = letter as DeadLetter;
-    return { frame: frame.seq, place, attempts, event: key === null ? event : { ...event, key }, data, replay };
+    return { of: of === undefined ? undefined : `${address}@${of.generation}`, frame: frame.seq, place, attempts, event: key === null ? event : { ...event, key }, data, replay };
   }
 
-  async #frameAt(seq: number): Promise<Frame | undefined> {
+  async #frameAt(seq: number, address: string, { generation, partition }: NonNullable<LetterOrder["of"]>): Promise<Frame | undefined> {
     if (this.#frame?.seq === seq) return this.#frame.frame;
-    const { env: { broker, flow }, stage, generation, partition, address } = this.#actor;
+    const { env: { broker, flow }, stage } = this.#actor;
     const stored: Stored | undefined = await broker.stream(deadStream(flow.name), subjectsOf(flow.name, stage.name, generation, partition).dead).get(seq);
     const frame = stored === undefined ? undefined : decodeMessage(stored.data);
     if (frame?.from !== address || frame.generation !== generation) return undefined;
     this.#frame = { seq, frame };
     return frame;
   }
+}
+
+/** Marks of letters of earlier generations stand under whose they were: numbers of frames begin anew with each chain. */
+function markKey({ of, frame }: Recalled): Key {
+  return of === undefined ? frame : `${of} ${frame}`;
 }

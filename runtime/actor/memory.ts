@@ -65,6 +65,7 @@ export class Memory {
   /** Replay is over: the first turn begins. */
   replayed(): void {
     this.held.replayed();
+    this.inbound.replayed();
     this.changes.close();
   }
 }

@@ -23,6 +23,11 @@ export class OneByOne {
     this.#after = after;
   }
 
+  /** Whether an event is at hand. */
+  get trying(): boolean {
+    return this.#trying;
+  }
+
   /** Begins with the next event; says whether there is none. */
   work(): boolean {
     if (this.#trying) return false;

@@ -274,6 +274,10 @@ export class Processor implements Behaviour {
     return this.#intake.isRead && !this.#underWay.busy && inbound.ended && held.size === 0 && waiting.size === 0 && timers.nextEvent === Infinity && this.#intake.open.length === 0 && (this.#ahead?.idle ?? true);
   }
 
+  get quiet(): boolean {
+    return !this.#underWay.busy && this.#intake.open.length === 0 && (this.#ahead?.idle ?? true) && this.#oneByOne?.trying !== true;
+  }
+
   committed(at: Position | undefined): void { if (at !== undefined) this.#intake.trimTo(at); }
 
   get wake(): number {

@@ -94,7 +94,7 @@ export class RecordKeeper {
   async #purge(to: number, record: Entry, chunks: readonly Chunk[], snapshots: Snapshots, settled: ReadonlyMap<string, number>): Promise<void> {
     let count = 0;
     for (const { n, out } of this.#kept) {
-      if (n > to || out.some(([{ id }, seq]) => seq > (settled.get(id) ?? 0))) break;
+      if (n > to || out.some(([{ id, delivery }, seq]) => seq > (settled.get(id) ?? 0) && !delivery.retired)) break;
       count++;
     }
     const first = this.#kept[count];

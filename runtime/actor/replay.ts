@@ -1,9 +1,9 @@
 // Replay: puts an actor's memory together again from what recovery gives, records applied in order. Performs no effect and
 // runs no handler (I7); frames that are not known to be stored go back into their deliveries.
 import type { Recovered } from "../journal/recovery.ts";
-import type { Body, CommitRecord } from "../journal/record.ts";
+import type { Body, CommitRecord, Target } from "../journal/record.ts";
 import type { Actor } from "./actor.ts";
-import { type Outlet, outletId } from "./outlet.ts";
+import type { Outlet } from "./outlet.ts";
 import type { RecordKeeper } from "./record-keeper.ts";
 
 /** What the actor itself keeps of its records. */
@@ -16,14 +16,15 @@ export interface Replayed {
 
 export async function replay(actor: Actor, recovered: Recovered, keeper: RecordKeeper): Promise<Replayed> {
   const { memory, behaviour, emitter } = actor, { journal, folded, term } = recovered;
-  const outlets = new Map(emitter.all.map((outlet) => [outlet.id, outlet])), frames: (readonly [outlet: Outlet, seq: number, frame: Uint8Array])[] = [];
+  const outletAt = (target: Target): Outlet => emitter.outletAt(target), frames: (readonly [outlet: Outlet, seq: number, frame: Uint8Array])[] = [];
   let own: Replayed["own"] = { watermark: null, ended: false, caught: false };
   let counts: Replayed["counts"] = { in: 0, out: 0, late: 0, deadLetters: 0 };
   let chunks: Replayed["chunks"] = [];
   const apply = (record: CommitRecord): void => {
     behaviour.apply(record);
     memory.apply(record.body);
-    applyOutlets(outlets, record);
+    applyOutlets(outletAt, record);
+    emitter.routing.apply(record.body);
     own = record.body.own ?? own;
     counts = record.body.counts ?? counts;
   };
@@ -36,8 +37,7 @@ export async function replay(actor: Actor, recovered: Recovered, keeper: RecordK
     if (record.kind === "snapshot") chunks = record.body.snapshot?.chunks ?? [];
     const out: (readonly [Outlet, number])[] = [];
     for (const [target, number, frame] of record.body.out ?? []) {
-      const outlet = outlets.get(outletId(target));
-      if (outlet === undefined) continue;
+      const outlet = outletAt(target);
       frames.push([outlet, number, frame]);
       out.push([outlet, number]);
     }
@@ -49,12 +49,13 @@ export async function replay(actor: Actor, recovered: Recovered, keeper: RecordK
   for (const [{ delivery }, number, frame] of frames) delivery.add(number, frame);
   const { in: _taken, ...given } = counts;
   emitter.counts = { settled: 0, ...given };
+  emitter.replayed();
   memory.replayed();
   return { own, counts, chunks };
 }
 
-function applyOutlets(outlets: ReadonlyMap<string, Outlet>, { body, term }: CommitRecord): void {
-  for (const [target, seq, its] of body.sent ?? []) Object.assign(outlets.get(outletId(target)) ?? {}, { seq, term: its });
-  for (const [target, seq] of body.out ?? []) Object.assign(outlets.get(outletId(target)) ?? {}, { seq, term });
-  for (const [target, settled, settledAt] of body.settled ?? []) Object.assign(outlets.get(outletId(target))?.delivery ?? {}, { settled, settledAt });
+function applyOutlets(outletAt: (target: Target) => Outlet, { body, term }: CommitRecord): void {
+  for (const [target, seq, its] of body.sent ?? []) Object.assign(outletAt(target), { seq, term: its });
+  for (const [target, seq] of body.out ?? []) Object.assign(outletAt(target), { seq, term });
+  for (const [target, settled, settledAt] of body.settled ?? []) Object.assign(outletAt(target).delivery, { settled, settledAt });
 }

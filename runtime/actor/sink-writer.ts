@@ -258,6 +258,10 @@ export class SinkWriter implements Behaviour {
     return this.#intake.isRead && inbound.ended && this.#free && this.#begun.written && this.#gathered.length === 0 && held.size === 0 && this.#taken.length === 0 && this.#intake.open.length === 0;
   }
 
+  get quiet(): boolean {
+    return this.#free && this.#begun.written && this.#gathered.length === 0 && this.#taken.length === 0 && this.#intake.open.length === 0;
+  }
+
   get wake(): number {
     return Infinity;
   }

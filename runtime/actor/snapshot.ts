@@ -6,14 +6,17 @@ import { encode } from "../event/codec.ts";
 import { MillraceError } from "../event/errors.ts";
 import type { Journal } from "../journal/journal.ts";
 import { rangeOf } from "../journal/keys.ts";
-import type { Body } from "../journal/record.ts";
+import type { Body, Section } from "../journal/record.ts";
 import type { StoreOperation } from "../journal/store.ts";
 import { type Changes, type FoldedEntry, seal } from "./change.ts";
+import type { Sections } from "./section.ts";
 
 /** A snapshot is due after so many records, or bytes of them. */
 export const snapshotEvery = { records: 1_024, bytes: 16 * 1024 * 1024 };
 /** State up to so many bytes stands in the snapshot record itself. */
 export const snapshotSize = { inlineBytes: 256 * 1024, chunkBytes: 512 * 1024 };
+/** Kinds of entries that state is folded into. */
+export const foldedLetters: readonly string[] = ["s", "t", "w", "o", "i"];
 /** Entries folded in one batch, which holds up the event loop. */
 const step = 128;
 
@@ -72,6 +75,38 @@ export class Snapshots {
     return { ...body, snapshot: { n, chunks: [...this.#chunks] } };
   }
 
+  /** As `write`, of all that there is: in sections, one for each actor of the generation that follows (PROTOCOL 11). */
+  async seal(captured: Captured, generation: string, sections: Sections): Promise<Body> {
+    const { n, body } = captured;
+    this.#known = false;
+    await this.#fold(captured);
+    await this.#journal.store.write([this.#journal.foldedMark(n, { ...body, snapshot: { n, chunks: [] } })]);
+    const small = await this.#small();
+    if (small !== undefined) {
+      const entries = Array.from({ length: sections.count }, (): FoldedEntry[] => []);
+      for (const entry of small) {
+        const q = sections.of(entry[0], entry[1] as Uint8Array);
+        if (q === undefined) { for (const its of entries) its.push(entry); continue; }
+        sections.tell(q);
+        entries[q]?.push(entry);
+      }
+      return { ...body, seal: { generation, sections: entries.map((its) => ({ entries: its, chunks: [] })) } };
+    }
+    const made: Section[] = [];
+    // One pass for each: what goes to one may be large, and all of them at once may be no room for.
+    for (let q = 0; q < sections.count; q++) made.push({ chunks: await this.#append(this.#ofSection(sections, q), () => {}) });
+    return { ...body, seal: { generation, sections: made } };
+  }
+
+  async *#ofSection(sections: Sections, q: number): AsyncGenerator<FoldedEntry> {
+    for await (const entry of this.#all()) {
+      const its = sections.of(entry[0], entry[1] as Uint8Array);
+      if (its !== undefined && its !== q) continue;
+      if (its !== undefined) sections.tell(q);
+      yield entry;
+    }
+  }
+
   /** Chunks that the newest snapshot names. */
   get chunks(): readonly Chunk[] {
     return this.#chunks;
@@ -111,7 +146,7 @@ export class Snapshots {
 
   // The folded space as of n: nothing folds into it before this snapshot is done.
   async *#all(): AsyncGenerator<FoldedEntry> {
-    for (const letter of ["s", "t", "w", "o", "i"]) for await (const [key, value] of this.#journal.store.range(...rangeOf(letter))) yield [key, value];
+    for (const letter of foldedLetters) for await (const [key, value] of this.#journal.store.range(...rangeOf(letter))) yield [key, value];
   }
 
   async #small(): Promise<FoldedEntry[] | undefined> {

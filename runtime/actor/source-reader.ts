@@ -272,6 +272,10 @@ export class SourceReader implements Behaviour {
     return true;
   }
 
+  get quiet(): boolean {
+    return true;
+  }
+
   closing(): void {}
   committed(): void {}
 

@@ -2,12 +2,14 @@
 // after a crash, a failover and an upgrade; only the length of the tail differs (DESIGN 4).
 import { MillraceError } from "../event/errors.ts";
 import { isBroken } from "../journal/journal.ts";
-import { recover } from "../journal/recovery.ts";
+import { fenced, recover, wentBack } from "../journal/recovery.ts";
 import type { Actor } from "./actor.ts";
 import { Committer, type CommitterOptions } from "./committer.ts";
-import { streamName, subjectsOf } from "./environment.ts";
+import { type Division, streamName, subjectsOf } from "./environment.ts";
+import { exitOf } from "./exit.ts";
 import { RecordKeeper } from "./record-keeper.ts";
 import { replay, type Replayed } from "./replay.ts";
+import { hasBegun, inherit } from "./inheritance.ts";
 import { type Chunk, Snapshots } from "./snapshot.ts";
 
 export interface TakeoverEvents extends Pick<CommitterOptions, "accepted" | "written" | "failed"> {
@@ -20,22 +22,30 @@ export interface TakeoverEvents extends Pick<CommitterOptions, "accepted" | "wri
 export async function takeOver(actor: Actor, events: TakeoverEvents): Promise<{ readonly committer: Committer; readonly replayed: Replayed }> {
   const { env, address, stage, generation, partition, memory, signal } = actor;
   const subjects = subjectsOf(env.flow.name, stage.name, generation, partition), chunks = env.broker.stream(streamName(subjects.chunks), subjects.chunks);
-  declareSenders(actor);
+  if (isFirst(actor)) declareSenders(actor);
   const recovered = await recover({
     where: address, log: env.broker.stream(streamName(subjects.log), subjects.log), chunks, stores: env.stores, store: `${env.flow.name}/${stage.name}/${generation}/${partition}`,
-    random: env.random, node: env.node, code: env.code, clock: env.clock, signal, onClaimed: events.onClaimed, onWait: events.onWait,
+    random: env.random, node: env.node, code: env.code, clock: env.clock, signal, inherits: !isFirst(actor), onClaimed: events.onClaimed, onWait: events.onWait,
   });
   const { journal, log, term, n, k } = recovered, keeper = new RecordKeeper(log.stream, journal, env.clock, env.retainMs);
+  let committer: Committer | undefined;
   try {
-    const replayed = await replay(actor, recovered, keeper);
-    memory.tries.k = k;
     const snapshots = new Snapshots(journal, chunks, () => env.broker.create({ name: streamName(subjects.chunks), subject: subjects.chunks, replicas: env.replicas }), env.broker.maxPayload);
+    const from = isFirst(actor) || (await hasBegun(journal)) ? undefined : predecessor(actor), inherited = from === undefined ? undefined : await snapshots.write({ n, body: await inherit(actor, journal, from), entries: [] });
+    const replayed = await replay(actor, inherited === undefined ? recovered : { ...recovered, folded: { n, body: inherited } }, keeper);
+    memory.tries.k = k;
     if (recovered.fellBack || (await lack(snapshots, replayed.chunks))) keeper.demand();
     const { accepted, written, failed } = events;
-    return { committer: new Committer({ where: address, code: env.code, term, n, log, journal, keeper, snapshots, maxPayload: env.broker.maxPayload, accepted, written, failed }), replayed };
+    committer = new Committer({ where: address, code: env.code, term, n, log, journal, keeper, snapshots, maxPayload: env.broker.maxPayload, accepted, written, failed });
+    // †Only then it reads its mailbox.
+    if (inherited !== undefined) await committer.begin(inherited);
+    return { committer, replayed };
   } catch (error) {
+    committer?.stop();
     if (isBroken(error)) await journal.markBroken();
     await journal.store.close();
+    // Who slept meanwhile does not find what it would go on from: another owner has, and it is over.
+    if (exitOf(error).class === "parked" && (await log.isClaimedOver())) throw fenced(address);
     throw error;
   }
 }
@@ -45,10 +55,24 @@ async function lack(snapshots: Snapshots, chunks: readonly Chunk[]): Promise<boo
   return await snapshots.hasChunks(chunks).then((there) => !there, (error: unknown) => error instanceof MillraceError && error.code === "STREAM_MISSING");
 }
 
-/** All actors of all stages that feed it: until they have ended it waits for them, also for those not heard of yet†. */
+/** The generation that it is to go on from. One that is over was gone on from already: then it is the own log that was lost. @throws MillraceError BROKER_WENT_BACK */
+function predecessor({ env, stage, address, from }: Actor): Division {
+  if (from !== undefined && env.generations?.retired(stage.name, from.generation) !== true) return from;
+  throw wentBack(address, `the log of ${address} does not hold the state that it began with, and the generation before it is over`);
+}
+
+/** Whether it began with the run, not with the state of an earlier generation. */
+function isFirst({ env, stage, generation }: Actor): boolean {
+  return env.generations === undefined || generation === env.generations.first(stage.name).generation;
+}
+
+/**
+ * All actors of all stages that feed it: until they have ended it waits for them, also for those not heard of yet†. As they were when the run
+ * began: which came after them its own log says. An actor of a later generation has them from the seals.
+ */
 function declareSenders({ env, stage, memory }: Actor): void {
   for (const { from, input } of stage.inputs) {
-    const { generation, count } = env.division(from);
+    const { generation, count } = env.generations?.first(from) ?? env.division(from);
     for (let p = 0; p < count; p++) memory.inbound.declare(input, `${env.flow.name}/${from}/${p}`, generation);
   }
 }

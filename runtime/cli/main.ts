@@ -9,6 +9,7 @@ import { nodeCommand } from "./node.ts";
 import { placementCommand } from "./placement.ts";
 import { repairCommand } from "./repair.ts";
 import { runCommand } from "./run.ts";
+import { scaleCommand } from "./scale.ts";
 import { terminalOn } from "./terminal.ts";
 import { treeCommand } from "./tree.ts";
 import { upCommand } from "./up.ts";
@@ -35,7 +36,7 @@ Examples:
 
 ${exitCodesText}`);
 const ended = (with_: number): void => void (code = with_);
-for (const command of [runCommand, upCommand, nodeCommand, placementCommand, treeCommand, dlqCommand, doctorCommand, repairCommand]) command(program, ended);
+for (const command of [runCommand, upCommand, nodeCommand, placementCommand, treeCommand, scaleCommand, dlqCommand, doctorCommand, repairCommand]) command(program, ended);
 for (const command of program.commands.flatMap((one) => [one, ...one.commands])) command.exitOverride();
 
 try {

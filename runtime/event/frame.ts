@@ -12,7 +12,11 @@ export const maxFrameEvents = 8_192;
 /** Beyond so many shapes in one frame an event goes as one value: looking for its shape would cost more than it saves. */
 const maxShapes = 64;
 
-export type Note = readonly ["end"] | readonly ["caught"];
+/**
+ * What a sender says beside its events. Of live scaling (PROTOCOL 11), each with the generation that follows and its number of actors:
+ * `barrier`: from here on it sends to that generation of its reader. `sealed`: it sends no more, its own stage goes on as that generation.
+ */
+export type Note = readonly ["end"] | readonly ["caught"] | readonly ["barrier", generation: string, count: number] | readonly ["sealed", generation: string, count: number] | readonly ["refused", generation: string];
 
 /** An event as it stands in a frame: ordinal in its record, time, key, extra, index of its shape, values. */
 export type Row = [k: number, time: number, key: Key | null, extra: Extra | null, shape: number, ...values: unknown[]];
@@ -74,11 +78,18 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   const [, from, generation, term, before, seq, n, edge, watermark, note, shapes, types, rows] = f as unknown[];
   if (f.length < 13 || typeof from !== "string" || typeof generation !== "string" || !isTerm(term) || !(before === null || isTerm(before))) throw noFrame("its sender is not named");
   if (!isCount(seq) || !isCount(n) || !isCount(edge) || !(watermark === null || typeof watermark === "number")) throw noFrame("its numbers are none");
-  if (note !== null && !(Array.isArray(note) && (note[0] === "end" || note[0] === "caught"))) throw noFrame("its note is not known");
+  if (note !== null && !isNote(note)) throw noFrame("its note is not known");
   if (!Array.isArray(shapes) || !shapes.every(isShape) || !Array.isArray(types) || !types.every(isText)) throw noFrame("its shapes or types are none");
   if (!Array.isArray(rows) || rows.length > maxFrameEvents) throw noFrame("it holds no list of events, or too many");
   for (const row of rows) if (!isRow(row, shapes as string[][], types.length)) throw noFrame("one of its events has the wrong form");
   return { from, generation, term, before, seq, n, edge, watermark, note: note as Note | null, shapes: shapes as string[][], types: types as string[], rows: rows as Row[] };
+}
+
+function isNote(note: unknown): boolean {
+  if (!Array.isArray(note)) return false;
+  const [what, generation, count] = note as unknown[];
+  if (what === "end" || what === "caught") return true;
+  return isText(generation) && (what === "refused" || ((what === "barrier" || what === "sealed") && isCount(count) && count > 0));
 }
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;

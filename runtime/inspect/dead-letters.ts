@@ -115,7 +115,7 @@ function settlementsOf(data: Uint8Array, settled: Settled): void {
   }
   for (const row of frame.rows) {
     const its = rowData(row, frame.shapes);
-    if (isSettlement(its)) settled.set(letterId(frame, its.frame, its.place), its.settled);
+    if (isSettlement(its)) settled.set(its.of === undefined ? letterId(frame, its.frame, its.place) : `${its.of} ${its.frame}.${its.place}`, its.settled);
   }
 }
 

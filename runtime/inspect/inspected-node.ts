@@ -4,6 +4,7 @@ import { type NodeWatch, type RunningNode, startNode as startBareNode } from "..
 import { Lags } from "./lag.ts";
 import { carryOut } from "./letter-orders.ts";
 import { reportOn } from "./report.ts";
+import { carryOutScale, scalingOn } from "./scale-orders.ts";
 
 /**
  * Starts a node: takes its data folder, gets to NATS, and runs `flows` until they have ended or it is stopped. Resolves when their
@@ -16,6 +17,8 @@ export async function startNode(options: NodeOptions = {}, watch: NodeWatch = {}
   const node = await startBareNode(options, watch), lags = new Lags();
   node.questions.answer("tree", (question) => reportOn(node, lags, question));
   node.orders.answer("letters", (order) => carryOut(node, order));
+  node.orders.answer("scale", (order) => carryOutScale(node, order));
+  node.questions.answer("scaling", (question) => scalingOn(node, question));
   node.takeOrders();
   return node;
 }

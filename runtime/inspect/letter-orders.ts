@@ -7,6 +7,8 @@ import type { LetterOrder, LetterOutcome } from "../actor/letters.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Clock, Random } from "../event/clock.ts";
 import { MillraceError } from "../event/errors.ts";
+import { isKey, type Key } from "../event/event.ts";
+import { partitionOf } from "../event/partition.ts";
 import { encodeFrame, message, RowBuffer } from "../event/frame.ts";
 import { nextTerm } from "../event/term.ts";
 import { readNodes } from "../node/membership.ts";
@@ -36,23 +38,29 @@ const patience = 120_000;
 export async function carryOut(node: RunningNode, question: Question): Promise<readonly (LetterOutcome | null)[]> {
   const { flow, letters } = question, its = node.flows.find(({ name }) => name === flow);
   if (!Array.isArray(letters) || letters.length > atOnce || !letters.every(isAsked)) throw new MillraceError("QUESTION_UNKNOWN", node.name, "an order about letters names up to 64 of them, each with actor, generation, seq, place and action", "Ask with the millrace of the same version.");
-  return await Promise.all(letters.map(async ({ actor, generation, ...order }) => {
-    const hosted = its?.actors.get(actor);
-    if (hosted === undefined || its?.generationOf(hosted.stage.name) !== generation) return null;
+  return await Promise.all(letters.map(async ({ actor, generation, key, ...asked }) => {
+    // A letter of an earlier generation is with whoever has its key now.
+    const [, stage = "", partition] = actor.split("/"), now = its?.divisionOf(stage), isOld = now?.generation !== generation;
+    const hosted = its?.actors.get(isOld && now !== undefined ? `${flow}/${stage}/${key === null ? Number(partition) % now.count : partitionOf(key, now.count)}` : actor);
+    if (its === undefined || hosted === undefined || now === undefined || !generation.startsWith(`${its.run.record.token}-`)) return null;
+    // One that is just going over to the next generation is asked again.
+    if (hosted.generation !== undefined && hosted.generation !== now.generation) return { is: "pending" };
+    const order: LetterOrder = isOld ? { ...asked, of: { generation, partition: Number(partition) } } : asked;
     let cancel = (): void => {};
     const late = new Promise<LetterOutcome>((done) => { cancel = node.clock.after(answerMs, () => done({ is: "pending" })); });
     return await Promise.race([hosted.settle(order), late]).finally(() => cancel());
   }));
 }
 
-interface Asked extends LetterOrder {
+interface Asked extends Omit<LetterOrder, "of"> {
   readonly actor: string;
   readonly generation: string;
+  readonly key: Key | null;
 }
 
 function isAsked(value: unknown): value is Asked {
-  const { actor, generation, seq, place, action } = Object(value) as Partial<Asked>;
-  return typeof actor === "string" && typeof generation === "string" && Number.isSafeInteger(seq) && Number.isSafeInteger(place) && (action === "replay" || action === "drop");
+  const { actor, generation, key, seq, place, action } = Object(value) as Partial<Asked>;
+  return typeof actor === "string" && (key === null || isKey(key)) && typeof generation === "string" && Number.isSafeInteger(seq) && Number.isSafeInteger(place) && (action === "replay" || action === "drop");
 }
 
 // ── from outside
@@ -79,7 +87,7 @@ export async function* settleLetters(broker: Broker, flow: string, letters: Asyn
 function pastOf({ generation, actor, replay }: KeptLetter, run: RunRecord | undefined): LetterOutcome | undefined {
   const stage = actor.split("/")[1], its = run?.stages.find(({ name }) => name === stage);
   if (generation === "") return { is: "failed", code: "BYTES_REFUSED", message: "this cannot be read" };
-  if (its?.generation !== generation) return { is: "failed", code: "RUN_OVER", message: "the run that gave it up is over: export it and send it by hand, or drop it" };
+  if (its === undefined || !generation.startsWith(`${run?.token}-`)) return { is: "failed", code: "RUN_OVER", message: "the run that gave it up is over: export it and send it by hand, or drop it" };
   if (run?.state === "finished") return { is: "failed", code: "ENDED", message: `the run has finished, nothing goes into it any more: ${replay === undefined ? "" : "export it and send it by hand, or "}drop it` };
   return undefined;
 }
@@ -107,16 +115,16 @@ async function* settleBatch(broker: Broker, flow: string, batch: readonly KeptLe
 
 /** An actor is on one node; where it is being moved, on none or on two, of which one is fenced: then it is asked again. */
 async function askNodes(broker: Broker, flow: string, letters: readonly KeptLetter[], action: LetterOrder["action"]): Promise<readonly LetterOutcome[]> {
-  const outcomes: (LetterOutcome | null)[] = letters.map(() => null);
+  const outcomes: (LetterOutcome | null)[] = letters.map(() => null), isOpen = (at: number): boolean => (outcomes[at]?.is ?? "pending") === "pending";
   let somebody = false;
   for (const { name } of await readNodes(broker.keys)) {
-    const open = [...letters.entries()].filter(([at]) => outcomes[at] === null);
+    const open = [...letters.entries()].filter(([at]) => isOpen(at));
     if (open.length === 0) break;
-    const asked = open.map(([, { number, actor, generation }]): Asked => { const [seq, place] = number.split(".").map(Number) as [number, number]; return { actor, generation, seq, place, action }; });
+    const asked = open.map(([, { number, actor, generation, event: { key } }]): Asked => { const [seq, place] = number.split(".").map(Number) as [number, number]; return { actor, generation, key, seq, place, action }; });
     try {
       const answer = (await ask(broker, name, { what: "letters", flow, letters: asked }, requestMs, operateSubject(name))) as readonly (LetterOutcome | null)[] | null;
       if (!Array.isArray(answer) || answer.length !== open.length) throw new MillraceError("REQUEST_FAILED", name, `What node ${name} answered is about no letters`, "Ask with the millrace of the same version.");
-      for (const [i, [at]] of open.entries()) outcomes[at] = answer[i] as LetterOutcome | null;
+      for (const [i, [at]] of open.entries()) outcomes[at] = answer[i] ?? outcomes[at] ?? null;
       somebody ||= answer.some((outcome) => outcome !== null);
     } catch (error) {
       // A node that was killed stays in the list until the next one comes. One that does not answer has much to do, or dies just now.

@@ -34,15 +34,20 @@ const isHeld: Form = (value) => {
   if (!isNumber(its[0]) || !isNumber(its[1]) || !orNull(isKey)(its[2])) return false;
   return shape === null ? its.length === 6 : its.length === 5 + (shape as string[]).length;
 };
+const isEntries: Form = (value) => value === undefined || listOf(row([isBytes, orNull(isBytes)]))(value);
+const isChunks = listOf(row([isCount, isCount, isCount]));
+const isDivision: Form = row([isText, isCount]);
 const inputs = listOf(row([isCount, isCount, orNull(isBytes), orNull(isText), isCount]));
 const cursors = listOf(row([isCount, isText, isText, isCount, orNull(isTerm), isCount, orNull(isTerm), listOf(row([isCount, isTerm]))]));
 
 const forms: Readonly<Record<Exclude<keyof Body, "node" | "k">, Form>> = {
   inputs, cursors,
-  channels: listOf(row([isCount, isText, isText, orNull(isNumber), isFlag, isFlag])),
-  own: object({ watermark: orNull(isNumber), ended: isFlag, caught: isFlag }),
+  channels: listOf(row([isCount, isText, isText, orNull(isNumber), isFlag, isFlag, isDivision], 6)),
+  floors: listOf(row([isCount, isText, isText])),
+  own: object({ watermark: orNull(isNumber), ended: isFlag, caught: isFlag, sealed: (value) => value === undefined || isDivision(value) }),
   tries: object({ k: isCount, events: listOf(row([isText, isCount])) }),
   routing: listOf(row([isText, isText, isCount])),
+  refused: listOf(row([isText, isText])),
   state: listOf(row([isCount, isCount, isKey, orNull(isNumber), isAny], 4)),
   timers: listOf(row([isCount, isKey, isText, isNumber, isFlag, isFlag], 3)),
   waiting: listOf(row([isText, row([isNumber, isCount, isHeld])], 1)),
@@ -53,7 +58,8 @@ const forms: Readonly<Record<Exclude<keyof Body, "node" | "k">, Form>> = {
   source: listOf(row([isText, isAny, isFlag, orNull(isNumber)])),
   sink: object({ number: isCount, events: isCount, written: isFlag, from: object({ inputs, cursors }) }),
   counts: object({ in: isCount, out: isCount, late: isCount, deadLetters: isCount, settled: (value) => value === undefined || isCount(value) }),
-  snapshot: object({ n: isCount, entries: (value) => value === undefined || listOf(row([isBytes, orNull(isBytes)]))(value), chunks: listOf(row([isCount, isCount, isCount])) }),
+  snapshot: object({ n: isCount, entries: isEntries, chunks: isChunks }),
+  seal: object({ generation: isText, sections: listOf(object({ entries: isEntries, chunks: isChunks })) }),
   part: object({ index: isCount, count: isCount, bytes: isBytes }),
 };
 const fields = Object.entries(forms) as readonly (readonly [keyof typeof forms, Form])[];

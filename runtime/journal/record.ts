@@ -10,7 +10,7 @@ import { checkBody } from "./body-form.ts";
 /** Version of the form of records that is written, and the newest that is read. */
 export const recordVersion = 1;
 
-export type RecordKind = "claim" | "turn" | "snapshot" | "stop" | "attempt" | "part";
+export type RecordKind = "claim" | "turn" | "snapshot" | "seal" | "stop" | "attempt" | "part";
 
 /** A mailbox: `[stage, generation, partition, input]`; or the subject of a chain. */
 export type Target = readonly [stage: string, generation: string, partition: number, input: number] | string;
@@ -32,10 +32,17 @@ export interface Body {
   k?: number;
   inputs?: (readonly [input: number, position: number, round: Uint8Array | null, from: string | null, seq: number])[];
   cursors?: (readonly [input: number, from: string, generation: string, seq: number, term: Term | null, done: number, begun: Term | null, starts: readonly (readonly [seq: number, term: Term])[]])[];
-  channels?: (readonly [input: number, from: string, generation: string, watermark: number | null, caught: boolean, ended: boolean])[];
-  own?: { watermark: number | null; ended: boolean; caught: boolean };
+  /** `barrier`: the sender goes on with that generation of this stage. */
+  channels?: (readonly [input: number, from: string, generation: string, watermark: number | null, caught: boolean, ended: boolean, barrier?: readonly [generation: string, count: number]])[];
+  /** Of a stage that feeds this one: of its lower generations nothing is taken any more. */
+  floors?: (readonly [input: number, stage: string, generation: string])[];
+  /** `sealed`: it is over, its stage goes on as that generation. */
+  own?: { watermark: number | null; ended: boolean; caught: boolean; sealed?: readonly [generation: string, count: number] };
   tries?: { k: number; events: (readonly [event: string, count: number])[] };
+  /** Which generation of a reader its frames go to: the actor's own decision, which a failover repeats. */
   routing?: (readonly [stage: string, generation: string, count: number])[];
+  /** Plans that were being taken back and that it did not follow. */
+  refused?: (readonly [stage: string, generation: string])[];
   /** Without a value: removed. */
   state?: (readonly [operator: number, version: number, key: Key, part: number | null, value?: unknown])[];
   /** Without a time: removed. `stays`: set after all inputs had ended. */
@@ -56,7 +63,15 @@ export interface Body {
   counts?: { in: number; out: number; late: number; deadLetters: number; settled?: number };
   /** Of a snapshot: number it is as of; the entries of the folded space, or where its chunks are. */
   snapshot?: { n: number; entries?: (readonly [key: Uint8Array, value: Uint8Array | null])[]; chunks: (readonly [seq: number, crc: number, entries: number])[] };
+  /** Of a seal: its state in sections, one for each actor of the next generation, each as the entries of a snapshot are. */
+  seal?: { generation: string; sections: readonly Section[] };
   part?: { index: number; count: number; bytes: Uint8Array };
+}
+
+/** Entries of the folded space, or where their chunks are. */
+export interface Section {
+  readonly entries?: (readonly [key: Uint8Array, value: Uint8Array | null])[];
+  readonly chunks: (readonly [seq: number, crc: number, entries: number])[];
 }
 
 export interface CommitRecord {
@@ -74,7 +89,7 @@ export function encodeRecord(r: CommitRecord): Uint8Array {
   return encode([recordVersion, r.kind, r.n, r.term, r.previous, r.code, r.body]);
 }
 
-const kinds: readonly string[] = ["claim", "turn", "snapshot", "stop", "attempt", "part"];
+const kinds: readonly string[] = ["claim", "turn", "snapshot", "seal", "stop", "attempt", "part"];
 
 /**
  * The record of bytes.
@@ -88,7 +103,7 @@ export function decodeRecord(bytes: Uint8Array): CommitRecord {
   if (!kinds.includes(kind as string) || !Number.isSafeInteger(n) || !isTerm(term) || !Number.isSafeInteger(previous) || typeof code !== "string" || typeof body !== "object" || body === null || Array.isArray(body)) throw noRecord("its head is none");
   const record: CommitRecord = { kind: kind as RecordKind, n: n as number, term, previous: previous as number, code, body: body as Body };
   // What others of a body is looked at when it is applied: a log is read more often than that.
-  if (kind === "part" || kind === "snapshot") checkBody("commit log", record);
+  if (kind === "part" || kind === "snapshot" || kind === "seal") checkBody("commit log", record);
   return record;
 }
 

@@ -22,6 +22,8 @@ export interface RecoveryOptions extends FencedLogOptions {
   readonly random: Random;
   readonly node: string;
   readonly code: string;
+  /** Its state began with that of an earlier generation: a journal without a fold holds none of it, and is begun anew from the log. */
+  readonly inherits?: boolean;
   /** Called once the log is claimed. */
   readonly onClaimed: () => void;
 }
@@ -72,7 +74,8 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     if (lastRecord !== undefined) checkBody(where, lastRecord);
     const verdict = evidence === undefined ? "empty" : await compare(options, evidence, last);
     // A broken one is put aside only now: it may be all that proves a loss.
-    if (journal === undefined || verdict === "too old" || (verdict === "empty" && (await isUsed(store)))) {
+    const lacks = options.inherits === true && journal !== undefined && evidence !== undefined && journal.folded() === undefined;
+    if (journal === undefined || verdict === "too old" || lacks || (verdict === "empty" && (await isUsed(store)))) {
       await store.close();
       await (journal === undefined ? stores.setAside(options.store) : stores.remove(options.store));
       store = await stores.open(options.store);
@@ -260,7 +263,8 @@ async function chunkAt(options: Claimed, seq: number): Promise<Uint8Array | unde
   return undefined;
 }
 
-function entriesOf(where: string, seq: number, chunk: unknown): readonly (readonly [Uint8Array, Uint8Array | null])[] {
+/** @throws MillraceError BYTES_REFUSED */
+export function entriesOf(where: string, seq: number, chunk: unknown): readonly (readonly [Uint8Array, Uint8Array | null])[] {
   const isEntry = (entry: unknown): boolean => Array.isArray(entry) && entry[0] instanceof Uint8Array && (entry[1] === null || entry[1] instanceof Uint8Array);
   if (Array.isArray(chunk) && chunk.every(isEntry)) return chunk as (readonly [Uint8Array, Uint8Array | null])[];
   throw new MillraceError("BYTES_REFUSED", where, `Chunk ${seq} of the newest snapshot of ${where} is no list of entries`, "Look at who publishes to the subjects of actors; only nodes may.");

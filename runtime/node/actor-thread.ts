@@ -15,6 +15,7 @@ import { type FlowPlan, planOf, type StagePlan } from "../flow/plan.ts";
 import { LevelStores } from "../journal/level-store.ts";
 import { type Access, connectTo } from "./connection.ts";
 import { journalsIn } from "./journal-folder.ts";
+import { ordinalOf } from "./stage-generations.ts";
 import { type ActorTask, type FromThread, packed, packedExit, type ToThread } from "./thread-message.ts";
 
 const beatMs = 20;
@@ -52,7 +53,7 @@ parentPort?.on("message", (message: ToThread) => {
 });
 
 async function live(): Promise<void> {
-  const flow = await flowOf(task), stage = flow.stages.find(({ name }) => name === task.stage) as StagePlan, divisions = new Map(task.stages.map((its) => [its.name, its]));
+  const flow = await flowOf(task), stage = flow.stages.find(({ name }) => name === task.stage) as StagePlan, divisions = new Map(task.stages.map((its) => [its.name, its])), of = (name: string) => divisions.get(name) as ActorTask["stages"][number];
   if (stopped) return end({ class: "shutdown" });
   access = await connectTo(connection);
   const say = (level: "debug" | "info" | "warn" | "error") => (message: string, fields: object = {}): void => {
@@ -64,7 +65,9 @@ async function live(): Promise<void> {
   };
   const begun = createActor({
     flow, code, node, broker: access.broker, stores: new LevelStores(journalsIn(dataDir)), clock: systemClock, random: systemRandom, retainMs, replicas,
-    division: (name) => divisions.get(name) as { readonly generation: string; readonly count: number },
+    division: of,
+    // Who feeds it may be scaled, neither it nor its readers are (scale-check.ts): there is no plan that it would have to follow.
+    generations: { first: (name) => of(name).first, next: () => undefined, retired: (name, generation) => ordinalOf(generation) < ordinalOf(of(name).generation) },
     log: { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") }, soon: (call) => void setImmediate(call),
     // A death of this thread is nobody else's: no turns are taken with other actors.
     oneByOne: new Turnstile(),
@@ -90,7 +93,7 @@ async function flowOf({ module, flow: name, stage, stages }: ActorTask): Promise
   const plan = Object.values(exports).map(planOf).find((its) => its?.name === name);
   if (plan === undefined) throw new MillraceError("MODULE_WRONG", address, `${module} exports no flow "${name}"`, "Export the flow from the module that its option `module` names.");
   if (!plan.stages.some((its) => its.name === stage)) throw new MillraceError("MODULE_WRONG", address, `Flow "${name}" of ${module} has no stage "${stage}"`, "Export the flow that is run from the module that its option `module` names.");
-  const counts = new Map(stages.map((its) => [its.name, its.count]));
+  const counts = new Map(stages.map((its) => [its.name, its.first.count]));
   return { ...plan, stages: plan.stages.map((its) => ({ ...its, parallelism: counts.get(its.name) ?? its.parallelism })) };
 }
 

@@ -5,6 +5,8 @@ import { type ActorEnvironment, type ActorEvents, addressOf } from "../actor/env
 import type { LetterOrder, LetterOutcome } from "../actor/letters.ts";
 import { createActor } from "../actor/wiring.ts";
 import type { StagePlan } from "../flow/plan.ts";
+import { GenerationChild } from "./generation-child.ts";
+import type { Succession } from "./succession.ts";
 import { ActorChild } from "../supervision/actor-child.ts";
 import type { Child } from "../supervision/child.ts";
 import { IsolatedActor, type Isolation } from "./isolated-actor.ts";
@@ -13,17 +15,23 @@ export class HostedActor {
   readonly address: string;
   readonly stage: StagePlan;
   readonly partition: number;
-  readonly #local: ActorChild<Actor>;
+  readonly #local: GenerationChild<Actor>;
   readonly #isolated: IsolatedActor | undefined;
   #recovered = false;
+  /** All that came is past, and that is committed. */
+  hasEnded = false;
+  /** The last life of the generation before. */
+  sealed: Actor | undefined;
   #seen: Counts = { in: 0, out: 0, late: 0, deadLetters: 0 };
 
-  constructor(env: ActorEnvironment, stage: StagePlan, partition: number, isolation?: Isolation) {
+  /** `succession`: of its stage, while that is being scaled. `isolation`: where actors run that are isolated. */
+  constructor(env: ActorEnvironment, stage: StagePlan, partition: number, succession: () => Succession | undefined, isolation?: Isolation) {
     this.address = addressOf(env.flow, stage, partition);
     this.stage = stage;
     this.partition = partition;
     this.#isolated = stage.kind === "processor" && stage.isolate === "worker" && isolation !== undefined ? new IsolatedActor(env, stage, partition, isolation) : undefined;
-    this.#local = new ActorChild(this.address, env.clock, (events) => createActor(env, stage, partition, this.#watched(events)));
+    const local = new ActorChild(this.address, env.clock, (events) => createActor(env, stage, partition, this.#watched(events), succession()?.place()));
+    this.#local = new GenerationChild(local, async (signal) => (await succession()?.succeed(partition, signal)) === true);
   }
 
   /** For its supervisor. */
@@ -34,6 +42,11 @@ export class HostedActor {
   /** The newest life, once it has its state back; after its end, too. None of an actor in a thread of its own. */
   get recovered(): Actor | undefined {
     return this.#recovered ? this.#local.actor : undefined;
+  }
+
+  /** Of its newest life that has its state back. */
+  get generation(): string | undefined {
+    return this.#isolated?.generation ?? this.recovered?.generation;
   }
 
   /** What is known of it, once it has its state back; after its end, too. */
@@ -61,9 +74,14 @@ export class HostedActor {
   #watched(events: ActorEvents): ActorEvents {
     // A life that is being recovered knows nothing yet: its cursors and counts would say 0.
     void this.counts;
-    this.#recovered = false;
+    this.#recovered = this.hasEnded = false;
     return {
       ...events,
+      onExit: (exit) => {
+        if (exit.class === "normal") this.hasEnded = true;
+        if (exit.class === "sealed") this.sealed = this.#local.actor;
+        events.onExit(exit);
+      },
       onState: (state, error) => {
         if (state === "running.active") this.#recovered = true;
         events.onState(state, error);

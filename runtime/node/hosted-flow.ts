@@ -13,6 +13,9 @@ import type { FlowSupervision } from "../supervision/flow-supervisor.ts";
 import { HostedActor } from "./hosted-actor.ts";
 import type { Isolation } from "./isolated-actor.ts";
 import type { FlowRun } from "./run.ts";
+import type { Change } from "./scale-step.ts";
+import { changeOf, StageGenerations } from "./stage-generations.ts";
+import { Succession } from "./succession.ts";
 
 /** What all flows of a node share. */
 export interface HostEnvironment {
@@ -40,28 +43,56 @@ export class HostedFlow {
   readonly broker: Broker;
   /** By address, in the order of the stages and their partitions. */
   readonly actors: ReadonlyMap<string, HostedActor>;
+  readonly #actors = new Map<string, HostedActor>();
+  readonly #env: ActorEnvironment;
+  readonly #isolation: Isolation | undefined;
+  /** Of the stage that is being scaled. */
+  succession: Succession | undefined;
+  #generations: ReadonlyMap<string, StageGenerations> = new Map();
+  /** Called when more of the old generation is sealed. */
+  onSealed = (): void => {};
 
   constructor(host: HostEnvironment, plan: FlowPlan, run: HostedRun) {
     this.plan = plan;
     this.run = run;
     this.broker = host.broker;
-    const divisions = new Map(run.record.stages.map(({ name, generation, parallelism }): [string, Division] => [name, { generation, count: parallelism }]));
+    this.adopt();
     const env: ActorEnvironment = {
       ...host,
       flow: plan,
       code: run.record.code,
       // Only stages of the plan are asked for, and a run is not resumed where one of them is new.
-      division: (stage) => divisions.get(stage) as Division,
-      readerCursor: (reader, input, from, generation) => this.#cursor(reader, input, from, generation),
+      division: (stage) => (this.#generations.get(stage) as StageGenerations).inForce,
+      generations: {
+        first: (stage) => (this.#generations.get(stage) as StageGenerations).first,
+        next: (stage) => (this.#generations.get(stage) as StageGenerations).next,
+        retired: (stage, generation) => (this.#generations.get(stage) as StageGenerations).isRetired(generation),
+      },
+      readerCursor: (reader, input, from, generation, its) => this.#cursor(reader, input, from, generation, its),
     };
-    const actors = new Map<string, HostedActor>(), isolation = host.isolation?.(plan);
-    for (const stage of plan.stages) {
-      for (let partition = 0; partition < env.division(stage.name).count; partition++) {
-        const actor = new HostedActor(env, stage, partition, isolation);
-        actors.set(actor.address, actor);
-      }
-    }
-    this.actors = actors;
+    this.#env = env;
+    this.#isolation = host.isolation?.(plan);
+    this.actors = this.#actors;
+    for (const stage of plan.stages) for (let partition = 0; partition < env.division(stage.name).count; partition++) this.addActor(stage, partition);
+  }
+
+  /** What the run's record says now: of a stage that is being scaled, and what has come of it (PROTOCOL 11). */
+  adopt(): void {
+    const { record } = this.run, { change } = record;
+    this.#generations = new Map(this.plan.stages.map(({ name, parallelism }) => [name, new StageGenerations(record, name, parallelism)]));
+    if (change === undefined) this.succession = undefined;
+    else if (this.succession?.change.to.generation !== change.generation) this.succession = new Succession(changeOf(record) as Change, () => this.onSealed());
+    for (const { recovered } of this.#actors.values()) if (recovered?.signal.aborted === false) recovered.planChanged();
+  }
+
+  addActor(stage: StagePlan, partition: number): HostedActor {
+    const actor = new HostedActor(this.#env, stage, partition, () => (this.succession?.change.stage === stage.name ? this.succession : undefined), this.#isolation);
+    this.#actors.set(actor.address, actor);
+    return actor;
+  }
+
+  removeActor(address: string): void {
+    this.#actors.delete(address);
   }
 
   get name(): string {
@@ -70,6 +101,11 @@ export class HostedFlow {
 
   generationOf(stage: string): string | undefined {
     return this.run.record.stages.find(({ name }) => name === stage)?.generation;
+  }
+
+  /** How a stage is divided on this node now: while it is being scaled, as the generation that runs. */
+  divisionOf(stage: string): Division | undefined {
+    return this.succession?.change.stage === stage ? this.succession.division : this.#generations.get(stage)?.inForce;
   }
 
   /** `placed`: actors come one by one, as they are placed here; none is there from the start. */
@@ -96,8 +132,9 @@ export class HostedFlow {
   }
 
   /** P30. A reader that runs has accepted in memory what it is about to commit: that is not less than what it has committed. */
-  #cursor(reader: string, input: number, from: string, generation: string): number | undefined {
-    return this.actors.get(reader)?.recovered?.memory.inbound.channel(input, from, generation)?.seq;
+  #cursor(reader: string, input: number, from: string, generation: string, its: string | undefined): number | undefined {
+    const actor = this.actors.get(reader)?.recovered;
+    return its !== undefined && actor?.generation !== its ? undefined : actor?.memory.inbound.channel(input, from, generation)?.seq;
   }
 }
 

@@ -61,13 +61,18 @@ export class IsolatedActor implements Child {
     this.#isolation = isolation;
   }
 
+  /** Its stage is never scaled: that of all its lives. */
+  get generation(): string {
+    return this.#env.division(this.#stage.name).generation;
+  }
+
   async start(run: Run): Promise<void> {
     // A thread that was killed holds the journal until it is gone.
     await this.#life?.over;
-    const { flow, division, code, node, retainMs, replicas, log } = this.#env, cells = new Int32Array(new SharedArrayBuffer(4 * (cell.first + 2)));
+    const { flow, division, generations, code, node, retainMs, replicas, log } = this.#env, cells = new Int32Array(new SharedArrayBuffer(4 * (cell.first + 2)));
     const task: ActorTask = {
       ...this.#isolation, flow: flow.name, stage: this.#stage.name, partition: this.#partition, code, node, retainMs, replicas, cells,
-      stages: flow.stages.map(({ name }) => ({ name, ...division(name) })),
+      stages: flow.stages.map(({ name }) => ({ name, ...division(name), first: generations?.first(name) ?? division(name) })),
     };
     const worker = newThread(task, this.id);
     await new Promise<void>((started) => {

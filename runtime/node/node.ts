@@ -18,6 +18,7 @@ import { ask, operateSubject, Questions } from "./questions.ts";
 import { FlowRun } from "./run.ts";
 import { RunNotes } from "./run-note.ts";
 import type { RunChange } from "./run-choice.ts";
+import { FlowScaling } from "./scaling.ts";
 import { Story, storySubject } from "./story.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -87,7 +88,9 @@ export async function startNode(options: NodeOptions = {}, watch: NodeWatch = {}
       const run = await FlowRun.begin({ ...host, notes: node.notes, removeOldJournals: parts.removeOldJournals, ask: watch.ask }, plan, watch.code?.(plan) ?? codeOfShape(plan), options.run ?? "continue");
       log.info(`${plan.name}: ${run.resumed ? notes.resumed : notes.begun}`, { run: run.record.token });
       const flow = new HostedFlow(host, plan, run);
+      node.scalings.set(plan.name, new FlowScaling({ ...host, stores: parts.journals, root: node.root }, flow, run));
       void node.host(flow, new FlowEnd(run, clock, log, () => node?.look()));
+      node.scalings.get(plan.name)?.resume();
     }
     return node;
   } catch (error) {
@@ -109,6 +112,8 @@ export class RunningNode implements Node {
   readonly questions: Questions;
   readonly orders: Questions;
   readonly notes: RunNotes;
+  /** By flow: of those whose stages this node may scale. */
+  readonly scalings = new Map<string, FlowScaling>();
   readonly startedAt: number;
   readonly done: Promise<void>;
   readonly #host: HostEnvironment;
@@ -218,6 +223,7 @@ export class RunningNode implements Node {
 
   async #stop(): Promise<void> {
     const { broker } = this.#host;
+    for (const scaling of this.scalings.values()) scaling.close();
     try {
       await this.root.stop();
       await this.#bounded(Promise.all([...this.#flows.map(({ end }) => end.stopped()), leave(broker.keys, this.name)]));

@@ -85,7 +85,8 @@ export class PlacedFlows implements Hosting, FlowDirectory {
     const { plan, code } = this.#loaded(name), { run: env, membership } = this.#options, kept = await readRun(this.#broker.keys, name);
     // Whoever of the cluster began it, it is the cluster's: no other node has it.
     const node = kept !== undefined && membership().node(kept.record.node) !== undefined ? kept.record.node : env.node;
-    const { record } = await FlowRun.begin({ ...env, node }, plan, code, "continue");
+    const { record } = await FlowRun.begin({ ...env, node }, plan, code, "continue"), { change } = record;
+    if (change !== undefined) throw new MillraceError("SCALE_UNDER_WAY", `${name}/${change.stage}`, `Stage "${change.stage}" is being scaled to ${change.parallelism}, and that is led by a node that has the whole flow`, "Run it with `millrace run` until that is done, then start it on several nodes.");
     return { token: record.token, stages: record.stages.map((stage) => ({ name: stage.name, place: anywhere, seats: Array.from({ length: stage.parallelism }, () => unplaced) })) };
   }
 

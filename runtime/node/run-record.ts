@@ -25,7 +25,10 @@ export interface RunRecord {
   /** Fingerprints of what its sources read; a source that has none is not in it. */
   readonly inputs: readonly { readonly stage: string; readonly fingerprint: string }[];
   readonly shape: FlowFingerprint;
-  readonly stages: readonly { readonly name: string; readonly generation: string; readonly parallelism: number }[];
+  /** `given`: number of the newest generation that was given out, where that is another. `withdrawn`: those that never came to be. */
+  readonly stages: readonly { readonly name: string; readonly generation: string; readonly parallelism: number; readonly given?: number; readonly withdrawn?: readonly string[] }[];
+  /** A stage that is being scaled, to what, and whether that is being taken back (PROTOCOL 11). */
+  readonly change?: { readonly stage: string; readonly generation: string; readonly parallelism: number; readonly takenBack: boolean };
 }
 
 export interface KeptRun {
@@ -56,9 +59,9 @@ function parse(flow: string, value: Uint8Array): RunRecord {
   }
   if (typeof read !== "object" || read === null || typeof read.version !== "number") throw unreadable(flow);
   if (read.version > version) throw new MillraceError("RUN_NEWER", flow, `The run of flow "${flow}" was written by a newer Millrace`, "Run that version here; nothing was changed.");
-  const { token, state, code, node, startedAt, inputs, shape, stages } = read;
+  const { token, state, code, node, startedAt, inputs, shape, stages, change } = read;
   if (typeof token !== "string" || typeof state !== "string" || typeof code !== "string" || typeof node !== "string" || typeof startedAt !== "number" || !Array.isArray(inputs) || !Array.isArray(shape?.stages) || !Array.isArray(stages)) throw unreadable(flow);
-  return { token, state, code, node, startedAt, inputs, shape, stages };
+  return { token, state, code, node, startedAt, inputs, shape, stages, ...(change === undefined ? {} : { change }) };
 }
 
 function unreadable(flow: string, cause?: unknown): MillraceError {

@@ -2,7 +2,7 @@
 import { deadStream, streamName, subjectsOf } from "../actor/environment.ts";
 import type { Broker, StreamSpec } from "../broker/broker.ts";
 import { MillraceError } from "../event/errors.ts";
-import type { FlowPlan } from "../flow/plan.ts";
+import type { FlowPlan, StagePlan } from "../flow/plan.ts";
 import { bounded } from "./bounded.ts";
 import type { RunRecord } from "./run-record.ts";
 import { storyStream } from "./story.ts";
@@ -22,8 +22,8 @@ export interface StreamOptions {
 }
 
 /** Every stream of a run, those that all runs of the flow share included; chunk streams are made by their actors. */
-export function streamsOf(plan: FlowPlan, { stages }: RunRecord, { replicas, retainMs }: StreamOptions): readonly StreamSpec[] {
-  const divisions = new Map(stages.map((stage) => [stage.name, stage]));
+export function streamsOf(plan: FlowPlan, { stages, change }: RunRecord, options: StreamOptions): readonly StreamSpec[] {
+  const { replicas } = options, divisions = new Map(stages.map((stage) => [stage.name, stage]));
   const specs: StreamSpec[] = [
     { name: deadStream(plan.name), subject: `mr.dead.${plan.name}.>`, maxAgeMs: keptDays * dayMs, replicas },
     { name: storyStream(plan.name), subject: `mr.story.${plan.name}.>`, maxPerSubject: keptDecisions, maxAgeMs: keptDays * dayMs, replicas },
@@ -31,17 +31,35 @@ export function streamsOf(plan: FlowPlan, { stages }: RunRecord, { replicas, ret
   for (const stage of plan.stages) {
     const division = divisions.get(stage.name);
     if (division === undefined) continue;
-    for (let partition = 0; partition < division.parallelism; partition++) {
-      const subjects = subjectsOf(plan.name, stage.name, division.generation, partition);
-      specs.push({ name: streamName(subjects.log), subject: subjects.log, replicas });
-      if (stage.kind === "source") continue;
-      for (const input of new Set(stage.inputs.map((edge) => edge.input))) {
-        const subject = subjects.mailbox(input), maxMessages = stage.maxFrames + 1 + (retainMs > 0 ? retainedFrames : 0);
-        specs.push({ name: streamName(subject), subject, maxMessages, replicas });
-      }
+    specs.push(...streamsOfStage(plan.name, stage, division, options));
+    if (change?.stage === stage.name) specs.push(...streamsOfStage(plan.name, stage, change, options));
+  }
+  return specs;
+}
+
+/** Those of one generation of a stage. */
+export function streamsOfStage(flow: string, stage: StagePlan, { generation, parallelism }: { readonly generation: string; readonly parallelism: number }, { replicas, retainMs }: StreamOptions): readonly StreamSpec[] {
+  const specs: StreamSpec[] = [];
+  for (let partition = 0; partition < parallelism; partition++) {
+    const subjects = subjectsOf(flow, stage.name, generation, partition);
+    specs.push({ name: streamName(subjects.log), subject: subjects.log, replicas });
+    if (stage.kind === "source") continue;
+    for (const input of new Set(stage.inputs.map((edge) => edge.input))) {
+      const subject = subjects.mailbox(input), maxMessages = stage.maxFrames + 1 + (retainMs > 0 ? retainedFrames : 0);
+      specs.push({ name: streamName(subject), subject, maxMessages, replicas });
     }
   }
   return specs;
+}
+
+/** Deletes the streams of generations that are over. @throws MillraceError UNREACHABLE */
+export async function removeGenerations(broker: Broker, flow: string, isOver: (stage: string, generation: string) => boolean): Promise<void> {
+  const names = await patiently(() => broker.list(`mr_actor_${flow}_`));
+  const gone = names.filter((name) => {
+    const [stage, generation] = name.slice(`mr_actor_${flow}_`.length).split("_");
+    return stage !== undefined && generation !== undefined && isOver(stage, generation);
+  });
+  await bounded(gone, atOnce, (name) => patiently(() => broker.remove(name)));
 }
 
 /** Makes all that are not there. @throws MillraceError UNREACHABLE, STREAM_CONFLICT */

@@ -36,6 +36,7 @@ export class FlowRun {
   /** Whether it goes on where an earlier start was interrupted. */
   readonly resumed: boolean;
   #kept: KeptRun;
+  #writing: Promise<void> = Promise.resolve();
 
   private constructor(env: RunEnvironment, flow: string, kept: KeptRun, resumed: boolean) {
     this.#env = env;
@@ -99,10 +100,23 @@ export class FlowRun {
 
   /** @throws MillraceError FLOW_TAKEN where the key is no longer this node's, UNREACHABLE */
   async mark(state: RunState): Promise<void> {
-    await this.#write({ ...this.record, state });
+    await this.#write((record) => ({ ...record, state }));
   }
 
-  async #write(record: RunRecord): Promise<void> {
+  /** Changes the run, by compare-and-set; gives what it is now. @throws as `mark` */
+  async change(to: (record: RunRecord) => RunRecord): Promise<RunRecord> {
+    await this.#write(to);
+    return this.record;
+  }
+
+  // One write after the other: each expects what the one before it wrote.
+  #write(to: RunRecord | ((record: RunRecord) => RunRecord)): Promise<void> {
+    const written = this.#writing.then(() => this.#writeNow(typeof to === "function" ? to(this.record) : to));
+    this.#writing = written.catch(() => {});
+    return written;
+  }
+
+  async #writeNow(record: RunRecord): Promise<void> {
     const written = await writeRun(this.#env.broker.keys, this.#flow, record, this.#kept.revision);
     if (written === undefined) throw taken(this.#flow);
     this.#kept = written;

@@ -1,5 +1,6 @@
 // What a node's thread and the thread of an isolated actor say to each other. Structured clones: plain data, errors taken apart.
 import type { ActorView } from "../actor/actor-view.ts";
+import type { Division } from "../actor/environment.ts";
 import type { Exit } from "../actor/exit.ts";
 import type { LetterOrder, LetterOutcome } from "../actor/letters.ts";
 import type { StateName } from "../actor/lifecycle.ts";
@@ -13,7 +14,8 @@ export interface ActorTask {
   readonly flow: string;
   readonly stage: string;
   readonly partition: number;
-  readonly stages: readonly { readonly name: string; readonly generation: string; readonly count: number }[];
+  /** How stages are divided now, and were when the run began. */
+  readonly stages: readonly (Division & { readonly name: string; readonly first: Division })[];
   /** Hash of the flow's code. */
   readonly code: string;
   readonly node: string;

@@ -54,6 +54,8 @@ export interface Surroundings {
   readonly journals: readonly NodeJournals[];
   /** Names of the streams that are there. */
   readonly streams: ReadonlySet<string>;
+  /** Whether a generation of a stage is over: what went to it is where it was needed (PROTOCOL 11). */
+  readonly isRetired: (stage: string, generation: string) => boolean;
 }
 
 export function addressOfPlace({ flow, stage, partition }: ActorPlace): string {
@@ -70,7 +72,7 @@ export async function lookAt(place: ActorPlace, around: Surroundings): Promise<A
     const standing = await journal?.compare(log, bounds), history = await History.of(address, records(log, bounds, journal, standing), journal?.folded);
     const inputs: InputLook[] = [], sent: SentLook[] = [];
     if (place.kind !== "source") for (const input of new Set([0, ...history.positions.keys()])) inputs.push(await inputOf(subjects.mailbox(input), input, history, around));
-    for (const to of history.sent.values()) sent.push({ ...to, fits: await fits(address, generation, to, around) });
+    for (const to of history.sent.values()) if (typeof to.target === "string" || !around.isRetired(to.target[0], to.target[1])) sent.push({ ...to, fits: await fits(address, generation, to, around) });
     const lostSnapshot = await snapshotOf(around.broker.stream(streamName(subjects.chunks), subjects.chunks), around.streams.has(streamName(subjects.chunks)), history);
     return { ...place, address, log, logName, bounds, journal, standing, history, inputs, sent, lostSnapshot };
   } catch (error) {

@@ -23,8 +23,8 @@ export async function gapsOf(sender: ActorLook, readers: ReadonlyMap<string, Act
       gaps.push(...gone(sender.address, target, kept, sent));
       continue;
     }
-    const [stage, , partition, number] = target, reader = readers.get(`${sender.flow}/${stage}/${partition}`);
-    if (reader === undefined) continue;
+    const [stage, its, partition, number] = target, reader = readers.get(`${sender.flow}/${stage}/${partition}`);
+    if (reader === undefined || reader.generation !== its) continue;
     const cursor = reader.history.cursor(number, sender.address, sender.generation), input = reader.inputs.find((one) => one.input === number);
     if (cursor > seq) gaps.push({ from: sender.address, to: reader.address, is: "anew", first: seq + 1, last: cursor });
     else if (needs(sent, cursor) && input !== undefined) gaps.push(...gone(sender.address, reader.address, await reached(input, sender, cursor), sent));
@@ -37,7 +37,7 @@ async function forgotten({ address, generation, history }: ActorLook, readers: R
   const gaps: Gap[] = [];
   for (const reader of readers.values()) {
     for (const [input, from, its, seq] of reader.history.cursors.values()) {
-      const known = [...history.sent.values()].some(({ target }) => typeof target !== "string" && target[0] === reader.stage && target[2] === reader.partition && target[3] === input);
+      const known = [...history.sent.values()].some(({ target }) => typeof target !== "string" && target[0] === reader.stage && target[1] === reader.generation && target[2] === reader.partition && target[3] === input);
       if (from === address && its === generation && seq > 0 && !known) gaps.push({ from: address, to: reader.address, is: "anew", first: 1, last: seq });
     }
   }

@@ -4,6 +4,7 @@ import { deadStream, streamName, subjectsOf } from "../actor/environment.ts";
 import type { Broker } from "../broker/broker.ts";
 import { decodeMessage } from "../event/frame.ts";
 import type { RunNotes } from "../node/run-note.ts";
+import { StageGenerations } from "../node/stage-generations.ts";
 import { type ActorLook, addressOfPlace, lookAt } from "./actor-look.ts";
 import { type Gap, gapsOf } from "./channel-gap.ts";
 import type { NodeJournals } from "./journal-copy.ts";
@@ -47,12 +48,13 @@ export async function survey(flow: string, { broker, journals, notes }: SurveyOp
   const run = await findRun(broker, notes, flow);
   if (run === undefined) return undefined;
   const streams = new Set(await broker.list("mr_")), actors = new Map<string, ActorLook>(), kinds = new Map(run.record.shape.stages.map(({ name, kind }) => [name, kind]));
+  const stages = new Map(run.record.stages.map(({ name, parallelism }) => [name, new StageGenerations(run.record, name, parallelism)])), isRetired = (stage: string, generation: string): boolean => stages.get(stage)?.isRetired(generation) === true;
   const close = async (): Promise<void> => { for (const { journal } of actors.values()) await journal?.close(); };
   try {
     for (const { name: stage, generation, parallelism } of run.record.state === "preparing" ? [] : run.record.stages) {
       for (let partition = 0; partition < parallelism; partition++) {
         const place = { flow, stage, kind: kinds.get(stage) ?? "processor", generation, partition } as const;
-        actors.set(addressOfPlace(place), await lookAt(place, { broker, journals, streams }));
+        actors.set(addressOfPlace(place), await lookAt(place, { broker, journals, streams, isRetired }));
       }
     }
     const gaps: Gap[] = [];

@@ -269,7 +269,7 @@ export class Member {
 
   #moveOf(exit: Exit): LifecycleEvent {
     switch (exit.class) {
-      case "normal": return { type: "end" };
+      case "normal": case "sealed": return { type: "end" };
       case "shutdown": return { type: "stop" };
       case "fenced": return { type: "fence", why: whyOf(exit) };
       case "unavailable": return this.lifecycle.state === "draining" ? { type: "stop" } : { type: "unavailable", why: whyOf(exit) };

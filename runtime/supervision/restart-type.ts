@@ -15,6 +15,7 @@ const abnormal = { permanent: "restart", transient: "restart", temporary: "leave
 
 const table: Readonly<Record<ExitClass, Readonly<Record<RestartType, Reaction>>>> = {
   normal: same("end"),
+  sealed: same("end"),
   shutdown: { permanent: "restart", transient: "leave", temporary: "leave" },
   crash: abnormal,
   process: abnormal,

@@ -24,9 +24,12 @@ export class Archive {
   readonly logs = new Map<string, Kept[]>();
   /** Of each stream: the step at which a sequence was stored. A restored backup holds what was there then. */
   readonly stamps = new Map<string, Map<number, number>>();
+  /** Chunks that were stored, also those that are purged, by stream and sequence; where they are kept. */
+  readonly chunks = new Map<string, Map<number, Uint8Array>>();
   readonly #server: MemoryServer;
 
-  constructor(server: MemoryServer, scheduler: Scheduler) {
+  /** `keepsChunks`: of snapshots, for worlds whose stages are scaled: there a fold begins with one. */
+  constructor(server: MemoryServer, scheduler: Scheduler, keepsChunks: boolean) {
     this.#server = server;
     const { stamps } = this, create = server.create.bind(server);
     server.create = (spec) => {
@@ -34,9 +37,14 @@ export class Archive {
       if (!isNew) return otherwise;
       const stream = server.streams.get(spec.name) as MemoryStream, append = stream.append.bind(stream), stamped = new Map<number, number>();
       stamps.set(spec.name, stamped);
+      const chunks = keepsChunks && spec.name.endsWith("_snap") ? new Map<number, Uint8Array>() : undefined;
+      if (chunks !== undefined) this.chunks.set(spec.name, chunks);
       stream.append = (subject, data, expected) => {
         const outcome = append(subject, data, expected);
-        if (typeof outcome === "number") stamped.set(outcome, scheduler.steps);
+        if (typeof outcome === "number") {
+          stamped.set(outcome, scheduler.steps);
+          chunks?.set(outcome, data.slice());
+        }
         return outcome;
       };
       return otherwise;

@@ -3,7 +3,7 @@
 import type { Chance } from "./chance.ts";
 import type { TargetKind } from "./target.ts";
 
-export type Fault = "crash" | "kill" | "cut" | "pause" | "takeover" | "move" | "wipe" | "rollback" | "blackout" | "ruin" | "restore" | "old generation";
+export type Fault = "crash" | "kill" | "cut" | "pause" | "takeover" | "move" | "wipe" | "rollback" | "blackout" | "ruin" | "restore" | "old generation" | "late copy" | "revive";
 
 export interface Profile {
   readonly nodes: readonly string[];
@@ -47,6 +47,8 @@ export interface Profile {
   /** How long a zombie sleeps: until a sink's new owner has looked at its mailbox and not yet begun to read it, where it says so. */
   readonly sleep: "any" | "until looked";
   readonly retainMs: number;
+  /** How often a stage is scaled. */
+  readonly scales: number;
   // Limits of the engine.
   readonly maxPayload: number;
   readonly maxFrames: number;
@@ -65,6 +67,11 @@ export interface Profile {
 const ordinary: readonly Fault[] = ["crash", "crash", "kill", "kill", "cut", "pause", "takeover", "takeover", "move", "wipe", "old generation"];
 
 const losses: readonly Fault[] = ["rollback", "rollback", "blackout", "ruin", "ruin", "restore"];
+
+/** While stages are scaled: also what was stored comes again, and who has sealed is looked after anew. */
+export const scaled: Partial<Profile> = { scales: 2, faults: 4, faultShare: 0.01, faultsFrom: 0, events: 8, kinds: [...ordinary, "late copy", "late copy", "revive"] };
+export const scaledWithLosses: Partial<Profile> = { ...scaled, kinds: [...(scaled.kinds as readonly Fault[]), ...losses] };
+
 
 /** @param smallFrame bytes that any one event of the flow has room in */
 export function profileOf(chance: Chance, smallFrame: number, given: Partial<Profile> = {}): Profile {
@@ -94,6 +101,7 @@ export function profileOf(chance: Chance, smallFrame: number, given: Partial<Pro
     ruins: chance.of(["anything", "unread"] as const),
     sleep: "any",
     retainMs: chance.hits(0.2) ? 1_000 : 0,
+    scales: 0,
     maxPayload: parts ? chance.of([1_700, 2_000, 3_000]) : 1024 * 1024,
     maxFrames: chance.of([1, 2, 3, 16, 4_096]),
     turnEvents: chance.of([1, 2, 8_192]),

@@ -3,17 +3,21 @@
 import { Anchors } from "../../runtime/actor/anchors.ts";
 import { Availability } from "../../runtime/actor/availability.ts";
 import { Committer } from "../../runtime/actor/committer.ts";
+import { Delivery, type Outgoing } from "../../runtime/actor/delivery.ts";
 import { Emitter } from "../../runtime/actor/emitter.ts";
 import { streamName } from "../../runtime/actor/environment.ts";
 import { Held } from "../../runtime/actor/held.ts";
 import { type Channel, Inbound, type Position, type Verdict } from "../../runtime/actor/inbound.ts";
+import { Seals } from "../../runtime/actor/inheritance.ts";
 import { Intake } from "../../runtime/actor/intake.ts";
+import { Outlet } from "../../runtime/actor/outlet.ts";
 import { RecordKeeper } from "../../runtime/actor/record-keeper.ts";
+import { Routing } from "../../runtime/actor/routing.ts";
 import { SinkWriter } from "../../runtime/actor/sink-writer.ts";
 import { type Captured, Snapshots } from "../../runtime/actor/snapshot.ts";
 import { MailboxTrim } from "../../runtime/actor/trimming.ts";
 import type { BrokerStream } from "../../runtime/broker/broker.ts";
-import { type Frame, message } from "../../runtime/event/frame.ts";
+import { decodeFrame, type Frame, message, type Note } from "../../runtime/event/frame.ts";
 import { sameTerm } from "../../runtime/event/term.ts";
 import { encode } from "../../runtime/event/codec.ts";
 import { seal } from "../../runtime/actor/change.ts";
@@ -25,7 +29,7 @@ import { MemoryStream } from "../../runtime/testing/memory-stream.ts";
 import { crc32 } from "node:zlib";
 import { breakDelivery } from "./broken-delivery.ts";
 import { current } from "./feed.ts";
-import type { Profile } from "./profile.ts";
+import { type Profile, scaled } from "./profile.ts";
 import { type Result, runSchedule } from "./schedule.ts";
 import type { Rules, World } from "./world.ts";
 
@@ -39,6 +43,8 @@ export interface Variant {
   readonly rules?: Partial<Rules>;
   /** Breaks the engine; returns what mends it. */
   readonly breaks?: () => () => void;
+  /** It is to be seen in what comes out: that logs and journals differ would be noticed at once. */
+  readonly outcomeOnly?: boolean;
   /** Most schedules until it must be caught. */
   readonly most?: number;
 }
@@ -222,6 +228,41 @@ const sinks: Partial<Profile> = { ...calm, aim: "sink", faults: 4, faultShare: 0
 // Batches of more than one frame, and a mailbox that is trimmed at once.
 const severalFrames: Partial<Profile> = { ...sinks, maxFrames: 4, sinkBatch: 8_192, turnEvents: 1, sourceBatch: 1, parallelism: 1, events: 8, slowTargets: true, faultShare: 0.2, ambush: / read .*\.report\..*\.in\.0$/ };
 
+// ── live scaling
+
+const rescaled: Partial<Profile> = { ...scaled, ...calm, slowShare: 0.5, faults: 3, faultShare: 0.02, faultsFrom: 0, kinds: ["crash", "takeover", "kill"], events: 8, sourceBatch: 1, turnEvents: 1, maxFrames: 4_096 };
+
+/** A barrier goes only into the first of the old mailboxes. */
+const oneBarrier = () => replaced(Outlet.prototype, "close", (old) => function (this: Outlet, head: unknown, watermark: number, note: Note | null, ...rest: unknown[]) {
+  return call(old, this, head, watermark, note?.[0] === "barrier" && this.target[2] !== 0 ? null : note, ...rest);
+} as Method);
+
+/** A failover follows the plan that is in force; that it has sent its barriers it knows from its log. */
+const routedByPlan = () => {
+  const sent = new WeakMap<Routing, Map<string, string>>();
+  return all(
+    replaced(Routing.prototype, "apply", (old) => function (this: Routing, body: Body) {
+      call(old, this, body);
+      const its = sent.get(this) ?? new Map<string, string>();
+      for (const [stage, generation] of body.routing ?? []) its.set(stage, generation);
+      sent.set(this, its);
+    } as Method),
+    replaced(Routing.prototype, "of", (old) => function (this: Routing, stage: string) {
+      return sent.get(this)?.has(stage) === true ? world().scaling.division(stage) : call(old, this, stage);
+    } as Method),
+    replaced(Routing.prototype, "due", (old) => function (this: Routing, stage: string) {
+      const due = call(old, this, stage) as ReturnType<Routing["due"]>;
+      return due !== undefined && sent.get(this)?.get(stage) === due.generation ? undefined : due;
+    } as Method),
+  );
+};
+
+/** Sealed although what it sent may not have arrived. */
+const sealedAtOnce = () => getterReplaced(Delivery.prototype, "unsettled", (old) => function (this: Delivery) {
+  const last = (this as unknown as { readonly queue: readonly Outgoing[] }).queue.at(-1);
+  return last !== undefined && typeof this.stream.subject === "string" && !this.stream.subject.startsWith("mr.dead") && decodeFrame(last.frame).note?.[0] === "sealed" ? 0 : call(old as Method, this);
+} as never);
+
 export const variants: readonly Variant[] = [
   { name: "a log without compare-and-set", rule: "P1, I1", profile: zombies, breaks: () => replaced(MemoryStream.prototype, "append", (old) => function (this: MemoryStream, subject: string, data: Uint8Array, expected: number | undefined) {
     return call(old, this, subject, data, subject.endsWith(".log") ? undefined : expected);
@@ -269,6 +310,30 @@ export const variants: readonly Variant[] = [
     return heard.length === 0 ? -Infinity : Math.min(...heard.map(({ watermark, ended }) => (ended ? Infinity : watermark)));
   } as never) },
   { name: "the sender's generation is not part of the channel", rule: "2", profile: { ...calm, faults: 4, faultShare: 0.03, kinds: ["old generation"] }, breaks: () => replaced(Inbound, "id", () => ((input: number, from: string) => `${input} ${from}`) as Method) },
+  { name: "a barrier goes into one old mailbox only", rule: "11.2", profile: rescaled, breaks: oneBarrier },
+  { name: "routed by the plan as last seen", rule: "11.2", outcomeOnly: true, profile: rescaled, breaks: routedByPlan },
+  { name: "the barrier of one who feeds it is enough", rule: "11.3", flows: ["chain", "merge", "timers", "ordered", "windows", "slow"], profile: { ...rescaled, parallelism: 2 }, breaks: () => getterReplaced(Inbound.prototype, "closedFor", () => function (this: Inbound) {
+    return [...this.channels].find(({ barrier }) => barrier !== undefined)?.barrier;
+  } as never) },
+  { name: "sealed before what it sent has arrived", rule: "11.3", profile: { ...rescaled, kinds: ["crash", "kill", "cut"], maxFrames: 1 }, breaks: sealedAtOnce },
+  { name: "new actors start when one old one is sealed", rule: "11.4", profile: { ...rescaled, parallelism: 2 }, rules: { allSealed: false }, breaks: () => replaced(Seals.prototype, "all", () => async function (this: Seals) {
+    const found = [];
+    for (let p = 0; p < this.count; p++) {
+      const seal = await this.of(p).catch(() => undefined);
+      if (seal !== undefined) found.push({ where: this.address(p), seal });
+    }
+    return found;
+  } as Method) },
+  { name: "a new actor reads before its state is in its own log", rule: "11.4", outcomeOnly: true, profile: { ...rescaled, kinds: ["wipe", "takeover", "kill"], faults: 4 }, breaks: () => replaced(Committer.prototype, "begin", () => (async () => {}) as Method) },
+  { name: "a reader keeps no floor", rule: "11.5", outcomeOnly: true, profile: { ...rescaled, faults: 5, aim: "sink", kinds: ["crash", "takeover", "late copy"], events: 8 }, breaks: () => replaced(Inbound.prototype, "write", (old) => function (this: Inbound, body: Body, whole: boolean) {
+    call(old, this, body, whole);
+    delete body.floors;
+  } as Method) },
+  { name: "those who follow are not declared at the watermark reached", rule: "11.5", flows: ["ordered", "windows-live", "timers-live"], profile: rescaled, breaks: () => replaced(Inbound.prototype, "accept", (old) => function (this: Inbound, channel: Channel, frame: Frame) {
+    call(old, this, channel, frame);
+    if (frame.note?.[0] === "sealed") for (const other of this.channels) if (other.generation === frame.note[1] && other.seq === 0) other.watermark = Infinity;
+  } as Method) },
+  { name: "frames to a retired mailbox are not settled", rule: "P15", profile: { ...rescaled, messageFaults: 8, messageFaultShare: 0.1, legs: /ack/ }, breaks: () => getterReplaced(Delivery.prototype, "retired", () => (() => false) as never) },
 ];
 
 export interface Caught {
@@ -283,7 +348,7 @@ export async function caught(variant: Variant, seed: number, most = variant.most
   for (let i = 0; i < most; i++) {
     const mend = variant.breaks?.() ?? (() => {});
     try {
-      const result = await runSchedule(seed + i, { flows: variant.flows, profile: variant.profile, rules: variant.rules, ended: mend });
+      const result = await runSchedule(seed + i, { flows: variant.flows, profile: variant.profile, rules: variant.rules, outcomeOnly: variant.outcomeOnly, ended: mend });
       if (result.wrong !== undefined) return { schedules: i + 1, seed: seed + i, result };
     } finally {
       mend();

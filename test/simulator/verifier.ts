@@ -11,7 +11,7 @@ import { chainWrong, Fields, foldOf, journalOf } from "../support/log-fold.ts";
 import type { Kept } from "./archive.ts";
 import type { SimulatedFlow } from "./flows.ts";
 import type { Observed } from "./reference.ts";
-import { generation, type Slot, type World } from "./world.ts";
+import type { Slot, World } from "./world.ts";
 
 /** What is wrong with what came out; `whole`: the flow has ended. */
 export function outcomeWrong(world: World, flow: SimulatedFlow, whole: boolean): string | undefined {
@@ -39,7 +39,7 @@ function lettersOf(world: World): readonly DeadLetter[] {
 
 /** The newest snapshot that the log names, and the tail. What is missing is said. */
 function ofServer(world: World, slot: Slot, log: readonly Kept[]): Fields | string {
-  const subjects = subjectsOf(world.flow.name, slot.stage.name, generation, slot.partition), stream = world.server.streams.get(streamName(subjects.log)), chunks = world.server.streams.get(streamName(subjects.chunks));
+  const subjects = subjectsOf(world.flow.name, slot.stage.name, slot.generation, slot.partition), stream = world.server.streams.get(streamName(subjects.log)), chunks = world.server.streams.get(streamName(subjects.chunks));
   const { first, last } = stream?.bounds() ?? { first: 1, last: 0 }, records: CommitRecord[] = [], assembler = new Assembler(), fields = new Fields();
   let begin: number | undefined;
   for (const { seq, record } of log) {
@@ -65,7 +65,7 @@ function ofServer(world: World, slot: Slot, log: readonly Kept[]): Fields | stri
 
 /** A journal on a disk: what is folded, and the records after it. `undefined`: it holds no newest record of this log. */
 async function ofJournal(world: World, slot: Slot, stores: MemoryStores, log: readonly Kept[]): Promise<Fields | string | undefined> {
-  const name = `${world.flow.name}/${slot.stage.name}/${generation}/${slot.partition}`;
+  const name = `${world.flow.name}/${slot.stage.name}/${slot.generation}/${slot.partition}`;
   if (!(await stores.exists(name))) return undefined;
   const store = await stores.open(name);
   let wrong: string | undefined;
@@ -86,8 +86,9 @@ async function ofJournal(world: World, slot: Slot, stores: MemoryStores, log: re
   }
 }
 
-function differ(slot: Slot, what: string, found: Fields, expected: Fields): string | undefined {
-  const lines = found.differences(expected);
+function differ(world: World, slot: Slot, what: string, found: Fields, expected: Fields): string | undefined {
+  const isRetired = (stage: string, generation: string): boolean => world.scaling.isRetired(stage, generation);
+  const lines = found.forgetRetired(isRetired).differences(expected.forgetRetired(isRetired));
   return lines.length === 0 ? undefined : [`${what} of ${slot.address} is not the fold of its log:`, ...lines].join("\n  ");
 }
 
@@ -96,16 +97,16 @@ export async function logsWrong(world: World): Promise<string | undefined> {
   for (const slot of world.slots) {
     const log = world.logOf(slot), chain = chainWrong(log);
     if (chain !== undefined) return `the log of ${slot.address}: ${chain}`;
-    const whole = foldOf(log), server = ofServer(world, slot, log);
+    const chunks = world.archive.chunks.get(streamName(subjectsOf(world.flow.name, slot.stage.name, slot.generation, slot.partition).chunks)), whole = foldOf(log, (seq) => chunks?.get(seq)), server = ofServer(world, slot, log);
     // A snapshot that lost its chunks with the broker's power is noticed by whoever needs it.
     if (typeof server === "string" && !world.lost) return server;
-    const differs = typeof server === "string" ? undefined : differ(slot, "what the server keeps", server, whole);
+    const differs = typeof server === "string" ? undefined : differ(world, slot, "what the server keeps", server, whole);
     if (differs !== undefined) return differs;
     for (const [name, disk] of world.disks) {
       disk.locks.clear();
       const journal = await ofJournal(world, slot, new MemoryStores(disk), log);
       if (typeof journal === "string") return journal;
-      const off = journal === undefined ? undefined : differ(slot, `the journal on ${name}`, journal, whole);
+      const off = journal === undefined ? undefined : differ(world, slot, `the journal on ${name}`, journal, whole);
       if (off !== undefined) return off;
     }
   }

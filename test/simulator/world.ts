@@ -12,9 +12,11 @@ import { MemoryDisk } from "../../runtime/testing/memory-store.ts";
 import type { Leg } from "../../runtime/testing/network.ts";
 import { Archive, type Kept } from "./archive.ts";
 import type { Feed, FlowHost } from "./feed.ts";
+import type { Change } from "../../runtime/node/scale-step.ts";
 import type { Fate } from "./network.ts";
 import { type NodeHost, SimulatedNode } from "./node.ts";
 import type { Profile } from "./profile.ts";
+import { SimulatedScaling, streamsOf } from "./scaling.ts";
 import type { Lane, Scheduler } from "./scheduler.ts";
 import type { Target, TargetHost, TargetRules } from "./target.ts";
 
@@ -25,16 +27,25 @@ export interface Rules extends TargetRules {
   askReader: boolean;
   /** P5: a claim carries a mark of its own. */
   mark: boolean;
+  /** 11: new actors start when all old ones are sealed. */
+  allSealed: boolean;
 }
 
-export const allRules: Rules = { next: true, place: "mark", watchdog: true, askReader: true, mark: true };
+export const allRules: Rules = { next: true, place: "mark", watchdog: true, askReader: true, mark: true, allSealed: true };
 
 /** One partition of one stage, whoever runs it. */
 export class Slot {
   readonly stage: StagePlan;
   readonly partition: number;
   readonly address: string;
+  readonly generation: string;
+  /** Whose state it goes on with. */
+  readonly from: Division | undefined;
   readonly lives = new Set<Life>();
+  /** Its generation is over, and it has said so. */
+  sealed = false;
+  /** It ran once: its own snapshot is in its log. */
+  ran = false;
   /** Node that it is started on, unless a fault says otherwise. */
   home: string;
   done = false;
@@ -42,7 +53,9 @@ export class Slot {
   starting = false;
   restarts = 0;
 
-  constructor(stage: StagePlan, partition: number, address: string, home: string) {
+  constructor(stage: StagePlan, partition: number, address: string, home: string, generation: string, from?: Division) {
+    this.generation = generation;
+    this.from = from;
     this.stage = stage;
     this.partition = partition;
     this.address = address;
@@ -59,6 +72,7 @@ export interface Life {
   over: boolean;
 }
 
+/** That of all stages when the run began. */
 export const generation = "sim00000-1";
 
 /** Terms without a mark: what is random is asked for once to mark rounds, then for the claim. */
@@ -74,7 +88,12 @@ export class World implements FlowHost, TargetHost {
   readonly feed: Feed;
   readonly rules: Rules;
   readonly server: MemoryServer;
-  readonly slots: Slot[] = [];
+  slots: Slot[] = [];
+  /** Also those whose generation is gone. */
+  readonly everySlot: Slot[] = [];
+  readonly scaling: SimulatedScaling;
+  /** Frames that were stored, where late copies of them are to come. */
+  readonly stored: (readonly [stream: string, subject: string, data: Uint8Array])[] = [];
   readonly nodes = new Map<string, SimulatedNode>();
   readonly disks = new Map<string, MemoryDisk>();
   readonly targets = new Map<string, Target>();
@@ -97,7 +116,8 @@ export class World implements FlowHost, TargetHost {
   #messageFaults: number;
   #handlerFaults: number;
 
-  constructor(scheduler: Scheduler, profile: Profile, flow: FlowPlan, feed: Feed, rules: Rules) {
+  /** @param scalable stages that may be scaled */
+  constructor(scheduler: Scheduler, profile: Profile, flow: FlowPlan, feed: Feed, rules: Rules, scalable: readonly string[] = []) {
     this.scheduler = scheduler;
     this.profile = profile;
     this.flow = flow;
@@ -109,23 +129,19 @@ export class World implements FlowHost, TargetHost {
     this.#host = {
       scheduler, server: this.server, watchdog: rules.watchdog, fate: (leg) => this.#fate(leg), sent: this.sent,
       diskFails: () => this.#spend(profile.diskFaultShare),
-      environment: () => ({
+      environment: (node) => ({
         flow, code: "c0de", retainMs: profile.retainMs, replicas: 1,
-        division: (stage) => this.division(stage),
-        readerCursor: (reader, input, from, its) => (rules.askReader ? this.readerCursor(reader, input, from, its) : undefined),
+        ...this.scaling.viewOf(() => (profile.scales > 0 ? node : undefined)),
+        readerCursor: (reader, input, from, its, of) => (rules.askReader ? this.readerCursor(reader, input, from, its, of) : undefined),
       }),
     };
-    this.archive = new Archive(this.server, scheduler);
+    this.archive = new Archive(this.server, scheduler, profile.scales > 0);
     this.server.create({ name: deadStream(flow.name), subject: `mr.dead.${flow.name}.>`, replicas: 1 });
+    this.scaling = new SimulatedScaling(this, scalable, profile.scales);
     for (const stage of flow.stages) {
       for (let p = 0; p < stage.parallelism; p++) {
-        const subjects = subjectsOf(flow.name, stage.name, generation, p), log = streamName(subjects.log);
-        this.server.create({ name: log, subject: subjects.log, replicas: 1 });
-        this.archive.keep(log);
-        if (stage.kind !== "source") this.server.create({ name: streamName(subjects.mailbox(0)), subject: subjects.mailbox(0), maxMessages: stage.maxFrames + 1, replicas: 1 });
-        const slot = new Slot(stage, p, addressOf(flow, stage, p), scheduler.chance.of(profile.nodes));
-        this.slots.push(slot);
-        if (stage.kind !== "source") this.#watchTrims(this.server.streams.get(streamName(subjects.mailbox(0))) as MemoryStream, slot);
+        this.createStreams(stage, generation, p);
+        this.#seat(new Slot(stage, p, addressOf(flow, stage, p), scheduler.chance.of(profile.nodes), generation));
       }
     }
     for (const name of profile.nodes) this.boot(name);
@@ -133,7 +149,48 @@ export class World implements FlowHost, TargetHost {
   }
 
   division(stage: string): Division {
-    return { generation, count: (this.flow.stages.find(({ name }) => name === stage) as StagePlan).parallelism };
+    return this.scaling.division(stage);
+  }
+
+  createStreams(stage: StagePlan, its: string, partition: number): void {
+    const { log, mailbox } = subjectsOf(this.flow.name, stage.name, its, partition), name = streamName(log);
+    this.server.create({ name, subject: log, replicas: 1 });
+    this.archive.keep(name);
+    if (stage.kind === "source") return;
+    const box = streamName(mailbox(0));
+    this.server.create({ name: box, subject: mailbox(0), maxMessages: stage.maxFrames + 1, replicas: 1 });
+    if (this.profile.scales === 0) return;
+    const stream = this.server.streams.get(box) as MemoryStream, append = stream.append.bind(stream);
+    stream.append = (subject, data, expected) => {
+      const outcome = append(subject, data, expected);
+      if (typeof outcome === "number") this.stored.push([box, subject, data.slice()]);
+      return outcome;
+    };
+  }
+
+  #seat(slot: Slot): void {
+    this.slots.push(slot);
+    this.everySlot.push(slot);
+    if (slot.stage.kind !== "source") this.#watchTrims(this.server.streams.get(streamsOf(this.flow.name, slot.stage, slot.generation, slot.partition).mailbox) as MemoryStream, slot);
+  }
+
+  /** Those of the next generation start. */
+  startGeneration({ stage: name, from, to }: Change): void {
+    const stage = this.flow.stages.find((one) => one.name === name) as StagePlan;
+    for (let p = 0; p < to.count; p++) {
+      if (this.slots.some((slot) => slot.stage === stage && slot.partition === p && slot.generation === to.generation)) continue;
+      const slot = new Slot(stage, p, addressOf(this.flow, stage, p), this.scheduler.chance.of(this.profile.nodes), to.generation, from);
+      this.#seat(slot);
+      this.startSoon(slot, 0);
+    }
+  }
+
+  /** The streams of a generation go; who is left of it knows when it hears of it. */
+  removeGeneration(name: string, { generation: its, count }: Division): void {
+    const stage = this.flow.stages.find((one) => one.name === name) as StagePlan;
+    this.slots = this.slots.filter((slot) => slot.stage !== stage || slot.generation !== its);
+    for (const slot of this.everySlot) if (slot.stage === stage && slot.generation === its) slot.done = true;
+    for (let p = 0; p < count; p++) for (const stream of Object.values(streamsOf(this.flow.name, stage, its, p))) this.server.remove(stream);
   }
 
   // I6: nothing goes that its reader has not committed.
@@ -146,8 +203,8 @@ export class World implements FlowHost, TargetHost {
     };
   }
 
-  logNameOf({ stage, partition }: Slot): string {
-    return streamName(subjectsOf(this.flow.name, stage.name, generation, partition).log);
+  logNameOf({ stage, partition, generation: its }: Slot): string {
+    return streamName(subjectsOf(this.flow.name, stage.name, its, partition).log);
   }
 
   logOf(slot: Slot): readonly Kept[] {
@@ -160,8 +217,8 @@ export class World implements FlowHost, TargetHost {
   }
 
   /** P30: what the reader's log says now. */
-  readerCursor(reader: string, input: number, from: string, its: string): number | undefined {
-    const slot = this.slots.find(({ address }) => address === reader);
+  readerCursor(reader: string, input: number, from: string, its: string, of = generation): number | undefined {
+    const slot = this.slots.find(({ address, generation: own }) => address === reader && own === of);
     if (slot === undefined) return undefined;
     return this.archive.newest(this.logNameOf(slot), ({ cursors }) => cursors?.find((cursor) => cursor[0] === input && cursor[1] === from && cursor[2] === its)?.[3]) ?? 0;
   }
@@ -215,7 +272,9 @@ export class World implements FlowHost, TargetHost {
     this.scheduler.trace?.(`    ${slot.address} starts on ${node.name}`);
     const life: Life = {
       slot, node, over: false, number: this.#everyLife.length,
-      actor: createActor(this.rules.mark ? node.env : withoutMarks(node.env), slot.stage, slot.partition, { onState: () => {}, onPoison: () => {}, onExit: (exit) => this.#exited(life, exit) }),
+      actor: createActor(this.rules.mark ? node.env : withoutMarks(node.env), slot.stage, slot.partition, {
+        onState: (state) => { if (state === "running.active") slot.ran = true; }, onPoison: () => {}, onExit: (exit) => this.#exited(life, exit),
+      }, { generation: slot.generation, from: slot.from }),
     };
     slot.lives.add(life);
     this.#everyLife.push(life);
@@ -229,6 +288,7 @@ export class World implements FlowHost, TargetHost {
     slot.lives.delete(life);
     this.scheduler.trace?.(`    ${slot.address} on ${node.name} exits: ${exit.class} ${exit.error?.message ?? ""}`);
     if (exit.class === "normal") { slot.done = true; return; }
+    if (exit.class === "sealed") { slot.done = slot.sealed = true; return; }
     if (exit.class === "parked") {
       // A zombie that finds the broker gone back says nothing about who came after it.
       if (this.lost && [...slot.lives].some(({ number }) => number > life.number)) return;
@@ -238,6 +298,8 @@ export class World implements FlowHost, TargetHost {
     }
     if (exit.class === "fenced" && (slot.lives.size > 0 || slot.done)) return;
     slot.done = false;
+    // Who goes on with the state of one that is parked waits for it.
+    if (this.lost && exit.class === "unavailable") slot.restarts--;
     if (++slot.restarts > 200) this.failure ??= `${slot.address} is restarted again and again: ${exit.class} ${exit.error?.message ?? ""}`;
     this.startSoon(slot, exit.class === "fenced" ? 5 : this.scheduler.chance.between(1, 300));
   }
@@ -248,7 +310,7 @@ export class World implements FlowHost, TargetHost {
   }
 
   get done(): boolean {
-    return this.slots.every(({ done }) => done);
+    return !this.scaling.busy && this.slots.every(({ done }) => done);
   }
 
   get parked(): readonly Slot[] {

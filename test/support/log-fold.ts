@@ -1,7 +1,7 @@
 // What the log of an actor says: that it is one chain of one writer at a time (I1), and what its records come to, one after the
 // other (I4). From the records, from the newest snapshot and the tail, or from a journal: all must be the same.
 import { unseal } from "../../runtime/actor/change.ts";
-import { encode } from "../../runtime/event/codec.ts";
+import { decode, encode } from "../../runtime/event/codec.ts";
 import { sameTerm } from "../../runtime/event/term.ts";
 import type { Entry, Journal } from "../../runtime/journal/journal.ts";
 import { rangeOf, stateKey } from "../../runtime/journal/keys.ts";
@@ -65,12 +65,47 @@ export class Fields {
     for (const [input, ...rest] of body.inputs ?? []) this.#put(`input ${input}`, rest);
     for (const [input, from, its, ...rest] of body.cursors ?? []) this.#put(`cursor ${input} ${from} ${its}`, rest);
     for (const [input, from, its, ...rest] of body.channels ?? []) this.#put(`channel ${input} ${from} ${its}`, rest);
+    for (const [input, stage, its] of body.floors ?? []) {
+      this.#put(`floor ${input} ${stage}`, its);
+      this.#forget(input, stage, its);
+    }
+    for (const [stage, ...rest] of body.routing ?? []) this.#put(`routing ${stage}`, rest);
     for (const [target, seq, term] of body.sent ?? []) this.#put(`sent ${String(target)}`, [seq, term]);
     for (const [target, ...rest] of body.settled ?? []) this.#put(`settled ${String(target)}`, rest);
     for (const [split, ...rest] of body.source ?? []) this.#put(`split ${split}`, rest);
     for (const name of ["own", "sink", "counts"] as const) if (body[name] !== undefined) this.#put(name, body[name]);
     if (body.tries !== undefined) this.#tries = body.tries;
     if (body.node !== undefined) this.#tries = { ...this.#tries, k: body.k ?? 0 };
+  }
+
+  // Of a stage's lower generations nothing is kept.
+  #forget(input: number, stage: string, generation: string): void {
+    const ordinal = (of: string): number => Number(of.slice(of.lastIndexOf("-") + 1));
+    for (const name of this.#values.keys()) {
+      const [, its, from, of] = /^(?:cursor|channel) (\d+) (\S+) (\S+)$/.exec(name) ?? [];
+      if (its === String(input) && from?.slice(0, from.lastIndexOf("/")) === stage && ordinal(of as string) < ordinal(generation)) this.#values.delete(name);
+    }
+  }
+
+  applySnapshot(body: Body, chunk: (seq: number) => Uint8Array | undefined): void {
+    for (const [key, value] of body.snapshot?.entries ?? []) this.stored(key, value, "a snapshot");
+    let pieces: Uint8Array[] = [];
+    for (const [seq, , entries] of body.snapshot?.chunks ?? []) {
+      pieces.push(chunk(seq) as Uint8Array);
+      if (entries === 0) continue;
+      for (const [key, value] of decode(Buffer.concat(pieces)) as [Uint8Array, Uint8Array | null][]) this.stored(key, value, "a snapshot");
+      pieces = [];
+    }
+    this.apply(body);
+  }
+
+  /** What it sent to generations that are over is forgotten at some time. */
+  forgetRetired(isRetired: (stage: string, generation: string) => boolean): this {
+    for (const name of this.#values.keys()) {
+      const [, stage, generation] = /^(?:sent|settled) ([^,]+),([^,]+),/.exec(name) ?? [];
+      if (stage !== undefined && generation !== undefined && isRetired(stage, generation)) this.#values.delete(name);
+    }
+    return this;
   }
 
   applyRecord({ kind, term, body }: CommitRecord): void {
@@ -89,12 +124,16 @@ export class Fields {
   }
 }
 
-/** Records 1 to n. */
-export function foldOf(log: readonly Logged[]): Fields {
+/** Records 1 to n. Of an actor of a later generation the first one after its claims is the snapshot that it began with. */
+export function foldOf(log: readonly Logged[], chunk: (seq: number) => Uint8Array | undefined = () => undefined): Fields {
   const fields = new Fields(), assembler = new Assembler();
+  let begun = false;
   for (const { record: part } of log) {
     const record = assembler.take(part);
-    if (record !== undefined) fields.applyRecord(record);
+    if (record === undefined) continue;
+    if (!begun && record.kind === "snapshot") fields.applySnapshot(record.body, chunk);
+    begun ||= record.kind !== "claim";
+    fields.applyRecord(record);
   }
   return fields;
 }

@@ -3,6 +3,7 @@ import * as assert from "uvu/assert";
 import { ChainDelivery, MailboxDelivery } from "../../../runtime/actor/delivery.ts";
 import { type ClosedFrame, type DeadLetter, Emitter } from "../../../runtime/actor/emitter.ts";
 import { Outlet } from "../../../runtime/actor/outlet.ts";
+import { Routing } from "../../../runtime/actor/routing.ts";
 import { systemRandom } from "../../../runtime/event/clock.ts";
 import type { MillraceError } from "../../../runtime/event/errors.ts";
 import type { Key } from "../../../runtime/event/event.ts";
@@ -23,8 +24,8 @@ class World {
   constructor(edges: readonly EdgePlan[], counts: Readonly<Record<string, number>> = {}) {
     const outlets = new Map<string, Outlet>();
     this.emitter = new Emitter({
-      actor: "f/a/0", code: "abc", type: "f.a", edges, partitions: (to) => counts[to] ?? 1,
-      outlet: ({ to, input }, partition) => {
+      actor: "f/a/0", code: "abc", type: "f.a", edges, routing: new Routing((to) => ({ generation: "g-1", count: counts[to] ?? 1 }), undefined),
+      outlet: ([to, , partition, input]) => {
         const id = `${to} ${input} ${partition}`, known = outlets.get(id) ?? new Outlet([to, "g-1", partition, input], new MailboxDelivery(new ScriptedStream(), options), edges.some((one) => one.to === to && one.eventTime));
         outlets.set(id, known);
         return known;

@@ -1,0 +1,127 @@
+// How an actor of a new generation begins (PROTOCOL 11): with its section of the seal of every actor of the old one†. What comes of it
+// is the same however often it is done, since seals do not change; it is kept when the snapshot of it is in the actor's own log†.
+import { decodeRecord, type Body } from "../journal/record.ts";
+import type { Journal } from "../journal/journal.ts";
+import { foldedKey, rangeOf } from "../journal/keys.ts";
+import { notSealed, readSeal, type Sealed } from "../journal/seal.ts";
+import type { StoreOperation } from "../journal/store.ts";
+import type { Actor } from "./actor.ts";
+import { type Division, streamName, subjectsOf } from "./environment.ts";
+import { foldedLetters } from "./snapshot.ts";
+import { inheritedKey, triedAs } from "./section.ts";
+
+/** Whether the log holds more than claims: then the actor has begun, and goes on by its own log. */
+export async function hasBegun(journal: Journal): Promise<boolean> {
+  const first = (await journal.first()) ?? 1;
+  if (first > 1) return true;
+  for await (const { bytes } of journal.read(first)) if (decodeRecord(bytes).kind !== "claim") return true;
+  return false;
+}
+
+/**
+ * Loads the sections into the journal's folded space; gives the fields as of it.
+ * @throws MillraceError NOT_SEALED, UNREACHABLE, STREAM_MISSING, BROKER_WENT_BACK
+ */
+export async function inherit(actor: Actor, journal: Journal, from: Division): Promise<Body> {
+  await emptied(journal);
+  const { partition } = actor, bodies: Body[] = [], tried = new Set<string>();
+  for (const { where, seal } of await new Seals(actor, from).all()) {
+    bodies.push(seal.body);
+    for await (const entries of seal.section(partition)) {
+      const batch = new Map<string, StoreOperation>(), isThere = (key: Uint8Array): boolean => batch.has(nameOf(key)) || journal.store.get(key) !== undefined;
+      for (const [key, value] of entries) {
+        if (value === null) continue;
+        const its = inheritedKey(key, `${where}@${from.generation}`, isThere);
+        batch.set(nameOf(its), { type: "put", key: its, value });
+        const id = triedAs(key, value, where);
+        if (id !== undefined) tried.add(id);
+      }
+      await journal.store.write([...batch.values()]);
+    }
+  }
+  return merged(bodies, partition, tried);
+}
+
+/** The seals of a generation. */
+export class Seals {
+  readonly #actor: Actor;
+  readonly #from: Division;
+
+  constructor(actor: Actor, from: Division) {
+    this.#actor = actor;
+    this.#from = from;
+  }
+
+  get count(): number {
+    return this.#from.count;
+  }
+
+  /** †All of them, or none. @throws MillraceError NOT_SEALED, UNREACHABLE, STREAM_MISSING */
+  async all(): Promise<readonly { readonly where: string; readonly seal: Sealed }[]> {
+    const seals: { where: string; seal: Sealed }[] = [];
+    for (let p = 0; p < this.count; p++) {
+      const where = this.address(p), seal = await this.of(p);
+      if (seal === undefined) throw notSealed(where);
+      seals.push({ where, seal });
+    }
+    return seals;
+  }
+
+  address(partition: number): string {
+    const { env, stage } = this.#actor;
+    return `${env.flow.name}/${stage.name}/${partition}`;
+  }
+
+  of(partition: number): Promise<Sealed | undefined> {
+    const { env, stage, generation } = this.#actor, subjects = subjectsOf(env.flow.name, stage.name, this.#from.generation, partition);
+    return readSeal(this.address(partition), generation, env.broker.stream(streamName(subjects.log), subjects.log), env.broker.stream(streamName(subjects.chunks), subjects.chunks));
+  }
+}
+
+const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
+
+// What an earlier try had loaded.
+async function emptied({ store }: Journal): Promise<void> {
+  for (const letter of foldedLetters) {
+    for (;;) {
+      const operations: StoreOperation[] = [];
+      for await (const [key] of store.range(...rangeOf(letter), { limit: 1_000 })) operations.push({ type: "del", key });
+      if (operations.length === 0) break;
+      await store.write(operations);
+    }
+  }
+  await store.write([{ type: "del", key: foldedKey }]);
+}
+
+/** The fields of the actor that goes on with these. Watermarks, caught up and ends are those of the seals, which agree. */
+export function merged(bodies: readonly Body[], partition: number, tried: ReadonlySet<string>): Body {
+  const least = (a: number | null, b: number | null): number | null => (a === null || b === null ? null : Math.min(a, b));
+  const channels = new Map<string, NonNullable<Body["channels"]>[number]>(), inputs = new Set<number>(), counts = { in: 0, out: 0, late: 0, deadLetters: 0, settled: 0 };
+  let own: NonNullable<Body["own"]> | undefined;
+  const events: (readonly [string, number])[] = [], floors = new Map<string, NonNullable<Body["floors"]>[number]>();
+  for (const [p, body] of bodies.entries()) {
+    for (const [input] of body.inputs ?? []) inputs.add(input);
+    for (const [input, from, generation, watermark, caught, ended] of body.channels ?? []) {
+      const name = `${input} ${from}@${generation}`, known = channels.get(name);
+      channels.set(name, known === undefined ? [input, from, generation, watermark, caught, ended] : [input, from, generation, least(known[3], watermark), known[4] && caught, known[5] && ended]);
+    }
+    for (const floor of body.floors ?? []) floors.set(`${floor[0]} ${floor[1]}`, floor);
+    const its = body.own ?? { watermark: null, ended: false, caught: false };
+    own = { watermark: own === undefined ? its.watermark : least(own.watermark, its.watermark), ended: false, caught: (own?.caught ?? true) && its.caught };
+    for (const [id, tries] of body.tries?.events ?? []) if (tried.has(id)) events.push([id, tries]);
+    if (p % (body.seal?.sections.length ?? 1) !== partition || body.counts === undefined) continue;
+    counts.in += body.counts.in;
+    counts.out += body.counts.out;
+    counts.late += body.counts.late;
+    counts.deadLetters += body.counts.deadLetters;
+    counts.settled += body.counts.settled ?? 0;
+  }
+  const [first] = bodies;
+  return {
+    inputs: [...inputs].map((input) => [input, 0, null, null, 0]), channels: [...channels.values()],
+    // Its mailboxes are new: so are the numbers on their channels.
+    cursors: [...channels.values()].map(([input, from, generation]) => [input, from, generation, 0, null, 0, null, []]),
+    own: own ?? { watermark: null, ended: false, caught: false }, tries: { k: 0, events },
+    ...(floors.size === 0 ? {} : { floors: [...floors.values()] }), ...(first?.routing === undefined ? {} : { routing: first.routing }), counts,
+  };
+}

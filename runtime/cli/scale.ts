@@ -1,0 +1,120 @@
+// `millrace scale`: another number of actors for a stage, while events flow.
+import { setTimeout as pause } from "node:timers/promises";
+import type { Command } from "commander";
+import type { Broker } from "../broker/broker.ts";
+import { MillraceError } from "../event/errors.ts";
+import { askScaling, orderScale } from "../inspect/scale-orders.ts";
+import type { ScaleReceipt } from "../node/scale-receipt.ts";
+import type { ScaleStatus } from "../node/scaling.ts";
+import { exitCode } from "./exit-code.ts";
+import { type NatsFlags, reach, withNatsFlags } from "./nats-options.ts";
+import { terminalOn } from "./terminal.ts";
+import { count, duration, listed, several } from "./words.ts";
+
+interface ScaleFlags extends NatsFlags {
+  readonly why?: true;
+  readonly takeBack?: true;
+  readonly wait: boolean;
+  readonly json?: true;
+}
+
+const lookMs = 200, sayMs = 5_000;
+/** A node that is being started again does not answer for so long, in ms. */
+const patienceMs = 60_000;
+
+export function scaleCommand(program: Command, ended: (code: number) => void): void {
+  withNatsFlags(program.command("scale").argument("<flow/stage>", "such as quakes/by-region").argument("[count]", "how many actors it is to have").description("give a stage of a running flow another number of actors; nothing is lost, repeated or reordered"))
+    .option("--why", "tell what is under way, what it waits for, and what lets it go on")
+    .option("--take-back", "take back what is under way, where that can still be")
+    .option("--no-wait", "return when it is planned: the node carries it out, whoever watches")
+    .option("--json", "one line of JSON: the receipt, or with --why what is under way")
+    .addHelpText("after", `
+Examples:
+  millrace scale quakes/by-region 8               from now on eight actors, once each key is with its new one
+  millrace scale quakes/by-region --why           what holds it up
+  millrace scale quakes/by-region --take-back     as it was, unless who sends to it has gone over already
+  millrace scale quakes/by-region 3 --json
+
+Only this stage, those who feed it and its readers take part. It pauses while its state is handed over; those who feed it go on into the new
+mailboxes. A node that is killed in between goes on with it when it is started again.`)
+    .action(async (target: string, to: string | undefined, flags: ScaleFlags) => ended(await scale(target, to, flags)));
+}
+
+async function scale(target: string, to: string | undefined, flags: ScaleFlags): Promise<number> {
+  const [flow, stage, ...more] = target.split("/");
+  if (flow === undefined || flow === "" || stage === undefined || stage === "" || more.length > 0) throw new MillraceError("OPTION_INVALID", "scale", `"${target}" names no stage`, "Write flow/stage, such as quakes/by-region; `millrace tree` lists them.");
+  const isAsked = flags.why === true || flags.takeBack === true;
+  if (!isAsked && (to === undefined || !/^\d+$/.test(to))) throw new MillraceError("OPTION_INVALID", "scale", to === undefined ? "How many actors it is to have is not said" : `"${to}" is no number of actors`, `Write millrace scale ${target} 8; or --why, or --take-back.`);
+  const broker = await reach(flags), out = terminalOn(process.stdout), err = terminalOn(process.stderr);
+  try {
+    if (flags.why === true) {
+      const status = await askScaling(broker, flow);
+      out.write(flags.json === true ? JSON.stringify(status) : whyText(status, stage));
+      return exitCode.fine;
+    }
+    const before = flags.takeBack === true ? await askScaling(broker, flow) : undefined;
+    const asked = await orderScale(broker, flags.takeBack === true ? { action: "take back", flow } : { action: "begin", flow, stage, count: Number(to) });
+    const begun = asked.change ?? before?.change ?? { stage, from: asked.counts[stage] ?? 0, to: Number(to) };
+    if (!flags.wait) {
+      out.write(flags.json === true ? JSON.stringify(asked) : "Planned: the node carries it out; --why tells how far it is.");
+      return exitCode.fine;
+    }
+    const last = await followed(broker, flow, (line) => { if (flags.json !== true) err.write(line); });
+    if (flags.json === true) out.write(JSON.stringify({ flow, stage: begun.stage, ...(last ?? { is: "finished", receipt: null }) }));
+    else out.write(endText(begun, last));
+    return last?.is === "withdrawn" && flags.takeBack !== true ? exitCode.failed : exitCode.fine;
+  } finally {
+    await broker.close();
+  }
+}
+
+/** Until it has come to its end, through restarts of its node. */
+async function followed(broker: Broker, flow: string, say: (line: string) => void): Promise<ScaleStatus["last"]> {
+  let said = "", saidAt = performance.now(), answeredAt = performance.now();
+  for (;;) {
+    let status: ScaleStatus | undefined;
+    try {
+      status = await askScaling(broker, flow);
+      answeredAt = performance.now();
+    } catch (error) {
+      if (!(error instanceof MillraceError) || performance.now() - answeredAt > patienceMs) throw error;
+    }
+    if (status?.change === null) return status.last;
+    const line = status === undefined ? `No node has ${flow} now: it goes on when one is started again` : stepText(status);
+    if (line !== said || performance.now() - saidAt > sayMs) { say(line); said = line; saidAt = performance.now(); }
+    await pause(lookMs);
+  }
+}
+
+function stepText({ waits, change }: ScaleStatus): string {
+  if (waits === null) return change?.takenBack === true ? "It is being taken back" : "The next generation is being made";
+  const who = listed(waits.for);
+  if (waits.why === "upstream") return change?.takenBack === true ? `Waits until ${who} ${waits.for.length === 1 ? "has" : "have"} refused` : `Waits until ${who} ${waits.for.length === 1 ? "sends" : "send"} to the new actors`;
+  return waits.why === "seal" ? `Waits until ${who} ${waits.for.length === 1 ? "has" : "have"} taken what came, and ${waits.for.length === 1 ? "is" : "are"} sealed` : `Waits until ${who} ${waits.for.length === 1 ? "runs" : "run"}`;
+}
+
+function whyText(status: ScaleStatus, stage: string): string {
+  const { change, waits, trouble, flow } = status;
+  if (change === null) return `Nothing of ${flow} is being scaled; ${stage} has ${several(status.counts[stage] ?? 0, "actor")}.`;
+  const lines = [`${flow}/${change.stage}: from ${change.from} to ${several(change.to, "actor")}${change.takenBack ? ", being taken back" : ""}`, stepText(status)];
+  if (waits !== null) lines.push(`What lets it go on: ${waits.for[0]} runs and has room (\`millrace tree\` shows its state; a parked one waits for a person)${waits.why === "upstream" && !change.takenBack ? "; or --take-back" : ""}.`);
+  if (trouble !== null) lines.push(`The last step failed and is tried again: ${trouble}`);
+  return lines.join("\n");
+}
+
+function endText({ stage, from, to }: { readonly stage: string; readonly from: number; readonly to: number }, last: ScaleStatus["last"]): string {
+  if (last?.is === "withdrawn") return `${stage} stays with ${several(from, "actor")}: nobody had gone over to the new ones.`;
+  if (last === null) return `${stage} has ${several(to, "actor")} now; the node was started again meanwhile, so what it cost is not known.`;
+  return receiptText(stage, last.receipt);
+}
+
+function receiptText(stage: string, { from, to, ms, entries, moved, pauseMs, sentAgain, lost }: ScaleReceipt): string {
+  const pauses = pauseMs.length === 0 ? "not known, the node was started again" : pauseMs.map((pauseOf, p) => `${p}: ${count(pauseOf)} ms`).join(", ");
+  return [
+    `${stage}: ${from} → ${several(to, "actor")} in ${duration(ms)}`,
+    `  moved       ${count(moved)} of ${count(entries)} entries of state`,
+    `  pause       ${pauses}`,
+    `  sent again  ${several(sentAgain, "frame")}`,
+    `  lost        ${count(lost)}`,
+  ].join("\n");
+}

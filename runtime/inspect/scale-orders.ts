@@ -1,0 +1,73 @@
+// Scaling a stage, asked for from outside: an order to the node that has the flow, and questions about what has come of it. Nothing is kept
+// here: the plan stands under the flow's key, so who asked may go away.
+import type { Broker } from "../broker/broker.ts";
+import { MillraceError } from "../event/errors.ts";
+import { readNodes } from "../node/membership.ts";
+import type { RunningNode } from "../node/node.ts";
+import { ask, operateSubject, type Question } from "../node/questions.ts";
+import type { FlowScaling, ScaleStatus } from "../node/scaling.ts";
+
+/** A refusal is an answer: its code tells what to do. */
+export type ScaleAnswer = { readonly status: ScaleStatus } | { readonly refused: { readonly code: string; readonly where: string; readonly message: string; readonly remedy: string } };
+
+export type ScaleOrder = { readonly action: "begin"; readonly flow: string; readonly stage: string; readonly count: number } | { readonly action: "take back"; readonly flow: string };
+
+const answerMs = 15_000;
+
+// ── on the node
+
+/** `null`: of a flow that is not here. */
+export async function carryOutScale(node: RunningNode, { flow, action, stage, count }: Question): Promise<ScaleAnswer | null> {
+  return await answered(node, flow, async (scaling) => {
+    if (action === "take back") return await scaling.takeBack();
+    if (action !== "begin" || typeof stage !== "string" || typeof count !== "number") throw new MillraceError("QUESTION_UNKNOWN", node.name, "an order to scale names action, flow, stage and count", "Ask with the millrace of the same version.");
+    await scaling.begin(stage, count);
+  });
+}
+
+export async function scalingOn(node: RunningNode, { flow }: Question): Promise<ScaleAnswer | null> {
+  return await answered(node, flow, async () => {});
+}
+
+async function answered(node: RunningNode, flow: unknown, order: (scaling: FlowScaling) => Promise<void>): Promise<ScaleAnswer | null> {
+  const scaling = typeof flow === "string" ? node.scalings.get(flow) : undefined;
+  if (scaling === undefined) return null;
+  try {
+    await order(scaling);
+  } catch (error) {
+    if (!(error instanceof MillraceError)) throw error;
+    const { code, where, message, remedy } = error, tail = ` (${code}, ${where}). ${remedy}`;
+    return { refused: { code, where, message: message.endsWith(tail) ? message.slice(0, -tail.length) : message, remedy } };
+  }
+  return { status: scaling.status };
+}
+
+// ── from outside
+
+/** @throws MillraceError what the node refuses with, NOT_RUNNING, UNREACHABLE */
+export function orderScale(broker: Broker, order: ScaleOrder): Promise<ScaleStatus> {
+  return asked(broker, order.flow, (node) => ask(broker, node, { what: "scale", ...order }, answerMs, operateSubject(node)));
+}
+
+/** @throws MillraceError NOT_RUNNING, UNREACHABLE */
+export function askScaling(broker: Broker, flow: string): Promise<ScaleStatus> {
+  return asked(broker, flow, (node) => ask(broker, node, { what: "scaling", flow }, answerMs));
+}
+
+async function asked(broker: Broker, flow: string, question: (node: string) => Promise<unknown>): Promise<ScaleStatus> {
+  let failure: MillraceError | undefined;
+  for (const { name } of await readNodes(broker.keys)) {
+    try {
+      const answer = (await question(name)) as ScaleAnswer | null;
+      if (answer === null) continue;
+      if ("status" in answer) return answer.status;
+      const { code, where, message, remedy } = answer.refused;
+      throw new MillraceError(code, where, message, remedy);
+    } catch (error) {
+      // A node that was killed stays in the list until the next one comes.
+      if (!(error instanceof MillraceError) || (error.code !== "NOT_FOUND" && error.code !== "UNREACHABLE" && error.code !== "REQUEST_FAILED")) throw error;
+      if (error.code !== "NOT_FOUND") failure ??= error;
+    }
+  }
+  throw failure ?? new MillraceError("NOT_RUNNING", flow, `No node runs flow "${flow}" by itself, and a stage is scaled while it runs`, "Start it with `millrace run`; for a new run, --set changes its parallelism. A flow that is placed over several nodes cannot be scaled yet.");
+}

@@ -1,0 +1,37 @@
+// Whether a stage can be scaled to so many actors now (PROTOCOL 11). Pure.
+import { MillraceError } from "../event/errors.ts";
+import type { StagePlan } from "../flow/plan.ts";
+import type { HostedFlow } from "./hosted-flow.ts";
+import type { RunRecord } from "./run-record.ts";
+
+/** Most actors of a stage. */
+export const mostActors = 1_024;
+
+/**
+ * The stage.
+ * @throws MillraceError STAGE_UNKNOWN, STAGE_FIXED, OPTION_INVALID, NOTHING_TO_DO, SCALE_UNDER_WAY, ENDED, NOT_RUNNING
+ */
+export function checkScale({ name: flow, plan, actors }: Pick<HostedFlow, "name" | "plan" | "actors">, record: RunRecord, name: string, count: number): StagePlan {
+  const stage = plan.stages.find((one) => one.name === name), where = `${flow}/${name}`, its = new Map(plan.stages.map((one) => [one.name, one])), others = plan.stages.filter((one) => one.kind === "processor" && fixedBy(one, its) === undefined).map((one) => one.name), names = others.join(", ") || "none";
+  if (stage === undefined) throw new MillraceError("STAGE_UNKNOWN", where, `Flow "${flow}" has no stage "${name}"`, `Stages that can be scaled: ${names}.`);
+  if (!Number.isInteger(count) || count < 1 || count > mostActors) throw new MillraceError("OPTION_INVALID", where, `A stage cannot have ${count} actors`, `Give a whole number from 1 to ${mostActors}.`);
+  if (stage.kind !== "processor") throw new MillraceError("STAGE_FIXED", where, `"${name}" is a ${stage.kind}: how many actors it has is fixed by its ${stage.kind === "sink" ? "targets" : "splits"} while it runs`, `Stages that can be scaled: ${names}; of a ${stage.kind}, set it with --set ${name}.parallelism=${count} for a new run.`);
+  const isolated = fixedBy(stage, its);
+  if (isolated !== undefined) throw new MillraceError("STAGE_FIXED", where, isolated === name ? `"${name}" runs in threads of its own: how many actors it has is fixed while it runs` : `"${name}" gets events from "${isolated}", which runs in threads of its own: how many actors it sends to is fixed while it runs`, `Stages that can be scaled: ${names}; set it with --set ${name}.parallelism=${count} for a new run, or leave isolate out of "${isolated}".`);
+  if (record.change !== undefined) throw underWay(flow, record);
+  const now = record.stages.find((one) => one.name === name)?.parallelism;
+  if (now === count) throw new MillraceError("NOTHING_TO_DO", where, `"${name}" has ${count} actor${count === 1 ? "" : "s"} already`, "There is nothing to do.");
+  const old = [...actors.values()].filter((actor) => actor.stage.name === name), away = old.filter(({ recovered, hasEnded }) => recovered === undefined || recovered.signal.aborted || hasEnded);
+  if (old.length > 0 && old.every(({ hasEnded }) => hasEnded)) throw new MillraceError("ENDED", where, `"${name}" has ended in this run`, "It takes the new number with the next run: --set changes it.");
+  if (away.length > 0) throw new MillraceError("NOT_RUNNING", where, `${away.map(({ address }) => address).join(", ")} ${away.length === 1 ? "does" : "do"} not run, and what a stage holds goes on from actors that run`, "`millrace tree` tells why; mend that first.");
+  return stage;
+}
+
+/** It, or a stage that feeds it, that runs in threads of its own: these hear of no plan. */
+function fixedBy(stage: StagePlan, stages: ReadonlyMap<string, StagePlan>): string | undefined {
+  return [stage, ...stage.inputs.map(({ from }) => stages.get(from))].find((one) => one?.kind === "processor" && one.isolate === "worker")?.name;
+}
+
+export function underWay(flow: string, { change }: RunRecord): MillraceError {
+  return new MillraceError("SCALE_UNDER_WAY", `${flow}/${change?.stage}`, `Stage "${change?.stage}" is being scaled to ${change?.parallelism}`, "One change at a time: wait for its end, or take it back; --why tells what it waits for.");
+}

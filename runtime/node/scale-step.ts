@@ -1,0 +1,58 @@
+// What is next in scaling a stage, from what is known (PROTOCOL 11): pure. Whoever leads takes the steps one after the other; each can be
+// taken again, so a leader that crashes between two of them is followed by one that looks at the same facts.
+import type { Division } from "../actor/environment.ts";
+
+/** One change at a time; kept under the flow's key until it is done or taken back. */
+export interface Change {
+  readonly stage: string;
+  readonly from: Division;
+  readonly to: Division;
+  readonly takenBack: boolean;
+}
+
+/** An actor of a stage that feeds it: what its log says of this change. "away": it cannot be asked now. */
+export interface Upstream {
+  readonly actor: string;
+  readonly stance: "barrier" | "refused" | "ended" | "open" | "away";
+}
+
+export interface OldActor {
+  readonly actor: string;
+  readonly state: "runs" | "sealed" | "ended" | "away";
+}
+
+export interface NewActor {
+  readonly actor: string;
+  /** "ended": it ran, and all that came is past. */
+  readonly state: "runs" | "ended" | "away";
+}
+
+export interface Facts {
+  readonly upstream: readonly Upstream[];
+  readonly old: readonly OldActor[];
+  readonly new: readonly NewActor[];
+}
+
+/**
+ * - `start`: all old ones are sealed: those that go on with their state may start†.
+ * - `finish`: all new ones run: the new generation is the one in force, the old streams go.
+ * - `withdraw`: nobody will follow the plan any more: it goes, with the streams that were made for it.
+ * - `stand`: it cannot be taken back: who refused follows it after all.
+ * - `wait`: for these.
+ */
+export type Step =
+  | { readonly is: "start" | "finish" | "withdraw" | "stand" }
+  | { readonly is: "wait"; readonly for: readonly string[]; readonly why: "upstream" | "seal" | "start" };
+
+export function nextStep({ takenBack }: Pick<Change, "takenBack">, { upstream, old, new: its }: Facts): Step {
+  const has = (stance: Upstream["stance"]) => upstream.some((one) => one.stance === stance), goesOn = upstream.length === 0 || has("barrier");
+  if (!goesOn && upstream.every(({ stance }) => stance === "ended" || (takenBack && stance === "refused"))) return { is: "withdraw" };
+  if (takenBack && has("barrier")) return { is: "stand" };
+  const open = upstream.filter(({ stance }) => stance !== "ended" && stance !== (goesOn || !takenBack ? "barrier" : "refused"));
+  if (open.length > 0) return { is: "wait", for: open.map(({ actor }) => actor), why: "upstream" };
+  const unsealed = old.filter(({ state }) => state !== "sealed");
+  if (unsealed.length > 0) return { is: "wait", for: unsealed.map(({ actor }) => actor), why: "seal" };
+  const away = its.filter(({ state }) => state === "away");
+  if (away.length === its.length) return { is: "start" };
+  return away.length > 0 ? { is: "wait", for: away.map(({ actor }) => actor), why: "start" } : { is: "finish" };
+}

@@ -1,0 +1,40 @@
+// Which stages can be scaled, and what is said of those that cannot.
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { collect, generate, map } from "../../../actors/index.ts";
+import { defineFlow, type MillraceError } from "../../../runtime/index.ts";
+import { type FlowPlan, planOf } from "../../../runtime/flow/plan.ts";
+import type { RunRecord } from "../../../runtime/node/run-record.ts";
+import { checkScale } from "../../../runtime/node/scale-check.ts";
+
+const test = suite("scale-check");
+
+const plan = planOf(defineFlow("f", { module: import.meta.url }, (flow) => {
+  const before = flow.processor("before", flow.source("feed", generate({ count: 1, make: (n) => n })), map((n: number) => n));
+  const alone = flow.processor("alone", before, { isolate: "worker" }, map((n: number) => n));
+  const after = flow.processor("after", alone, map((n: number) => n));
+  flow.sink("out", flow.processor("last", after, map((n: number) => n)), collect<number>([]));
+})) as FlowPlan;
+const record = { token: "t", stages: plan.stages.map(({ name, parallelism }) => ({ name, generation: "t-1", parallelism })) } as unknown as RunRecord;
+
+function outcome(stage: string): string {
+  try {
+    return checkScale({ name: "f", plan, actors: new Map() }, record, stage, 3).name;
+  } catch (error) {
+    return `${(error as MillraceError).code} ${(error as MillraceError).message}`;
+  }
+}
+
+test("a stage in threads of its own keeps its number while it runs, and so does a stage that it feeds; those before and further behind do not", () => {
+  assert.equal(["before", "last"].map(outcome), ["before", "last"]);
+  assert.match(outcome("alone"), /^STAGE_FIXED "alone" runs in threads of its own.*can be scaled: before, last;/);
+  assert.match(outcome("after"), /^STAGE_FIXED "after" gets events from "alone".*leave isolate out of "alone"/);
+});
+
+test("a source and a sink keep theirs, and what is not there is said", () => {
+  assert.match(outcome("feed"), /^STAGE_FIXED "feed" is a source/);
+  assert.match(outcome("out"), /^STAGE_FIXED "out" is a sink/);
+  assert.match(outcome("nowhere"), /^STAGE_UNKNOWN .*can be scaled: before, last\./);
+});
+
+test.run();

@@ -1,0 +1,39 @@
+// What is next in scaling a stage, of every state that facts can be in.
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { type Facts, type NewActor, nextStep, type OldActor, type Step, type Upstream } from "../../../runtime/node/scale-step.ts";
+
+const test = suite("scale-step");
+const facts = (upstream: readonly Upstream["stance"][], old: readonly OldActor["state"][], its: readonly NewActor["state"][]): Facts => ({
+  upstream: upstream.map((stance, p) => ({ actor: `a/${p}`, stance })), old: old.map((state, p) => ({ actor: `b/${p}`, state })), new: its.map((state, p) => ({ actor: `b/${p}`, state })),
+});
+const step = (of: Facts, takenBack = false): string => {
+  const its: Step = nextStep({ takenBack }, of);
+  return its.is === "wait" ? `wait ${its.why} ${its.for.join()}` : its.is;
+};
+
+for (const [says, of, takenBack, is] of [
+  ["who feeds it is waited for", facts(["open", "barrier", "away"], ["runs"], ["away"]), false, "wait upstream a/0,a/2"],
+  ["who has ended is not", facts(["ended", "barrier"], ["runs", "sealed"], ["away"]), false, "wait seal b/0"],
+  ["new ones start when all old ones are sealed", facts(["barrier"], ["sealed", "sealed"], ["away", "away"]), false, "start"],
+  ["those that do not run yet are waited for", facts(["barrier"], ["sealed"], ["runs", "away"]), false, "wait start b/1"],
+  ["when all run the old one is over", facts(["barrier"], ["sealed"], ["runs", "ended"]), false, "finish"],
+  ["where all who feed it have ended nobody goes over: the plan goes", facts(["ended", "ended"], ["runs"], ["away"]), false, "withdraw"],
+  ["who refused while it was being taken back is waited for when it stands", facts(["refused", "barrier"], ["runs"], ["away"]), false, "wait upstream a/0"],
+  ["taking back: all must say so", facts(["refused", "open"], ["runs"], ["away"]), true, "wait upstream a/1"],
+  ["taking back: an end says it, too", facts(["refused", "ended"], ["runs"], ["away"]), true, "withdraw"],
+  ["taking back: one barrier, and it stands", facts(["refused", "barrier", "open"], ["runs"], ["away"]), true, "stand"],
+  ["a source has nobody who feeds it", facts([], ["sealed"], ["away"]), false, "start"],
+] as const) test(says, () => assert.is(step(of, takenBack), is));
+
+test("a plan is withdrawn only where no barrier was or will be committed, and new ones start only when all is sealed", () => {
+  const stances = ["barrier", "refused", "ended", "open", "away"] as const, olds = ["runs", "sealed", "ended", "away"] as const, news = ["runs", "ended", "away"] as const;
+  for (const takenBack of [true, false]) for (const a of stances) for (const b of stances) for (const c of olds) for (const d of olds) for (const e of news) for (const f of news) {
+    const is = step(facts([a, b], [c, d], [e, f]), takenBack);
+    if (is === "withdraw") assert.ok([a, b].every((stance) => stance === "ended" || (takenBack && stance === "refused")));
+    if (is === "start" || is === "finish") assert.ok(c === "sealed" && d === "sealed" && [a, b].includes("barrier") && !takenBack);
+    if (is === "finish") assert.ok(e !== "away" && f !== "away");
+  }
+});
+
+test.run();
