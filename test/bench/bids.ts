@@ -106,19 +106,27 @@ export async function* due(from: number, events: number, rate: number, most: num
   }
 }
 
+/** What is made before that is not measured, in ms: code that was compiled for full frames is compiled anew for small ones. */
+export const settlingMs = 2_000;
+
 /** When each bid that counts was made, for the latency of its update. */
 export class Made {
   readonly #times: number[][] = Array.from({ length: auctions }, () => []);
   readonly #latencies: number[] = [];
+  #from = Infinity;
 
   made(bid: Bid): void {
+    if (this.#from === Infinity) this.#from = performance.now() + settlingMs;
     if (counts(bid)) this.#times[bid.auction]?.push(performance.now());
   }
 
   /** An update of these was written now. */
   written(updates: Iterable<Update>): void {
     const now = performance.now();
-    for (const { key, n } of updates) this.#latencies.push(now - (this.#times[Number(key.slice("auction-".length))]?.[n - 1] ?? Number.NaN));
+    for (const { key, n } of updates) {
+      const made = this.#times[Number(key.slice("auction-".length))]?.[n - 1] ?? Number.NaN;
+      if (!(made < this.#from)) this.#latencies.push(now - made);
+    }
   }
 
   get latency(): Latency {
