@@ -106,7 +106,7 @@ export class Actor {
       this.#events.onState("claiming");
       const { committer, replayed } = await (this.#taking = takeOver(this, {
         onClaimed: () => this.#events.onState("recovering"), onWait: () => this.availability.lost(),
-        accepted: () => { this.availability.back(); this.soon(); }, written: (closed) => this.#written(closed), failed: (error) => this.exit(exitOf(error)),
+        accepted: () => { this.availability.back(); this.pump(); }, written: (closed) => this.#written(closed), failed: (error) => this.exit(exitOf(error)),
       }));
       this.#committer = committer;
       this.#time.restore(replayed.own);
@@ -219,7 +219,7 @@ export class Actor {
     }
     if (closed.kind === "seal") return void this.availability.whenChecked().then(() => this.exit({ class: "sealed" }));
     if (closed.kind === "stop") this.#last?.then();
-    else this.soon();
+    else this.pump();
   }
 
   // Nothing more to do now: the end, if this was it, or when to look again.

@@ -54,7 +54,7 @@ export class Intake {
   follow(from = this.position.at + 1): void {
     this.#subscription = this.#mailbox.follow(from);
     this.#subscription.onReady(() => {
-      this.#actor.soon();
+      this.#actor.pump();
     });
   }
 

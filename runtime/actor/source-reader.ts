@@ -201,7 +201,7 @@ export class SourceReader implements Behaviour {
       split.letters = [];
       split.next = 0;
       split.asking = false;
-      this.#actor.soon();
+      this.#actor.pump();
     } catch (error) {
       split.asking = false;
       split.waitsSince = Infinity;
