@@ -10,6 +10,7 @@ import { Inbound } from "../../runtime/actor/inbound.ts";
 import { Memory } from "../../runtime/actor/memory.ts";
 import type { RecordKeeper } from "../../runtime/actor/record-keeper.ts";
 import { replay } from "../../runtime/actor/replay.ts";
+import { Routing } from "../../runtime/actor/routing.ts";
 import { decode, encode, plain } from "../../runtime/event/codec.ts";
 import { MillraceError } from "../../runtime/event/errors.ts";
 import { decodeMessage, encodeFrame, message, rowData } from "../../runtime/event/frame.ts";
@@ -19,7 +20,7 @@ import type { SourceActor } from "../../runtime/flow/source.ts";
 import { checkBody } from "../../runtime/journal/body-form.ts";
 import { readStateKey, stateKey } from "../../runtime/journal/keys.ts";
 import { LevelStores } from "../../runtime/journal/level-store.ts";
-import { Assembler, decodeRecord } from "../../runtime/journal/record.ts";
+import { Assembler, decodeRecord, type Target } from "../../runtime/journal/record.ts";
 import type { Recovered } from "../../runtime/journal/recovery.ts";
 import { Questions } from "../../runtime/node/questions.ts";
 import { MemoryBroker } from "../../runtime/testing/memory-broker.ts";
@@ -31,7 +32,7 @@ import { recordedFlow } from "../recorded/flow.ts";
 import { around, plan, sink } from "../support/flow-parts.ts";
 import { mutated, randomBytes } from "../support/mutation.ts";
 import { randomData } from "../support/plain-data.ts";
-import { foldedByEngine, readEntries, readStored, serverOf, storesWith } from "../support/recorded-log.ts";
+import { foldedByEngine, readEntries, readStored, StandInOutlet, serverOf, storesWith } from "../support/recorded-log.ts";
 import type { Stand } from "./fuzz.ts";
 import { killers, names, twisted } from "./hostile.ts";
 import { MailboxStand } from "./fuzz-mailbox.ts";
@@ -104,7 +105,8 @@ const records: Area = {
         const record = assembler.take(decodeRecord(hostileBytes(chance.of(seeds), chance)));
         if (record !== undefined) {
           checkBody("f/s/0", record);
-          const memory = new Memory(stage, "f/s/0"), actor = { memory, address: "f/s/0", behaviour: { apply() {} }, emitter: { all: [] } } as unknown as Actor;
+          const memory = new Memory(stage, "f/s/0"), emitter = { outletAt: (target: Target) => new StandInOutlet(target), routing: new Routing(() => ({ generation: "fuzz0000-1", count: 1 }), undefined), replayed() {} };
+          const actor = { memory, address: "f/s/0", behaviour: { apply() {} }, emitter } as unknown as Actor;
           const recovered = { journal: { store }, folded: undefined, term: record.term, records: async function* () { yield { record, seq: 1, size: 1 }; } } as unknown as Recovered;
           await replay(actor, recovered, { add() {}, unsettle() {} } as unknown as RecordKeeper);
         }

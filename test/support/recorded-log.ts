@@ -101,7 +101,7 @@ function targetsOf(records: readonly Stored[]): readonly Target[] {
 }
 
 /** What replay knows of an outlet. */
-class StandInOutlet {
+export class StandInOutlet {
   readonly target: Target;
   readonly id: string;
   seq = 0;
