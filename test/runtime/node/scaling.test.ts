@@ -48,8 +48,8 @@ const once = (rows: readonly Row[]): Row[] => [...new Map(rows.map((row) => [row
 
 test("up and down while events flow: the result is that of a single thread, nothing of what was is left", async () => {
   await using world = await TwinWorld.make();
-  const rows: Row[] = [], count = 4_000;
-  await using it = await world.start([counting(count, rows)]);
+  const rows: Row[] = [], count = 6_000;
+  await using it = await world.start([counting(count, rows, undefined, 1_000)]);
   for (const to of [5, 1, 3]) {
     const from = scalingOf(it).status.counts["tally"] as number, taken = rows.length;
     await eventually("events flow", () => rows.length > taken + 50, endMs);
@@ -104,8 +104,8 @@ test("a node that is killed at any moment goes on with it where it was", async (
 
 test("while who feeds it has not gone over it can be taken back, and goes on as it was", async () => {
   await using world = await TwinWorld.make();
-  const rows: Row[] = [], count = 1_000, held = gate();
-  await using it = await world.start([counting(count, rows, ({ n }) => (n === 300 ? held.opened : undefined))]);
+  const rows: Row[] = [], count = 5_000, held = gate();
+  await using it = await world.start([counting(count, rows, ({ n }) => (n === 300 ? held.opened : undefined), 600)]);
   await eventually("it is held up", () => rows.length >= 200 && it.node.flows[0]?.actors.get("counting/pass/0")?.recovered !== undefined, endMs);
   await it.node.root.terminate("counting/pass", 10);
   await scalingOf(it).begin("tally", 4);
