@@ -30,7 +30,8 @@ async function parkedRun(body: (lives: Lives, life: Life, first: BegunLife) => P
     await body(its, life, first);
     assert.equal(await its.judge(life), []);
     const after = await newestLetters(its.broker, life.name, 100);
-    // With `after: 1` an event that was at hand in two deaths of its actor is given up, too; it was then replayed like the others.
+    // On a busy machine there was now and then one letter more than expected, replayed like the others. Why is not known; it may be that with
+    // `after: 1` an event at hand in two deaths of its actor is given up, too. What came out of the flow is judged exactly, above.
     assert.ok(after.length >= expected, `${after.length} letters`);
     assert.equal(after.filter(({ status }) => status !== "replayed"), []);
     return { wrongs: [] };
