@@ -2,7 +2,8 @@
 import type { BrokerStream } from "../broker/broker.ts";
 import { MillraceError } from "../event/errors.ts";
 import { decodeMessage, roundOf } from "../event/frame.ts";
-import { type FencedLog, pause } from "../journal/fenced-log.ts";
+import { pause } from "../event/clock.ts";
+import type { FencedLog } from "../journal/fenced-log.ts";
 import { wentBack } from "../journal/recovery.ts";
 import type { Actor } from "./actor.ts";
 import { streamName, subjectsOf } from "./environment.ts";

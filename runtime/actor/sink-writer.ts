@@ -7,7 +7,7 @@ import { type Row, rowData } from "../event/frame.ts";
 import { shown } from "../flow/display.ts";
 import type { SinkPlan } from "../flow/plan.ts";
 import type { Batch, Written } from "../flow/sink.ts";
-import { pause } from "../journal/fenced-log.ts";
+import { pause } from "../event/clock.ts";
 import type { Body, CommitRecord } from "../journal/record.ts";
 import type { Actor } from "./actor.ts";
 import type { Behaviour } from "./behaviour.ts";

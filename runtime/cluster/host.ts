@@ -1,6 +1,6 @@
 // A node's part: follows the cluster's log, and has those actors run here that are placed here. Each actor goes its own way, one step at a
 // time, towards what the newest record says. A failover needs nothing more: whoever starts an actor claims its log, and so fences who had it (P5).
-import type { Clock } from "../event/clock.ts";
+import { type Clock, pause } from "../event/clock.ts";
 import { asError } from "../event/errors.ts";
 import type { Logger } from "../flow/context.ts";
 import type { Membership } from "./membership.ts";
@@ -51,10 +51,13 @@ export class Host {
   readonly #slots = new Map<string, Slot>();
   readonly #open = new Map<string, { readonly run: string; readonly ready: Promise<boolean> }>();
   #flows: ReadonlyMap<string, FlowSeats> = new Map();
-  #stopped = new AbortController();
+  readonly #stopped = new AbortController();
+  /** What its pauses go by. */
+  readonly #until: { readonly clock: Clock; readonly signal: AbortSignal };
 
   constructor(options: HostOptions) {
     this.#options = options;
+    this.#until = { clock: options.clock, signal: this.#stopped.signal };
   }
 
   /** Addresses of what is placed here. */
@@ -125,14 +128,14 @@ export class Host {
         }
       } catch (thrown) {
         this.#options.log.warn(`${actor} could not be ${seat === undefined ? "stopped" : "started"} here; it is tried again`, { reason: asError(thrown).message });
-        await this.#pause(againMs);
+        await pause(againMs, this.#until);
       }
     }
   }
 
   async #start(actor: string, slot: Slot, seat: SeatState): Promise<void> {
     const flow = this.#flows.get(flowOf(actor));
-    if (flow === undefined || !(await this.#ready(flow))) return await this.#pause(againMs);
+    if (flow === undefined || !(await this.#ready(flow))) return await pause(againMs, this.#until);
     await this.#wait(actor, slot, seat);
     // While it waited it may have been placed elsewhere.
     if (this.#wanted.get(actor)?.since !== seat.since || this.#stopped.signal.aborted) return;
@@ -149,11 +152,11 @@ export class Host {
   /** Until nobody else runs it, as far as that can be known: a courtesy that keeps a planned move clean. The claim is what makes it safe. */
   async #wait(actor: string, slot: Slot, { since, from }: SeatState): Promise<void> {
     const { clock, hosting, membership, node } = this.#options;
-    if (slot.isFenced) await this.#pause(Math.min(fencedMs.max, fencedMs.min * 2 ** Math.min(slot.fenced - 1, 10)));
+    if (slot.isFenced) await pause(Math.min(fencedMs.max, fencedMs.min * 2 ** Math.min(slot.fenced - 1, 10)), this.#until);
     else if (from === null || from === node) return;
     for (const until = clock.monotonic() + releaseMs; clock.monotonic() < until && !this.#stopped.signal.aborted; ) {
       if (this.#wanted.get(actor)?.since !== since || (!slot.isFenced && membership.node(from as string) === undefined) || (await hosting.released(actor))) return;
-      await this.#pause(askMs);
+      await pause(askMs, this.#until);
     }
   }
 
@@ -178,19 +181,6 @@ export class Host {
     void this.#options.hosting.close(flow).catch((thrown: unknown) => {
       // A node that stops takes all its flows with it.
       if (!this.#stopped.signal.aborted) this.#options.log.warn(`${flow} could not be closed here`, { reason: asError(thrown).message });
-    });
-  }
-
-  #pause(ms: number): Promise<void> {
-    const { signal } = this.#stopped;
-    return new Promise((resolve) => {
-      const done = (): void => {
-        cancel();
-        signal.removeEventListener("abort", done);
-        resolve();
-      };
-      const cancel = this.#options.clock.after(ms, done);
-      signal.addEventListener("abort", done);
     });
   }
 }

@@ -30,3 +30,12 @@ export const systemRandom: Random = {
   next: Math.random,
   bytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
 };
+
+/** Waits, or until the signal ends it. */
+export function pause(ms: number, { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal }): Promise<void> {
+  return new Promise((done) => {
+    const finish = () => { cancel(); signal.removeEventListener("abort", finish); done(); };
+    const cancel = clock.after(ms, finish);
+    signal.addEventListener("abort", finish, { once: true });
+  });
+}

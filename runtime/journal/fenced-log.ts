@@ -1,5 +1,5 @@
 // A commit log as its owner sees it: one writer by compare-and-set (I1). Decides what an append came to, by P1 to P4.
-import type { Clock } from "../event/clock.ts";
+import { type Clock, pause } from "../event/clock.ts";
 import { MillraceError } from "../event/errors.ts";
 import { sameTerm } from "../event/term.ts";
 import type { BrokerStream, Stored } from "../broker/broker.ts";
@@ -118,13 +118,4 @@ export async function untilAnswered<T>(question: () => Promise<T>, options: Fenc
       await pause(retryMs, options);
     }
   }
-}
-
-/** Waits, or until the signal ends it. */
-export function pause(ms: number, { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal }): Promise<void> {
-  return new Promise((done) => {
-    const finish = () => { cancel(); signal.removeEventListener("abort", finish); done(); };
-    const cancel = clock.after(ms, finish);
-    signal.addEventListener("abort", finish, { once: true });
-  });
 }

@@ -2,12 +2,12 @@
 // equal to it, and gives the records that state is made of. Runs no handler (I7).
 import { crc32 } from "node:zlib";
 import type { BrokerStream } from "../broker/broker.ts";
-import type { Random } from "../event/clock.ts";
+import { pause, type Random } from "../event/clock.ts";
 import { decode } from "../event/codec.ts";
 import { MillraceError } from "../event/errors.ts";
 import { nextTerm, sameTerm, type Term } from "../event/term.ts";
 import { checkBody } from "./body-form.ts";
-import { FencedLog, type FencedLogOptions, pause, untilAnswered } from "./fenced-log.ts";
+import { FencedLog, type FencedLogOptions, untilAnswered } from "./fenced-log.ts";
 import { Journal, type Entry, type Head, newestWhole } from "./journal.ts";
 import { Assembler, type Body, type CommitRecord, decodeRecord, encodeRecord } from "./record.ts";
 import type { Store, StoreOperation, Stores } from "./store.ts";

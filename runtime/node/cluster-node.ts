@@ -1,17 +1,15 @@
 // A node of a cluster: joins, hosts what is placed here, leads when it comes to that, leaves in order. A node without a cluster
 // (node.ts alone) has none of it: no heartbeat, no lease, all its actors on itself.
-import { Turnstile } from "../actor/environment.ts";
 import { Heartbeat } from "../cluster/heartbeat.ts";
 import { Host } from "../cluster/host.ts";
 import { Leader } from "../cluster/leader.ts";
 import { Lease } from "../cluster/lease.ts";
 import { PlacementLog } from "../cluster/placement-log.ts";
 import { seatsOf } from "../cluster/placement-record.ts";
-import { systemClock, systemRandom } from "../event/clock.ts";
 import { MillraceError } from "../event/errors.ts";
 import { codeOfShape, type HostEnvironment } from "./hosted-flow.ts";
 import type { NodeWatch, RunningNode } from "./node.ts";
-import { checkNodeOptions, defaultName, type NodeOptions, plansOf } from "./options.ts";
+import { checkNodeOptions, type NodeOptions, plansOf } from "./options.ts";
 import { PlacedFlows } from "./placed-flows.ts";
 
 export interface ClusterNodeOptions extends Omit<NodeOptions, "run"> {
@@ -33,15 +31,8 @@ const labelForm = /^[A-Za-z0-9][A-Za-z0-9._=/-]{0,62}$/;
 /** @throws MillraceError OPTION_INVALID, and what startNode throws */
 export async function startClusterNode(options: ClusterNodeOptions, watch: NodeWatch, startNode: (options: NodeOptions, watch: NodeWatch) => Promise<RunningNode>): Promise<ClusterNode> {
   checkClusterOptions(options);
-  const { flows = [], clock = systemClock, random = systemRandom } = { ...options, ...watch };
-  const plans = plansOf(flows).map((plan) => watch.plan?.(plan) ?? plan), loaded = plans.map((plan) => ({ plan, code: watch.code?.(plan) ?? codeOfShape(plan), nodes: options.nodes ?? 1 }));
-  const node = await startNode({ ...options, flows: [], name: options.name ?? defaultName(random) }, watch);
-  const { access, journals, removeOldJournals } = node.parts;
-  const host: HostEnvironment = {
-    ...node.shared,
-    node: node.name, broker: access.broker, stores: journals, clock, random, log: node.log, soon: (call) => void setImmediate(call),
-    retainMs: access.retainMs, replicas: access.replicas ?? 1, oneByOne: new Turnstile(),
-  };
+  const plans = plansOf(options.flows ?? []).map((plan) => watch.plan?.(plan) ?? plan), loaded = plans.map((plan) => ({ plan, code: watch.code?.(plan) ?? codeOfShape(plan), nodes: options.nodes ?? 1 }));
+  const node = await startNode({ ...options, flows: [] }, watch), { hostEnvironment: host, parts: { removeOldJournals } } = node;
   const cluster = new ClusterNode(node, host, (parts) => new PlacedFlows({ node, host, run: { ...host, notes: node.notes, removeOldJournals, ask: watch.ask }, flows: loaded, ...parts }), options);
   try {
     await cluster.start();

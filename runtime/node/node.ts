@@ -160,9 +160,9 @@ export class RunningNode implements Node {
     return this.#stopping !== undefined;
   }
 
-  /** What those need who host further flows on it. */
-  get shared(): Pick<HostEnvironment, "seats" | "isolation"> {
-    return { seats: this.#host.seats, isolation: this.#host.isolation };
+  /** What its flows share: for those who host further ones on it. */
+  get hostEnvironment(): HostEnvironment {
+    return this.#host;
   }
 
   /** Takes orders from now on: once it is said what can be ordered. */

@@ -2,6 +2,7 @@
 // two senders, one with windows and a sink in the order of time. And what one thread would have made of their input.
 import { defineFlow, type Emits, type Flow, type StageOptions, TerminalError } from "millrace";
 import { aggregate, generate, jsonl, stateful, tumbling } from "millrace/actors";
+import { windowSums } from "../support/window-sums.ts";
 import type { Kind, Row } from "./matrix-kinds.ts";
 
 interface Item { readonly n: number; readonly key: string; readonly at: number }
@@ -51,7 +52,7 @@ export function lossFlow(name: LossName, { folder, rate }: LossOptions): Flow {
 /** What must be in the sink and among the dead letters. */
 export const lossResults: Readonly<Record<LossName, Pick<Kind, "rows" | "order" | "letters">>> = {
   sums: { rows: sums(), order: "key", letters: items.filter(isOdd).map(({ n }) => n) },
-  windows: { rows: windowed(), order: "key", letters: [] },
+  windows: { rows: windowSums(items, windowMs), order: "key", letters: [] },
 };
 
 function sums(): Row[] {
@@ -60,13 +61,4 @@ function sums(): Row[] {
     all.set(key, (all.get(key) ?? 0) + n);
     return { key, n, sum: all.get(key) as number };
   });
-}
-
-function windowed(): Row[] {
-  const rows = new Map<string, { key: string; start: number; count: number; sum: number }>();
-  for (const { n, key, at } of items) {
-    const start = Math.floor(at / windowMs) * windowMs, row = rows.get(`${key} ${start}`) ?? { key, start, count: 0, sum: 0 };
-    rows.set(`${key} ${start}`, { ...row, count: row.count + 1, sum: row.sum + n });
-  }
-  return [...rows.values()].sort((a, b) => a.start - b.start);
 }

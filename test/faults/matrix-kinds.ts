@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { aggregate, flatMap, generate, jsonl, map, stateful, tumbling } from "../../actors/index.ts";
 import { type Context, defineFlow, type Emits, type Flow, type FlowBuilder, RetryableError, type SourceOptions, type StageOptions, type Stream, TerminalError } from "../../runtime/index.ts";
+import { windowSums } from "../support/window-sums.ts";
 import type { KillPoint } from "./kill-point.ts";
 import { watchedSink, watchedSource } from "./watched-parts.ts";
 
@@ -85,7 +86,7 @@ export const kinds: Readonly<Record<string, Kind>> = {
       add: handled(point, (value: { count: number; sum: number }, { n }: Item) => { point.at("handler-middle"); return { count: value.count + 1, sum: value.sum + n }; }),
       result: (value, { key, window }) => ({ key, start: window.start, ...value }),
     }))),
-    rows: windowed(), order: "key",
+    rows: windowSums(items, windowMs), order: "key",
   },
   time: {
     flow: flow((feed, point, its) => its.processor("work", feed.keyBy(({ key }) => key), { ...two, order: "time" }, map(handled(point, ({ n, key, at }: Item) => { point.at("handler-middle"); return { n, key, at }; }))), { ...small, order: "time" }),
@@ -170,13 +171,4 @@ export function kindOf(name: string): Kind {
   const kind = kinds[name] ?? others[name];
   if (kind === undefined) throw new Error(`there is no kind "${name}"`);
   return kind;
-}
-
-function windowed(): Row[] {
-  const rows = new Map<string, { key: string; start: number; count: number; sum: number }>();
-  for (const { n, key, at } of items) {
-    const start = Math.floor(at / windowMs) * windowMs, row = rows.get(`${key} ${start}`) ?? { key, start, count: 0, sum: 0 };
-    rows.set(`${key} ${start}`, { ...row, count: row.count + 1, sum: row.sum + n });
-  }
-  return [...rows.values()].sort((a, b) => a.start - b.start);
 }

@@ -1,7 +1,8 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { BrokerStream } from "../../../runtime/broker/broker.ts";
-import { FencedLog, type Outcome, pause, untilAnswered } from "../../../runtime/journal/fenced-log.ts";
+import { pause } from "../../../runtime/event/clock.ts";
+import { FencedLog, type Outcome, untilAnswered } from "../../../runtime/journal/fenced-log.ts";
 import { encodeRecord } from "../../../runtime/journal/record.ts";
 import { ManualClock, settle } from "../../../runtime/testing/manual-clock.ts";
 import { MemoryBroker } from "../../../runtime/testing/memory-broker.ts";
