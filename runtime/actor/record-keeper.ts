@@ -8,7 +8,7 @@ import type { Body } from "../journal/record.ts";
 import { type Outlet, outletId } from "./outlet.ts";
 import { type Chunk, snapshotEvery, type Snapshots } from "./snapshot.ts";
 
-interface Kept {
+interface Accepted {
   readonly n: number;
   readonly seq: number;
   readonly bytes: number;
@@ -17,12 +17,44 @@ interface Kept {
   readonly settled: NonNullable<Body["settled"]>;
 }
 
+/** Pairs of numbers that both only rise, oldest first. Numbers alone: objects that live for a second are what the collector copies. */
+class Pairs {
+  readonly n: number[] = [];
+  readonly seq: number[] = [];
+
+  add(n: number, seq: number): void {
+    this.n.push(n);
+    this.seq.push(seq);
+  }
+
+  /** Drops those before number `n`. */
+  dropBefore(n: number): void {
+    const count = countBelow(this.n, n);
+    this.n.splice(0, count);
+    this.seq.splice(0, count);
+  }
+}
+
+/** How many of numbers that rise are less than one. */
+function countBelow(rising: readonly number[], than: number): number {
+  let low = 0, high = rising.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((rising[middle] as number) < than) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 export class RecordKeeper {
   readonly #log: BrokerStream;
   readonly #journal: Journal;
   readonly #clock: Clock;
   readonly #retainMs: number;
-  readonly #kept: Kept[] = [];
+  /** Numbers of the records that are kept, and where they are in the log. */
+  readonly #kept = new Pairs();
+  /** By outlet: numbers of the kept records that send through it, and of their frames. */
+  readonly #sent = new Map<Outlet, Pairs>();
   readonly #settled = new Map<string, number>();
   #records = 0;
   #bytes = 0;
@@ -40,14 +72,22 @@ export class RecordKeeper {
   }
 
   get length(): number {
-    return this.#kept.length;
+    return this.#kept.n.length;
   }
 
-  add(record: Kept): void {
-    this.#kept.push(record);
-    for (const [target, seq] of record.settled) this.#settled.set(outletId(target), Math.max(seq, this.#settled.get(outletId(target)) ?? 0));
+  add({ n, seq, bytes, out, settled }: Accepted): void {
+    this.#kept.add(n, seq);
+    for (const [outlet, frame] of out) {
+      let sent = this.#sent.get(outlet);
+      if (sent === undefined) this.#sent.set(outlet, sent = new Pairs());
+      sent.add(n, frame);
+    }
+    for (const [target, to] of settled) {
+      const id = outletId(target);
+      if (to > (this.#settled.get(id) ?? 0)) this.#settled.set(id, to);
+    }
     this.#records++;
-    this.#bytes += record.bytes;
+    this.#bytes += bytes;
   }
 
   /** Less is settled than records before said: a repair sends again what is retained (P31). */
@@ -92,13 +132,11 @@ export class RecordKeeper {
   }
 
   async #purge(to: number, record: Entry, chunks: readonly Chunk[], snapshots: Snapshots, settled: ReadonlyMap<string, number>): Promise<void> {
-    let count = 0;
-    for (const { n, out } of this.#kept) {
-      if (n > to || out.some(([{ id, delivery }, seq]) => seq > (settled.get(id) ?? 0) && !delivery.retired)) break;
-      count++;
-    }
-    const first = this.#kept[count];
-    if (count === 0 || first === undefined) return;
+    // The first that stays: after the snapshot, or with a frame that is not settled.
+    let first = to + 1;
+    for (const [{ id, delivery }, sent] of this.#sent) if (!delivery.retired) first = Math.min(first, sent.n[countBelow(sent.seq, (settled.get(id) ?? 0) + 1)] ?? Infinity);
+    const count = countBelow(this.#kept.n, first), from = this.#kept.n[count], at = this.#kept.seq[count];
+    if (count === 0 || from === undefined || at === undefined) return;
     try {
       // After a loss the numbers belong to others: only while the snapshot record is where it was.
       const there = await this.#log.get(record.seq);
@@ -107,10 +145,13 @@ export class RecordKeeper {
         this.#demanded = true;
         return;
       }
-      // Another purge may have come first meanwhile.
-      this.#kept.splice(0, Math.max(0, this.#kept.indexOf(first)));
-      await this.#journal.trim(first.n);
-      await this.#log.purge(first.seq);
+      this.#kept.dropBefore(from);
+      for (const [outlet, sent] of this.#sent) {
+        sent.dropBefore(from);
+        if (sent.n.length === 0) this.#sent.delete(outlet);
+      }
+      await this.#journal.trim(from);
+      await this.#log.purge(at);
       if (chunks[0] !== undefined) await snapshots.purge(chunks[0][0]);
     } catch {
       // Not reachable now: what is not purged takes room and does no harm; the next snapshot purges it.

@@ -12,7 +12,7 @@ import { type Changes, type FoldedEntry, seal } from "./change.ts";
 import type { Sections } from "./section.ts";
 
 /** A snapshot is due after so many records, or bytes of them. */
-export const snapshotEvery = { records: 1_024, bytes: 16 * 1024 * 1024 };
+export const snapshotEvery = { records: 4_096, bytes: 16 * 1024 * 1024 };
 /** State up to so many bytes stands in the snapshot record itself. */
 export const snapshotSize = { inlineBytes: 256 * 1024, chunkBytes: 512 * 1024 };
 /** Kinds of entries that state is folded into. */

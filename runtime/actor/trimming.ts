@@ -5,7 +5,10 @@ import type { Clock } from "../event/clock.ts";
 import { isAnchor } from "./anchors.ts";
 import type { Position } from "./inbound.ts";
 
-const atMostEveryMs = 1_000;
+/** Unless a quarter of the room is taken: a purge holds the mailbox up in the server for some ms. */
+const atMostEveryMs = 5_000;
+/** Who could not trim tries again after so long: a full mailbox may be what holds all up. */
+const againMs = 1_000;
 
 /** Trims one mailbox. */
 export class MailboxTrim {
@@ -17,6 +20,8 @@ export class MailboxTrim {
   #committed: Position | undefined;
   #trimmed = 0;
   #trimmedAt = -Infinity;
+  /** When the next trim is due, monotonic ms, and what ends the wait for it. */
+  #due = Infinity;
   #waits: (() => void) | undefined;
   #busy = false;
   #closed = false;
@@ -37,17 +42,20 @@ export class MailboxTrim {
   committed(position: Position): void {
     if (position.at <= this.#trimmed) return;
     this.#committed = { ...position };
-    const due = this.#retainMs === 0 && position.at - this.#trimmed >= this.#quarter ? 0 : Math.max(this.#retainMs, this.#trimmedAt + atMostEveryMs - this.#clock.monotonic());
-    if (this.#busy || (this.#waits !== undefined && due > 0)) return;
+    if (this.#busy) return;
+    const now = this.#clock.monotonic(), isMuch = position.at - this.#trimmed >= this.#quarter;
+    const due = Math.max(now + this.#retainMs, isMuch ? 0 : this.#trimmedAt + atMostEveryMs);
+    if (due >= this.#due) return;
     this.#waits?.();
-    if (due === 0) void this.#trim(this.#committed);
-    else this.#later(this.#committed, due);
+    if (due <= now) void this.#trim(this.#committed);
+    else this.#later(this.#committed, due - now);
   }
 
   #later(to: Position, ms: number): void {
     if (this.#closed) return;
-    const cancel = this.#clock.after(ms, () => { this.#waits = undefined; void this.#trim(to); });
-    this.#waits = () => { this.#waits = undefined; cancel(); };
+    this.#due = this.#clock.monotonic() + ms;
+    const cancel = this.#clock.after(ms, () => { this.#due = Infinity; void this.#trim(to); });
+    this.#waits = () => { this.#due = Infinity; cancel(); };
   }
 
   close(): void {
@@ -73,8 +81,8 @@ export class MailboxTrim {
       isLater = true;
     }
     this.#busy = false;
-    // Also where nothing more is committed: a full mailbox may be what holds that up.
-    if (isLater) return this.#later(this.#committed ?? to, Math.max(this.#retainMs, atMostEveryMs));
+    // Also where nothing more is committed.
+    if (isLater) return this.#later(this.#committed ?? to, Math.max(this.#retainMs, againMs));
     if (this.#committed !== undefined && this.#committed.at > to.at) this.committed(this.#committed);
   }
 }

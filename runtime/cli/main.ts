@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The command `millrace`. One file a command; here they are put together, and the process is ended with the right code.
 import { Command, CommanderError } from "commander";
+import { keepYoung } from "../node/heap-policy.ts";
 import { dlqCommand } from "./dlq.ts";
 import { doctorCommand } from "./doctor.ts";
 import { exitCode, exitCodesText } from "./exit-code.ts";
@@ -15,6 +16,7 @@ import { treeCommand } from "./tree.ts";
 import { upCommand } from "./up.ts";
 import { versionOfMillrace } from "./version.ts";
 
+keepYoung();
 // Stacks and places in flows then name the lines of their TypeScript.
 process.setSourceMapsEnabled(true);
 const err = terminalOn(process.stderr);

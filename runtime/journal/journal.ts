@@ -23,7 +23,7 @@ export interface Head {
 /** The newest form of a journal that is read, and the one that is written. */
 const journalVersion = 1;
 /** Records removed in one batch. */
-const trimStep = 64;
+const trimStep = 256;
 /** What stands before a record's bytes, and all of the head: 20 bytes and their CRC. */
 const headSize = 24;
 const isWhole = (view: Buffer): boolean => view.length >= headSize && crc32(view.subarray(0, 20)) === view.readUInt32BE(20);

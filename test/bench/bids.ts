@@ -89,14 +89,14 @@ export async function checkFile(path: string, events: number): Promise<void> {
 }
 
 /** Numbers of the bids that are due, from one to before the other: so many a second (0: all at once), in steps of `most`. */
-export async function* due(from: number, events: number, rate: number, most: number, signal?: AbortSignal): AsyncGenerator<readonly [from: number, to: number]> {
+export async function* due(from: number, events: number, rate: number, most: number): AsyncGenerator<readonly [from: number, to: number]> {
   const begun = performance.now();
   for (let n = from; n < events; ) {
     let to = n + most;
     if (rate > 0) {
       to = Math.min(to, from + Math.floor(((performance.now() - begun) * rate) / 1000));
       if (to <= n) {
-        await sleep(1, undefined, signal === undefined ? {} : { signal });
+        await sleep(1);
         continue;
       }
     }
@@ -106,17 +106,12 @@ export async function* due(from: number, events: number, rate: number, most: num
   }
 }
 
-/** What is made before that is not measured, in ms: code that was compiled for full frames is compiled anew for small ones. */
-export const settlingMs = 2_000;
-
 /** When each bid that counts was made, for the latency of its update. */
 export class Made {
   readonly #times: number[][] = Array.from({ length: auctions }, () => []);
   readonly #latencies: number[] = [];
-  #from = Infinity;
 
   made(bid: Bid): void {
-    if (this.#from === Infinity) this.#from = performance.now() + settlingMs;
     if (counts(bid)) this.#times[bid.auction]?.push(performance.now());
   }
 
@@ -124,8 +119,7 @@ export class Made {
   written(updates: Iterable<Update>): void {
     const now = performance.now();
     for (const { key, n } of updates) {
-      const made = this.#times[Number(key.slice("auction-".length))]?.[n - 1] ?? Number.NaN;
-      if (!(made < this.#from)) this.#latencies.push(now - made);
+      this.#latencies.push(now - (this.#times[Number(key.slice("auction-".length))]?.[n - 1] ?? Number.NaN));
     }
   }
 

@@ -49,9 +49,9 @@ export function bench(source: SourceActor<Bid>, sink: SinkActor<Update>): Flow {
 export function bids(events: number, rate: number, told: { readonly begun?: () => void; readonly made?: (bid: Bid) => void } = {}): SourceActor<Bid> {
   return defineSource<Bid, number>({
     kind: "bids", guarantee: "replayable", start: 0, ends: true,
-    async *read(from, { signal }) {
+    async *read(from) {
       told.begun?.();
-      for await (const [first, end] of due(from, events, rate, batch, signal)) {
+      for await (const [first, end] of due(from, events, rate, batch)) {
         const readings = new Array<{ data: Bid; time: number; position: number }>(end - first);
         for (let n = first; n < end; n++) {
           const data = bidOf(n);

@@ -37,9 +37,9 @@ async function downAndUp(server: TestServer, ms: number): Promise<void> {
 
 export const strace: string | undefined = ["/usr/bin/strace", "/bin/strace", "/usr/local/bin/strace"].find((path) => existsSync(path));
 
-/** Each sync of the process takes so much longer, until it is over. */
+/** Each sync of the process takes so much longer, until it is over; the writes of a file sink (pwrite64) are synced, too. */
 async function slowed(pid: number, delayMs: number, ms: number): Promise<void> {
-  const tracer = spawn(strace as string, ["-f", "-qq", "-o", "/dev/null", "-p", String(pid), "-e", "trace=fsync,fdatasync", "-e", `inject=fsync,fdatasync:delay_enter=${delayMs * 1_000}`], { stdio: "ignore" });
+  const tracer = spawn(strace as string, ["-f", "-qq", "-o", "/dev/null", "-p", String(pid), "-e", "trace=fsync,fdatasync,pwrite64", "-e", `inject=fsync,fdatasync,pwrite64:delay_enter=${delayMs * 1_000}`], { stdio: "ignore" });
   const ended = new Promise<void>((done) => { tracer.once("close", () => done()); tracer.once("error", () => done()); });
   await Promise.race([moment(ms), ended]);
   // It lets go of the process.

@@ -6,6 +6,13 @@ import { type ClientLibrary, type ConnectOptions, loadLibrary, type Message, typ
 
 const CONNECT_TIMEOUT_MS = 5_000;
 
+interface Outgoing {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly reply: string;
+  readonly headers: Uint8Array | undefined;
+}
+
 export class Client {
   readonly #connection: Wire;
   readonly #library: ClientLibrary;
@@ -14,6 +21,8 @@ export class Client {
   #connected = true;
   #closed = false;
   #inboxes = 0;
+  /** What goes onto the wire at the end of this round of the event loop. */
+  #outgoing: Outgoing[] = [];
   /** Called on each change of `connected`. */
   onChange: (connected: boolean) => void = () => {};
 
@@ -78,13 +87,20 @@ export class Client {
   }
 
   /**
-   * Puts a message on the wire. `headers` is the finished header block. `data` must not be changed before it is sent. Nothing is
+   * Puts a message on the wire, in order, within this round of the event loop. `headers` is the finished header block. `data` must not be changed before it is sent. Nothing is
    * published while disconnected: the client would keep it without bound, and drop it or send it much later.
    */
   publish(subject: string, data: Uint8Array, reply: string, headers?: Uint8Array): void {
     if (!this.#connected) throw unreachable(subject, "not connected");
+    if (this.#outgoing.push({ subject, data, reply, headers }) === 1) setImmediate(() => this.#flush());
+  }
+
+  // What several actors send in one round goes out in one write to the socket, which costs more than what it writes.
+  #flush(): void {
+    const outgoing = this.#outgoing;
+    this.#outgoing = [];
     // Of a header object the library only calls encode(); its own class rebuilds the block on each call.
-    this.#connection.publish(subject, data, headers === undefined ? { reply } : { reply, headers: { encode: () => headers } });
+    for (const { subject, data, reply, headers } of outgoing) this.#connection.publish(subject, data, headers === undefined ? { reply } : { reply, headers: { encode: () => headers } });
   }
 
   /** Calls for each message; returns what ends it. Goes on after a reconnect. */
@@ -102,6 +118,8 @@ export class Client {
   /** One request and its answer. Rejects with UNREACHABLE or NOT_FOUND, at once when the connection is lost. */
   request(subject: string, data: Uint8Array, timeoutMs: number): Promise<Message> {
     if (!this.#connected) return Promise.reject(unreachable(subject, "not connected"));
+    // A question never overtakes what was published before it.
+    this.#flush();
     return new Promise((resolve, reject) => {
       this.#requests.add(reject);
       this.#connection.request(subject, data, { timeout: timeoutMs })
@@ -128,6 +146,7 @@ export class Client {
     if (connected === this.#connected) return;
     this.#connected = connected;
     if (!connected) {
+      this.#outgoing = [];
       const lost = [...this.#requests];
       this.#requests.clear();
       for (const reject of lost) reject(unreachable("nats", "the connection was lost"));

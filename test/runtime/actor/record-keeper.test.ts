@@ -72,15 +72,15 @@ class World {
   }
 }
 
-test("a snapshot is due after 1,024 records or 16 MiB of them since the one before", async () => {
+test("a snapshot is due after 4,096 records or 16 MiB of them since the one before", async () => {
   const world = await World.make();
-  for (let i = 0; i < 1_023; i++) world.keeper.add({ n: i, seq: i, bytes: 10, out: [], settled: [] });
+  for (let i = 0; i < 4_095; i++) world.keeper.add({ n: i, seq: i, bytes: 10, out: [], settled: [] });
   assert.not.ok(world.keeper.snapshotDue);
-  world.keeper.add({ n: 1_024, seq: 1_024, bytes: 10, out: [], settled: [] });
+  world.keeper.add({ n: 4_096, seq: 4_096, bytes: 10, out: [], settled: [] });
   assert.ok(world.keeper.snapshotDue);
-  world.keeper.folded(1_024);
+  world.keeper.folded(4_096);
   assert.not.ok(world.keeper.snapshotDue);
-  world.keeper.add({ n: 1_025, seq: 1_025, bytes: 16 * 1024 * 1024, out: [], settled: [] });
+  world.keeper.add({ n: 4_097, seq: 4_097, bytes: 16 * 1024 * 1024, out: [], settled: [] });
   assert.ok(world.keeper.snapshotDue);
   world.keeper.postpone();
   assert.not.ok(world.keeper.snapshotDue);
