@@ -21,6 +21,7 @@ import { Letters } from "./letters.ts";
 import { laterMs, turnLimit, wallLookMs } from "./limits.ts";
 import { Memory } from "./memory.ts";
 import { OwnTime } from "./own-time.ts";
+import { Pace } from "./pace.ts";
 import { Sealing } from "./sealing.ts";
 import type { Captured } from "./snapshot.ts";
 import { takeOver } from "./takeover.ts";
@@ -41,11 +42,10 @@ export class Actor {
   readonly behaviour: Behaviour;
   readonly availability: Availability;
   readonly letters: Letters;
-  /** Events taken so far. */
+  /** Events taken so far; handled in the open turn. */
   taken = 0;
-  /** Events handled in the open turn; how many it may have. */
   events = 0;
-  turnEvents = turnLimit.events;
+  readonly pace: Pace;
   /** Monotonic ms; NaN: it did not run yet. */
   runningSince = NaN;
   readonly #events: ActorEvents;
@@ -83,6 +83,7 @@ export class Actor {
     this.#time = new OwnTime(this.emitter);
     this.sealing = new Sealing(this, this.#time);
     this.atWork = new AtWork(env.seats, this.address);
+    this.pace = new Pace(env.clock, env.shares?.of(env.flow.name));
     this.#alarm = new Alarm(env.clock, () => this.pump());
     this.letters = new Letters(this);
     this.behaviour = parts.behaviour(this);
@@ -97,7 +98,6 @@ export class Actor {
   get journalLength(): number { return this.#committer?.keeper.length ?? 0; }
 
   get hasEnded(): boolean { return this.#time.ended; }
-
   get counts(): Counts { return { in: this.taken, ...this.emitter.told }; }
 
   /** Claims, recovers, runs. Rejects where it cannot: then it is over and nothing is left open. */
@@ -121,6 +121,7 @@ export class Actor {
       throw (await this.#isMistaken(exitOf(error))) ? fenced(this.address) : error;
     }
     this.#running = true;
+    this.pace.enter();
     this.runningSince = this.env.clock.monotonic();
     this.availability.running();
     const sent = this.#anchors.sent();
@@ -130,7 +131,6 @@ export class Actor {
   }
 
   #mustLive(): void { if (this.#over) throw this.#exit?.error ?? fenced(this.address); }
-
   /** An event was given up since it crashed its actor too often: that spends no restart. */
   poisoned(event: string, error: Error): void { this.#events.onPoison(event, error); }
 
@@ -146,12 +146,13 @@ export class Actor {
 
   /** Whether the open turn takes no more. */
   get full(): boolean {
-    return this.#over || this.events >= this.turnEvents || this.emitter.gathered >= turnLimit.bytes || this.#last !== undefined || this.#attempt !== undefined || this.#time.sealed !== undefined;
+    return this.#over || this.events >= this.pace.turnEvents || this.emitter.gathered >= turnLimit.bytes || this.#last !== undefined || this.#attempt !== undefined || this.#time.sealed !== undefined;
   }
 
   /** Works, and commits what there is to commit. */
   pump(): void {
     if (!this.#running || this.#over || this.#pumping) return;
+    if (!this.pace.begin()) return this.soon();
     this.#pumping = true;
     try {
       let begun: number;
@@ -165,6 +166,7 @@ export class Actor {
       this.exit(exitOf(error));
     } finally {
       this.#pumping = false;
+      this.pace.end();
     }
   }
 
@@ -243,9 +245,7 @@ export class Actor {
     this.soon();
   }
 
-  async #finish(): Promise<void> {
-    await this.availability.whenChecked().then(() => (this.#over ? undefined : this.behaviour.finish())).then(() => this.exit({ class: "normal" }), (error: unknown) => this.exit(exitOf(error)));
-  }
+  async #finish(): Promise<void> { await this.availability.whenChecked().then(() => (this.#over ? undefined : this.behaviour.finish())).then(() => this.exit({ class: "normal" }), (error: unknown) => this.exit(exitOf(error))); }
 
   /** Commits what is in the turn with an attempt of that event, then calls: for an actor that looks for the event that kills. */
   attempt(event: string, then: () => void): void {
@@ -308,7 +308,7 @@ export class Actor {
   async #close(): Promise<void> {
     this.#over = true;
     this.#running = false;
-    for (const its of [this.availability, this.#alarm, this.letters, this.atWork]) its.close();
+    for (const its of [this.availability, this.#alarm, this.letters, this.atWork, this.pace]) its.close();
     this.#abort.abort();
     this.#committer?.stop();
     for (const done of this.#closing.splice(0)) done();

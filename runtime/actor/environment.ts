@@ -6,6 +6,7 @@ import type { FlowPlan, StagePlan } from "../flow/plan.ts";
 import type { Stores } from "../journal/store.ts";
 import type { Seats } from "./at-work.ts";
 import type { Exit } from "./exit.ts";
+import type { EventLoopShares } from "./fair-share.ts";
 import type { StateName } from "./lifecycle.ts";
 
 /** How a stage is divided now. */
@@ -49,6 +50,8 @@ export interface ActorEnvironment {
   readonly log: Logger;
   /** Calls once in a later task, after what came in meanwhile. */
   readonly soon: (call: () => void) => void;
+  /** Where several flows work in one event loop. Default: this one is alone. */
+  readonly shares?: EventLoopShares | undefined;
   /** How long what is superseded is kept before it is trimmed, in ms (P32): 0 where the broker syncs before each ack. */
   readonly retainMs: number;
   readonly replicas: 1 | 3;

@@ -17,7 +17,7 @@ import { eventId, heldOf, rowInfo, typeOf } from "./event-info.ts";
 import type { Position } from "./inbound.ts";
 import { Intake, type OpenFrame } from "./intake.ts";
 import { dataOf, idOf, infoOf, type Item, keptOf, rowOf } from "./item.ts";
-import { cautiousTurn, sliceMs, turnLimit } from "./limits.ts";
+import { cautiousTurn, turnLimit } from "./limits.ts";
 import { OneByOne } from "./one-by-one.ts";
 import { StageTime } from "./stage-time.ts";
 import { Suspects } from "./suspects.ts";
@@ -72,7 +72,7 @@ export class Processor implements Behaviour {
     if (tries.k > 0) {
       this.#suspects = new Suspects(tries, (await this.#intake.mailbox.bounds()).last, this.#ahead?.concurrency ?? 0);
       if (this.#suspects.alone) this.#oneByOne = new OneByOne(this.#actor, this, this.#plan.poison.after);
-      this.#actor.turnEvents = cautiousTurn.events;
+      this.#actor.pace.limit = cautiousTurn.events;
     }
     if (this.#actor.hasEnded) await this.#intake.look();
     this.#intake.follow();
@@ -81,7 +81,7 @@ export class Processor implements Behaviour {
   }
 
   work(): void {
-    const { clock } = this.#actor.env, until = clock.monotonic() + sliceMs;
+    const { clock } = this.#actor.env, until = clock.monotonic() + this.#actor.pace.sliceMs;
     while (!this.#underWay.busy && !this.#actor.full && !this.#draining) {
       if (clock.monotonic() >= until) return this.#actor.soon();
       if (clock.now() < this.#aftermath.suspendedUntil) return;
@@ -144,7 +144,7 @@ export class Processor implements Behaviour {
   #past(events: number, idle: boolean): void {
     if (this.#suspects?.past(events, this.#intake.position.at, idle) !== true) return;
     this.#suspects = this.#oneByOne = undefined;
-    this.#actor.turnEvents = turnLimit.events;
+    this.#actor.pace.limit = turnLimit.events;
   }
 
   #commitTo(open: OpenFrame, done: number): void {

@@ -18,7 +18,6 @@ import { fateOf } from "./failure.ts";
 import type { HeldEntry } from "./held.ts";
 import type { Position } from "./inbound.ts";
 import { Intake } from "./intake.ts";
-import { sliceMs } from "./limits.ts";
 import { Received, received } from "./received.ts";
 
 /** Most events in one batch. */
@@ -130,7 +129,7 @@ export class SinkWriter implements Behaviour {
 
   work(): void {
     if (this.#draining) return;
-    this.#gather(batchLimit.events, this.#actor.env.clock.monotonic() + sliceMs);
+    this.#gather(batchLimit.events, this.#actor.env.clock.monotonic() + this.#actor.pace.sliceMs);
   }
 
   #gather(most: number, until: number): void {

@@ -10,7 +10,6 @@ import type { Body, CommitRecord } from "../journal/record.ts";
 import type { Actor } from "./actor.ts";
 import type { Behaviour } from "./behaviour.ts";
 import { fateOf } from "./failure.ts";
-import { sliceMs } from "./limits.ts";
 
 /** Splits are asked for again so often, in ms. */
 const splitsEveryMs = 30_000;
@@ -102,7 +101,7 @@ export class SourceReader implements Behaviour {
   }
 
   work(): void {
-    const { clock } = this.#actor.env, until = clock.monotonic() + sliceMs;
+    const { clock } = this.#actor.env, until = clock.monotonic() + this.#actor.pace.sliceMs;
     if (this.#draining) return;
     if (this.#actor.letters.next() !== undefined) this.#actor.letters.failed(notReplayable(this.#actor.address));
     if (clock.now() < this.#suspendedUntil) return;

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { Counts } from "../actor/actor.ts";
 import type { Seats } from "../actor/at-work.ts";
 import type { ActorEnvironment, Division, Turnstile } from "../actor/environment.ts";
+import type { EventLoopShares } from "../actor/fair-share.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Clock, Random } from "../event/clock.ts";
 import type { Logger } from "../flow/context.ts";
@@ -26,6 +27,7 @@ export interface HostEnvironment {
   readonly random: Random;
   readonly log: Logger;
   readonly soon: (call: () => void) => void;
+  readonly shares: EventLoopShares;
   readonly retainMs: number;
   readonly replicas: 1 | 3;
   readonly oneByOne: Turnstile;

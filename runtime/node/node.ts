@@ -1,5 +1,6 @@
 // A node: takes its data folder, gets to NATS, and hosts flows under its root supervisor until they have ended or it is stopped.
 import { Turnstile } from "../actor/environment.ts";
+import { EventLoopShares } from "../actor/fair-share.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "../event/clock.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import type { FlowPlan } from "../flow/plan.ts";
@@ -75,7 +76,7 @@ export async function startNode(options: NodeOptions = {}, watch: NodeWatch = {}
     let fault = (error: Error, _final: boolean): void => log.error(error.message);
     parts = await (watch.parts ?? ((of) => realParts(of, { say, onFault: (error, final) => fault(error, final) })))(options);
     const host: HostEnvironment = {
-      node: name, broker: parts.access.broker, stores: parts.journals, clock, random, log, soon: (call) => void setImmediate(call),
+      node: name, broker: parts.access.broker, stores: parts.journals, clock, random, log, soon: (call) => void setImmediate(call), shares: new EventLoopShares((call) => void setImmediate(call)),
       retainMs: parts.access.retainMs, replicas: parts.access.replicas ?? 1, oneByOne: new Turnstile(), seats: watchdog,
       isolation: (plan) => isolationOf(plan, watch.module?.(plan) ?? plan.module, options.dataDir ?? ".millrace", parts?.access.connection),
     };
