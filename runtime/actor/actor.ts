@@ -201,7 +201,7 @@ export class Actor {
     this.#laterAt = Infinity;
     const [position] = this.memory.inbound.positions;
     for (const done of this.#closing.splice(0)) committer.whenWritten(n, done);
-    committer.append(kind, body, frames, committer.snapshotDue ? this.#capture(n) : undefined, position === undefined ? undefined : { ...position });
+    committer.append(kind, body, frames, committer.isSnapshotDue(this.memory.changes.unfolded) ? this.#capture(n) : undefined, position === undefined ? undefined : { ...position });
     return true;
   }
 

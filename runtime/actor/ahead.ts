@@ -85,6 +85,7 @@ export class Ahead {
     const settle = (error?: { thrown: unknown }): void => {
       if (begun.settled) return;
       begun.cancel();
+      scope.close();
       begun.settled = true;
       begun.error = error;
       if (this.#queue[0] === begun) this.#ready();

@@ -3,6 +3,7 @@ import type { EventInfo, Key } from "../event/event.ts";
 import type { Context, Logger } from "../flow/context.ts";
 import type { OperatorSpec, Scope, Step, StepEnvironment } from "../flow/operator.ts";
 import type { Actor } from "./actor.ts";
+import type { Cancellations } from "./cancellations.ts";
 
 /** What is known of the event at hand; asked for only when a handler wants it. */
 export type Describe = () => EventInfo;
@@ -19,15 +20,14 @@ export class EventScope implements Scope, Context {
   readonly actor: string;
   readonly log: Logger;
   readonly now: () => number;
-  readonly #over: AbortSignal;
+  readonly #cancellations: Cancellations;
   #own: AbortController | undefined;
-  #signal: AbortSignal | undefined;
 
-  constructor(of: { readonly actor: string; readonly log: Logger; readonly now: () => number; readonly signal: AbortSignal }) {
+  constructor(of: { readonly actor: string; readonly log: Logger; readonly now: () => number; readonly cancellations: Cancellations }) {
     this.actor = of.actor;
     this.log = of.log;
     this.now = of.now;
-    this.#over = of.signal;
+    this.#cancellations = of.cancellations;
   }
 
   get ctx(): Context {
@@ -40,13 +40,18 @@ export class EventScope implements Scope, Context {
 
   /** Made when it is asked for: most handlers never do. */
   get signal(): AbortSignal {
-    this.#own ??= new AbortController();
-    return (this.#signal ??= AbortSignal.any([this.#over, this.#own.signal]));
+    return (this.#own ??= this.#cancellations.open()).signal;
   }
 
-  /** The event's deadline is past. */
+  /** The event's deadline is past, or it runs again later. */
   abort(reason: Error): void {
     this.#own?.abort(reason);
+    this.close();
+  }
+
+  /** No event uses it any more. */
+  close(): void {
+    if (this.#own !== undefined) this.#cancellations.close(this.#own);
   }
 
   reset(time: number, key: Key | undefined, attempt: number, describe: Describe): this {
@@ -55,8 +60,8 @@ export class EventScope implements Scope, Context {
     this.type = undefined;
     this.attempt = attempt;
     this.describe = describe;
-    // Kept from event to event unless it was aborted: a new one for each would pile up on the actor's signal.
-    if (this.#own?.signal.aborted === true) this.#own = this.#signal = undefined;
+    // Kept from event to event unless it was aborted.
+    if (this.#own?.signal.aborted === true) this.#own = undefined;
     return this;
   }
 
@@ -67,8 +72,8 @@ export class EventScope implements Scope, Context {
 }
 
 /** A scope for the events of an actor. */
-export function scopeOf({ address, env, signal }: Actor): EventScope {
-  return new EventScope({ actor: address, log: env.log, now: () => env.clock.now(), signal });
+export function scopeOf({ address, env }: Actor, cancellations: Cancellations): EventScope {
+  return new EventScope({ actor: address, log: env.log, now: () => env.clock.now(), cancellations });
 }
 
 /** What can be asked of a chain while it handles. */

@@ -14,7 +14,7 @@ import type { Position } from "./inbound.ts";
 import type { Outlet } from "./outlet.ts";
 import type { RecordKeeper } from "./record-keeper.ts";
 import type { Sections } from "./section.ts";
-import type { Captured, Snapshots } from "./snapshot.ts";
+import { type Captured, snapshotEvery, type Snapshots } from "./snapshot.ts";
 
 const journalAhead = 4;
 
@@ -93,9 +93,9 @@ export class Committer {
     return !this.#appending && this.#journaling === 0 && !this.#snapshotting;
   }
 
-  /** Whether the turn that is being closed is to be caught for a snapshot. */
-  get snapshotDue(): boolean {
-    return !this.#snapshotting && this.keeper.snapshotDue;
+  /** Whether the turn that is being closed is to be caught for a snapshot; so many entries are not folded yet. */
+  isSnapshotDue(unfolded: number): boolean {
+    return !this.#snapshotting && (this.keeper.snapshotDue || unfolded >= snapshotEvery.entries);
   }
 
   /** A snapshot record waits for the log to be free; says whether it took it. */

@@ -12,6 +12,7 @@ import { Aftermath } from "./aftermath.ts";
 import { Ahead } from "./ahead.ts";
 import { AheadWork } from "./ahead-work.ts";
 import type { Behaviour } from "./behaviour.ts";
+import { Cancellations } from "./cancellations.ts";
 import { atOnce, type Chain, type ChainHost, type Describe, type EventScope, openChain, scopeOf } from "./chain.ts";
 import { eventId, heldOf, rowInfo, typeOf } from "./event-info.ts";
 import type { Position } from "./inbound.ts";
@@ -45,7 +46,8 @@ export class Processor implements Behaviour {
     this.#actor = actor;
     this.#plan = plan;
     this.#intake = new Intake(actor, plan.maxFrames);
-    this.#scope = scopeOf(actor);
+    const cancellations = new Cancellations(actor.signal);
+    this.#scope = scopeOf(actor, cancellations);
     this.#time = new StageTime(actor);
     this.#underWay = new UnderWay(actor.env.clock, plan.poison.deadlineMs);
     this.#aftermath = new Aftermath(actor, plan.poison);
@@ -53,7 +55,7 @@ export class Processor implements Behaviour {
     const { steps } = plan, prefix = Ahead.prefixOf(steps), emit = (data: unknown, scope: { time: number; key: Key | undefined; type: string | undefined }) => actor.emitter.emit("", data, scope.time, scope.key, scope.type);
     if (prefix > 0) {
       const rest = openChain(host, steps, prefix, steps.length, emit, atOnce);
-      this.#ahead = new Ahead(host, steps, prefix, rest, () => scopeOf(actor), plan.poison.deadlineMs, () => actor.soon());
+      this.#ahead = new Ahead(host, steps, prefix, rest, () => scopeOf(actor, cancellations), plan.poison.deadlineMs, () => actor.soon());
       this.#chain = this.#ahead.chain;
       this.#aheadWork = new AheadWork(actor, plan, this.#intake, this.#ahead, {
         push: (item, its) => this.#push(item, its), await: (result, item) => this.#await(result, item, this.#scope),

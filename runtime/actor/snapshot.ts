@@ -11,8 +11,8 @@ import type { StoreOperation } from "../journal/store.ts";
 import { type Changes, type FoldedEntry, seal } from "./change.ts";
 import type { Sections } from "./section.ts";
 
-/** A snapshot is due after so many records, or bytes of them. */
-export const snapshotEvery = { records: 4_096, bytes: 16 * 1024 * 1024 };
+/** A snapshot is due after so many records, or bytes of them, or entries that changed: these are kept until they are folded. */
+export const snapshotEvery = { records: 4_096, bytes: 16 * 1024 * 1024, entries: 32_768 };
 /** State up to so many bytes stands in the snapshot record itself. */
 export const snapshotSize = { inlineBytes: 256 * 1024, chunkBytes: 512 * 1024 };
 /** Kinds of entries that state is folded into. */

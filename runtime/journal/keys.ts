@@ -98,7 +98,8 @@ export function readStateKey(bytes: Uint8Array): { readonly operator: number; re
 
 /** Key of a held event: sorted by time, then by `id`. */
 export function heldKey(time: number, id: Uint8Array): Buffer {
-  const bytes = Buffer.allocUnsafe(9 + id.length);
+  // Kept for as long as its event is held: one out of the pool would hold 8 KiB.
+  const bytes = Buffer.allocUnsafeSlow(9 + id.length);
   bytes[0] = prefix("o");
   writeOrdered(bytes, time, 1);
   bytes.set(id, 9);

@@ -1,6 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { filter, flatMap, map, pipe, stateful } from "../../../actors/index.ts";
+import { Cancellations } from "../../../runtime/actor/cancellations.ts";
 import { EventScope } from "../../../runtime/actor/chain.ts";
 import { type Context, defineOperator, type Emits, type Operator, type OperatorSpec, type Scope, type StepEnvironment } from "../../../runtime/index.ts";
 import { ActorBench } from "../../support/actor-bench.ts";
@@ -103,7 +104,7 @@ test("operators see event time as it is reached, not past what is still let go",
 
 // ── what is handed to handlers
 
-const scope = (over = new AbortController().signal): EventScope => new EventScope({ actor: "f/a/0", log: console as never, now: () => 5, signal: over });
+const scope = (over = new AbortController().signal): EventScope => new EventScope({ actor: "f/a/0", log: console as never, now: () => 5, cancellations: new Cancellations(over) });
 const described = () => ({ id: "id", type: "t", time: 1, source: "s" });
 
 test("a signal is made when it is asked for, aborts at the event's deadline, and is fresh for the next event", () => {
@@ -116,6 +117,18 @@ test("a signal is made when it is asked for, aborts at the event's deadline, and
   assert.not.ok(one.signal.aborted);
   one.reset(3, "k", 1, described);
   assert.is(one.signal, one.signal, "and is kept from event to event while it was not needed");
+});
+
+test("an actor keeps nothing of the signals of events that are done", () => {
+  const its = new Cancellations(new AbortController().signal);
+  for (let i = 0; i < 3; i++) {
+    const one = new EventScope({ actor: "f/a/0", log: console as never, now: () => 5, cancellations: its });
+    assert.not.ok(one.signal.aborted);
+    assert.is(its.size, 1);
+    if (i === 1) one.abort(new Error("deadline"));
+    else one.close();
+    assert.is(its.size, 0);
+  }
 });
 
 test("a signal aborts when the actor is over, also one that is asked for after that", () => {
