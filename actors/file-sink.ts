@@ -63,6 +63,7 @@ class FileSession<T> {
   #mark: FileMark & { readonly generation: string };
   #file: fs.FileHandle | undefined;
   #published = false;
+  #closed = false;
 
   constructor(path: string, format: Format<T>, ctx: TransactionalContext<FileMark>, files: Files) {
     this.actor = ctx.actor;
@@ -98,6 +99,7 @@ class FileSession<T> {
     if (number !== this.#batch + 1) {
       throw new MillraceError("SINK_DIVERGED", this.actor, `batch ${number} was to be written to ${this.#path}, which holds ${this.#batch} batches`, "This is a fault of the engine: report it.");
     }
+    if (this.#closed) throw this.#late();
     const { text, header } = events.length === 0 ? { text: "", header: undefined } : this.#format.encode(events, this.#mark.header);
     const bytes = Buffer.from(text);
     const { offset } = this.#mark;
@@ -105,7 +107,10 @@ class FileSession<T> {
       if (this.#file === undefined) {
         const place = await this.#locate();
         if (place === this.#path) return this.#compare(bytes);
-        this.#file = await this.#files.open(place, writeThrough);
+        const file = await this.#files.open(place, writeThrough);
+        // Closed meanwhile: nobody else would close what was opened.
+        if (this.#closed) { await file.close(); throw this.#late(); }
+        this.#file = file;
       }
       await this.#put(this.#file, bytes);
     });
@@ -150,6 +155,7 @@ class FileSession<T> {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     if (taken.get(this.#path) === (this as FileSession<never>)) taken.delete(this.#path);
     await this.#closeFile();
   }
@@ -168,6 +174,10 @@ class FileSession<T> {
       this.#ctx.log.warn("something else was put where the sink's result is to be; it is replaced when the flow has ended", { path: this.#path });
     }
     this.#published = true;
+  }
+
+  #late(): MillraceError {
+    return new MillraceError("SINK_CLOSED", this.actor, `a batch was to be written to ${this.#path} when its sink was closed already`, "Nothing has to be done: the next life of the actor writes the batch.");
   }
 
   #lost(size: number | undefined): MillraceError {

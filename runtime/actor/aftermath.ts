@@ -37,11 +37,14 @@ export class Aftermath {
     if (fate.is === "dead letter") this.#giveUp(fate.code, fate.error, item, attempt, null);
     else if (fate.is === "retry" && item.kind === "waiting") {
       waiting.postpone(item.entry, env.clock.now() + fate.afterMs, attempt + 1);
+      tries.withdraw(id);
       changes.keep();
       this.#actor.events++;
       return "stays";
     } else if (fate.is === "retry" && item.kind !== "timer") waiting.add(id, env.clock.now() + fate.afterMs, attempt + 1, keptOf(item, this.#actor));
     else if (fate.is === "unavailable" || fate.is === "retry") {
+      // This try came to an end: it is none of those that count against the event.
+      tries.withdraw(id);
       this.#suspend(fate.afterMs, fate.error);
       return "stays";
     } else if (!(thrown instanceof DeadlineError) && tries.of(id) + 1 >= this.#poison.after) return this.#poisoned(fate.error, item, tries.of(id) + 1);

@@ -8,7 +8,6 @@ import { heldOf } from "./event-info.ts";
 import { fateOf } from "./failure.ts";
 import type { Intake } from "./intake.ts";
 import { idOf, type Item, keptOf, rowOf } from "./item.ts";
-import { maxWaiting } from "./waiting.ts";
 
 /** What the processor does with an event. */
 export interface AheadSteps {
@@ -49,7 +48,7 @@ export class AheadWork {
   #begin(): boolean {
     const { emitter } = this.#actor, { waiting, inbound, held, tries } = this.#actor.memory;
     let began = false;
-    while (this.#ahead.room && waiting.size < maxWaiting) {
+    while (this.#ahead.room && !waiting.full) {
       const open = this.#intake.open.find(({ given, frame }) => given < frame.rows.length) ?? this.#intake.next();
       if (open === undefined) { if (this.#ahead.idle) this.#steps.idle(); break; }
       began = true;

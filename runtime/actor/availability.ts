@@ -64,7 +64,7 @@ export class Availability {
   /** The broker does not answer. */
   lost(): void {
     this.#lost = true;
-    this.#say(this.#running ? "unavailable.running" : "unavailable.claiming");
+    this.#say(this.#running ? "unavailable.running" : "unavailable.claiming", this.#actor.env.broker.fault);
   }
 
   /** A handler says that something it needs is down; it is tried again in place. */

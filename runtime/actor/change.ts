@@ -42,6 +42,8 @@ export class Changes {
   sealed = false;
   readonly #inTurn: Foldable[] = [];
   #sinceSnapshot: Foldable[] = [];
+  /** Removed as of the snapshot that is being written. */
+  #removed: Foldable[] = [];
   // Triples of entry and what restores it, flat: this is touched for each event.
   readonly #undo: unknown[] = [];
 
@@ -103,8 +105,17 @@ export class Changes {
     const changed = this.#sinceSnapshot;
     this.#sinceSnapshot = [];
     return changed.map((entry) => {
+      const value = entry.stored();
       entry.unfolded = false;
-      return [() => entry.storeKey(), entry.stored()] as const;
+      if (value === undefined) this.#removed.push(entry);
+      return [() => entry.storeKey(), value] as const;
     });
+  }
+
+  /** What snapshots have removed for good, once they are accepted. */
+  takeRemoved(): readonly Foldable[] {
+    const removed = this.#removed.filter((entry) => !entry.unfolded && entry.stored() === undefined);
+    this.#removed = [];
+    return removed;
   }
 }

@@ -203,9 +203,16 @@ export class ChainDelivery extends Delivery {
   #busy = false;
   /** Sequence of the last message of the subject, as far as is known: what the next append expects. Not where a frame of this actor's record is. */
   #last: number | undefined;
+  /** The number that it was found to bear: an earlier life of this actor, or another owner, has sent all frames up to it. */
+  #there = 0;
 
   send(): void {
     if (this.closed || this.#busy || this.waiting !== undefined) return;
+    const at = this.#last;
+    if (at !== undefined && (this.queue[0]?.seq ?? Infinity) <= this.#there) {
+      for (const its of this.queue) if (its.seq <= this.#there) its.storedAt = at;
+      this.settle();
+    }
     const frame = this.queue[0];
     if (frame === undefined) return;
     this.#busy = true;
@@ -226,8 +233,9 @@ export class ChainDelivery extends Delivery {
     try {
       const last = await this.stream.last();
       this.#last = last?.seq ?? 0;
+      this.#there = last === undefined ? 0 : decodeMessage(last.data).seq;
       // Another owner of this actor has sent it, or later ones: the same frames, from the same log.
-      if (last !== undefined && decodeMessage(last.data).seq >= frame.seq) { frame.storedAt = last.seq; return true; }
+      if (last !== undefined && this.#there >= frame.seq) { frame.storedAt = last.seq; return true; }
     } catch { /* not reachable: asked again with the next try */ }
     return false;
   }

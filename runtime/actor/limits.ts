@@ -14,3 +14,5 @@ export const sliceMs = 8;
 export const cautiousTurn = { events: 32 };
 /** The wall clock may be set: who waits for a time on it looks again after so long at most, in ms. */
 export const wallLookMs = 30_000;
+/** With more events, or bytes of them, waiting for a later try or behind one the actor takes nothing new (PROTOCOL 9, retry). */
+export const waitingLimit = { events: 10_000, bytes: 16 * 1024 * 1024 };

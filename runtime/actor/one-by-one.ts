@@ -14,7 +14,11 @@ export class OneByOne {
   readonly #handles: Handles;
   readonly #after: number;
   #trying = false;
+  /** The attempt is written, or on its way: it counts against the event unless it comes to an end. */
+  #isCounted = false;
+  #draining = false;
   #leave: (() => void) | undefined;
+  #waiting: (() => void)[] = [];
 
   /** @param after tries after which an event is not tried again */
   constructor(actor: Actor, handles: Handles, after: number) {
@@ -30,14 +34,15 @@ export class OneByOne {
 
   /** Begins with the next event; says whether there is none. */
   work(): boolean {
-    if (this.#trying) return false;
+    if (this.#trying || this.#draining) return false;
     const { tries } = this.#actor.memory, item = this.#handles.next();
     if (item === "frame") { this.#actor.soon(); return false; }
     if (item === undefined) return true;
     this.#trying = true;
     void this.#actor.env.oneByOne.enter().then((leave) => {
-      if (this.#actor.signal.aborted) return leave();
+      if (this.#actor.signal.aborted || this.#draining) return leave();
       this.#leave = leave;
+      this.#isCounted = true;
       if (tries.of(idOf(item)) >= this.#after) return this.#handle(item);
       this.#actor.attempt(idOf(item), () => this.#handle(item));
       this.#actor.pump();
@@ -58,8 +63,16 @@ export class OneByOne {
     this.#actor.soon();
   }
 
+  /** Begins no more. Resolves when the try at hand has come to its end and is committed: cut off by a stop it would count as a death. */
+  drain(): Promise<void> {
+    this.#draining = true;
+    return this.#isCounted ? new Promise((done) => { this.#waiting.push(done); }) : Promise.resolve();
+  }
+
   close(): void {
     this.#leave?.();
     this.#leave = undefined;
+    this.#isCounted = false;
+    for (const done of this.#waiting.splice(0)) done();
   }
 }

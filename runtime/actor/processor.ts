@@ -23,7 +23,6 @@ import { OneByOne } from "./one-by-one.ts";
 import { StageTime } from "./stage-time.ts";
 import { Suspects } from "./suspects.ts";
 import { UnderWay } from "./under-way.ts";
-import { maxWaiting } from "./waiting.ts";
 
 export class Processor implements Behaviour {
   readonly #actor: Actor;
@@ -102,7 +101,7 @@ export class Processor implements Behaviour {
   // The oldest frame's events, one after the other, until it is done or a handler is not. The hot path: no allocation of its own.
   #rows(until: number): boolean {
     const { emitter } = this.#actor, { waiting, inbound, changes, tries, held } = this.#actor.memory;
-    if (waiting.size >= maxWaiting) return false;
+    if (waiting.full) return false;
     this.#firing = false;
     const open = this.#intake.open[0] ?? this.#intake.next();
     if (open === undefined) { this.#past(0, true); return false; }
@@ -116,6 +115,7 @@ export class Processor implements Behaviour {
         const key = row[2];
         emitter.save();
         if (inOrder && row[1] > watermark) held.add(heldOf(frame, row));
+        else if (waiting.size > 0 && waiting.full) break;
         else if (waiting.size > 0 && waiting.blocks(key)) waiting.add(eventId(frame, i), 0, 1, heldOf(frame, row));
         else if (tries.size > 0 && tries.of(eventId(frame, i)) >= this.#plan.poison.after) this.#aftermath.tooOften({ kind: "row", open, index: i });
         else {
@@ -225,6 +225,7 @@ export class Processor implements Behaviour {
   next(): Item | "frame" | undefined {
     const due = this.#time.released();
     if (due !== undefined) return due;
+    if (this.#actor.memory.waiting.full) return undefined;
     const open = this.#intake.open[0] ?? this.#intake.next();
     if (open === undefined) return undefined;
     if (open.done >= open.frame.rows.length) {
@@ -291,7 +292,7 @@ export class Processor implements Behaviour {
   drain(): Promise<void> {
     this.#draining = true;
     this.#aheadWork?.takeBack();
-    return this.#underWay.settled();
+    return this.#oneByOne?.drain() ?? this.#underWay.settled();
   }
 
   async finish(): Promise<void> {}

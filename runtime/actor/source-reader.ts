@@ -4,45 +4,16 @@ import { asError, MillraceError } from "../event/errors.ts";
 import { instant, isKey } from "../event/event.ts";
 import { fnv1a32 } from "../event/partition.ts";
 import type { SourcePlan } from "../flow/plan.ts";
-import type { PullSource, Reading, SourceContext } from "../flow/source.ts";
+import type { PullSource, SourceContext } from "../flow/source.ts";
 import { isPromise } from "../flow/display.ts";
 import type { Body, CommitRecord } from "../journal/record.ts";
 import type { Actor } from "./actor.ts";
 import type { Behaviour } from "./behaviour.ts";
 import { fateOf } from "./failure.ts";
+import { type Positioned, Split, type Validated } from "./split.ts";
 
 /** Splits are asked for again so often, in ms. */
 const splitsEveryMs = 30_000;
-
-type Positioned = Reading<unknown> & { readonly position: unknown };
-
-/** What a schema made of a batch, event by event. */
-type Validated = readonly { readonly value: unknown; readonly refused: Error | undefined }[];
-
-class Split {
-  readonly name: string;
-  position: unknown;
-  ended = false;
-  /** Newest event time less what may be out of order; -Infinity: none yet. */
-  watermark = -Infinity;
-  moved = false;
-  events: AsyncIterator<unknown> | undefined;
-  batch: readonly Positioned[] = [];
-  /** Where there is a schema. */
-  validated: Validated | undefined;
-  next = 0;
-  asking = false;
-  /** Since when it waits for its next event, monotonic ms. */
-  waitsSince = Infinity;
-  /** Given up since the last yield; and those that came with the batch. */
-  letters: { readonly raw: unknown; readonly error: Error }[] = [];
-  batchLetters: readonly { readonly raw: unknown; readonly error: Error }[] = [];
-
-  constructor(name: string, position: unknown) {
-    this.name = name;
-    this.position = position;
-  }
-}
 
 export class SourceReader implements Behaviour {
   readonly #actor: Actor;
@@ -50,6 +21,7 @@ export class SourceReader implements Behaviour {
   readonly #source: PullSource<unknown, unknown>;
   readonly #splits = new Map<string, Split>();
   #draining = false;
+  #closed = false;
   #suspendedUntil = -Infinity;
   #suspensions = 0;
   #splitsAt = Infinity;
@@ -181,7 +153,7 @@ export class SourceReader implements Behaviour {
     try {
       split.events ??= this.#source.read(split.position, this.#context(split))[Symbol.asyncIterator]();
       const { done, value } = await split.events.next();
-      if (this.#stop.signal.aborted) return;
+      if (this.#stop.signal.aborted) return this.#answered(split);
       split.waitsSince = Infinity;
       this.#suspensions = 0;
       this.#actor.availability.resumed();
@@ -194,6 +166,7 @@ export class SourceReader implements Behaviour {
       } else {
         const batch = (Array.isArray(value) ? value : [value]) as readonly Positioned[], checked = this.#validate(batch);
         split.validated = await checked;
+        if (this.#closed) return this.#answered(split);
         split.batch = batch;
       }
       split.batchLetters = split.letters;
@@ -209,6 +182,12 @@ export class SourceReader implements Behaviour {
       split.letters = [];
       if (!this.#stop.signal.aborted) this.#failed(error);
     }
+  }
+
+  // Too late. What it holds open could not be closed while it ran.
+  #answered(split: Split): void {
+    split.asking = false;
+    if (this.#closed) split.release();
   }
 
   #context(split: Split): SourceContext {
@@ -299,8 +278,9 @@ export class SourceReader implements Behaviour {
 
   close(): Promise<void> {
     this.#stop.abort();
+    this.#closed = true;
     // A source that hangs in the middle of reading must not hold up the end of its actor.
-    for (const { events, asking } of this.#splits.values()) if (!asking) void events?.return?.().catch(() => {});
+    for (const split of this.#splits.values()) if (!split.asking) split.release();
     return Promise.resolve();
   }
 }

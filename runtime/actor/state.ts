@@ -24,6 +24,8 @@ class StateValue implements StateEntry, Foldable {
   value: unknown;
   /** The value as it is sent: what `plain` made of it. */
   sent: unknown;
+  /** Whether it was let go of; a handler that waits for something may still have it. */
+  isReleased = false;
 
   constructor(operator: number, version: number, key: Key, part: number | undefined, value: unknown, sent: unknown) {
     this.operator = operator;
@@ -106,7 +108,8 @@ export class State {
   }
 
   #put(value: StateValue): StateValue {
-    this.#size++;
+    if (this.#find(value.operator, value.key, value.part) === undefined) this.#size++;
+    value.isReleased = false;
     if (value.part === undefined) (this.#values[value.operator] as Map<Key, StateValue>).set(value.key, value);
     else {
       const byKey = this.#parts[value.operator] as Map<Key, Parts>;
@@ -120,6 +123,7 @@ export class State {
   /** @throws MillraceError UNSERIALIZABLE */
   set(entry: StateEntry, value: unknown): void {
     const kept = entry as StateValue, sent = value === undefined ? undefined : plain(value);
+    if (kept.isReleased) this.#put(kept);
     this.#changes.touch(kept, kept.value, kept.sent);
     kept.value = value;
     kept.sent = sent;
@@ -163,13 +167,22 @@ export class State {
     }
   }
 
-  /** Lets go of what is folded, when there is a lot: it is in the store. */
+  /** A snapshot was accepted. Lets go of what it removed, and, when there is a lot, of all that is folded: it is in the store. */
   release(): void {
+    for (const value of this.#changes.takeRemoved()) if (value instanceof StateValue) this.#drop(value);
     if (this.#size < cached) return;
-    for (const values of this.#values.filter((its) => its !== undefined)) for (const [key, value] of values) if (!value.unfolded) { values.delete(key); this.#size--; }
-    for (const byKey of this.#parts.filter((its) => its !== undefined)) for (const [key, parts] of byKey) {
-      for (const [part, value] of parts) if (!value.unfolded) { parts.delete(part); this.#size--; }
-      if (parts.size === 0) byKey.delete(key);
-    }
+    for (const values of this.#values.filter((its) => its !== undefined)) for (const value of values.values()) if (!value.unfolded) this.#drop(value);
+    for (const byKey of this.#parts.filter((its) => its !== undefined)) for (const parts of byKey.values()) for (const value of parts.values()) if (!value.unfolded) this.#drop(value);
+  }
+
+  #drop(value: StateValue): void {
+    const { operator, key, part } = value;
+    if (this.#find(operator, key, part) !== value) return;
+    this.#size--;
+    value.isReleased = true;
+    if (part === undefined) return void (this.#values[operator] as Map<Key, StateValue>).delete(key);
+    const byKey = this.#parts[operator] as Map<Key, Parts>, parts = byKey.get(key) as Parts;
+    parts.delete(part);
+    if (parts.size === 0) byKey.delete(key);
   }
 }

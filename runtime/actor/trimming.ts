@@ -4,6 +4,7 @@ import type { BrokerStream } from "../broker/broker.ts";
 import type { Clock } from "../event/clock.ts";
 import { isAnchor } from "./anchors.ts";
 import type { Position } from "./inbound.ts";
+import { MailboxRoom } from "./mailbox-room.ts";
 
 /** Unless a quarter of the room is taken: a purge holds the mailbox up in the server for some ms. */
 const atMostEveryMs = 5_000;
@@ -17,6 +18,8 @@ export class MailboxTrim {
   readonly #retainMs: number;
   readonly #quarter: number;
   readonly #checked: () => boolean;
+  /** Where what was read is retained. */
+  readonly #room: MailboxRoom | undefined;
   #committed: Position | undefined;
   #trimmed = 0;
   #trimmedAt = -Infinity;
@@ -36,12 +39,14 @@ export class MailboxTrim {
     this.#clock = clock;
     this.#retainMs = retainMs;
     this.#quarter = Math.max(1, Math.floor(limit / 4));
+    this.#room = retainMs === 0 ? undefined : new MailboxRoom(mailbox, clock, limit);
   }
 
   /** A record with this position was accepted. */
   committed(position: Position): void {
     if (position.at <= this.#trimmed) return;
     this.#committed = { ...position };
+    this.#room?.read(position.at);
     if (this.#busy) return;
     const now = this.#clock.monotonic(), isMuch = position.at - this.#trimmed >= this.#quarter;
     const due = Math.max(now + this.#retainMs, isMuch ? 0 : this.#trimmedAt + atMostEveryMs);
@@ -54,12 +59,17 @@ export class MailboxTrim {
   #later(to: Position, ms: number): void {
     if (this.#closed) return;
     this.#due = this.#clock.monotonic() + ms;
-    const cancel = this.#clock.after(ms, () => { this.#due = Infinity; void this.#trim(to); });
+    const cancel = this.#clock.after(ms, () => {
+      this.#due = Infinity;
+      // What came since has not been stored for long enough, where that counts.
+      void this.#trim(this.#retainMs === 0 ? (this.#committed ?? to) : to);
+    });
     this.#waits = () => { this.#due = Infinity; cancel(); };
   }
 
   close(): void {
     this.#closed = true;
+    this.#room?.close();
     this.#waits?.();
   }
 
@@ -76,6 +86,7 @@ export class MailboxTrim {
       if (fits && !isLater && !this.#closed) {
         await this.#mailbox.purge(to.at);
         this.#trimmed = to.at;
+        this.#room?.trimmed(to.at);
       }
     } catch {
       isLater = true;

@@ -1,5 +1,6 @@
 // Events whose handler asked for a later try, and those of the same key behind them: order per key is kept (PROTOCOL 9, retry).
 // With `park: "key"` also those that were given up, until a person has them replayed or dropped: they are due never (PROTOCOL 9, poison).
+import { encode } from "../event/codec.ts";
 import type { Key } from "../event/event.ts";
 import type { Row } from "../event/frame.ts";
 import { rangeOf } from "../journal/keys.ts";
@@ -8,9 +9,7 @@ import type { Store } from "../journal/store.ts";
 import { type Changes, type Foldable, unseal } from "./change.ts";
 import { sentForm } from "./event-info.ts";
 import { Heap, type HeapItem } from "./heap.ts";
-
-/** With so many waiting the actor takes nothing new. */
-export const maxWaiting = 10_000;
+import { waitingLimit } from "./limits.ts";
 
 export class WaitingEntry implements Foldable, HeapItem {
   touched = 0;
@@ -22,11 +21,14 @@ export class WaitingEntry implements Foldable, HeapItem {
   readonly event: HeldEvent;
   /** Order of arrival among those of its key. */
   readonly place: number;
+  /** As it is kept. */
+  readonly bytes: number;
   due: number;
   attempt: number;
   waits = true;
 
-  constructor(id: string, place: number, due: number, attempt: number, event: HeldEvent) {
+  constructor(id: string, place: number, due: number, attempt: number, event: HeldEvent, bytes = encode(sentForm(event)).length) {
+    this.bytes = bytes;
     this.id = id;
     this.place = place;
     this.due = due;
@@ -71,6 +73,7 @@ export class WaitingEvents {
   readonly #inTime = new Heap<WaitingEntry["inTime"]>((a, b) => a.time < b.time);
   readonly #parked = new Set<WaitingEntry>();
   #places = 0;
+  #bytes = 0;
 
   constructor(changes: Changes) {
     this.#changes = changes;
@@ -78,6 +81,11 @@ export class WaitingEvents {
 
   get size(): number {
     return this.#byId.size;
+  }
+
+  /** Whether nothing may be added: the actor takes nothing new. */
+  get full(): boolean {
+    return this.#byId.size >= waitingLimit.events || this.#bytes >= waitingLimit.bytes;
   }
 
   /** Least time of the events that wait: the actor's own watermark stays below it. */
@@ -146,6 +154,7 @@ export class WaitingEvents {
 
   #insert(entry: WaitingEntry): void {
     this.#byId.set(entry.id, entry);
+    this.#bytes += entry.bytes;
     this.#inTime.push(entry.inTime);
     if (entry.isParked) this.#parked.add(entry);
     if (entry.key === null) return this.#first.push(entry);
@@ -165,6 +174,7 @@ export class WaitingEvents {
 
   #remove(entry: WaitingEntry): void {
     this.#byId.delete(entry.id);
+    this.#bytes -= entry.bytes;
     this.#inTime.remove(entry.inTime);
     this.#parked.delete(entry);
     if (entry.heapIndex >= 0) this.#first.remove(entry);
@@ -203,7 +213,7 @@ export class WaitingEvents {
   async load(store: Store, where: string): Promise<void> {
     for await (const [key, value] of store.range(...rangeOf("w"))) {
       const [place, due, attempt, event] = unseal(value, where) as [number, number, number, HeldEvent];
-      const entry = new WaitingEntry(Buffer.from(key).subarray(1).toString(), place, due, attempt, event);
+      const entry = new WaitingEntry(Buffer.from(key).subarray(1).toString(), place, due, attempt, event, value.length);
       this.#places = Math.max(this.#places, place + 1);
       this.#insert(entry);
     }

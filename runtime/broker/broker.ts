@@ -1,10 +1,14 @@
 // The ports to the broker: what the engine needs of NATS, in its own words. Everything that is stored (mailbox, commit log,
 // snapshot chunks, dead letters, decisions) is one subject in a stream: BrokerStream serves them all.
 
+import type { MillraceError } from "../event/errors.ts";
+
 /** A stored message. `data` is a copy of the caller's own: it may be kept. */
 export interface Stored {
   readonly seq: number;
   readonly data: Uint8Array;
+  /** Given by `get`. */
+  readonly subject?: string;
 }
 
 /**
@@ -17,6 +21,8 @@ export type Appended = number | "refused" | "full" | "missing" | "unknown";
 /** One subject of one stream. Cheap to make; touches the broker only when called. */
 export interface BrokerStream {
   readonly subject: string;
+  /** NATS_PERMISSION, where appends are "refused" since this user may not publish here. */
+  readonly refusal?: MillraceError | undefined;
   /**
    * Appends. Calls go onto the wire in the order of the calls, also when none is awaited. With `expected`: only if the
    * sequence of the last message of this subject is `expected` (0: none). Never rejects; settles within `timeoutMs` (700).
@@ -40,6 +46,8 @@ export interface BrokerStream {
   follow(from: number): Subscription;
   /** Removes everything before sequence `before` (exclusive), from the front; changes no number, also beyond the end. Rejects like `last`. */
   purge(before: number): Promise<void>;
+  /** Lets the stream hold at least so many messages (P32); nothing where it may already. Rejects like `last`. */
+  raise(maxMessages: number): Promise<void>;
 }
 
 /** A live read. Buffers a bounded number of messages: when nobody takes, the broker is not asked for more. */
@@ -81,10 +89,14 @@ export interface Broker {
   /** Version of the server, such as "2.15.1". */
   readonly version: string;
   readonly connected: boolean;
+  /** What the server is known to fail at, though it is connected: NATS_NOT_WRITING. */
+  readonly fault?: MillraceError | undefined;
   /** Called on each change: false when the connection is lost (all appends under way become "unknown"), true when it is back. Returns what ends it. */
   onConnection(call: (connected: boolean) => void): () => void;
   /** Makes a stream that is not there and leaves one that is; rejects with STREAM_CONFLICT where it is made otherwise. A higher `maxMessages` is no conflict: P15 and P32 raise it. */
   create(spec: StreamSpec): Promise<void>;
+  /** How a stream was made, without `firstSequence`; `undefined`: there is none. Rejects with UNREACHABLE. */
+  describe(name: string): Promise<StreamSpec | undefined>;
   /** Names of the streams whose name starts so. */
   list(prefix: string): Promise<readonly string[]>;
   /** Deletes a stream; none there is no error. */
@@ -94,7 +106,7 @@ export interface Broker {
   readonly keys: KeyValue;
   /** Answers requests on a plain subject; the reply is what `answer` gives. Returns what ends it. */
   serve(subject: string, answer: (request: Uint8Array) => Promise<Uint8Array>): () => void;
-  /** One request and its answer. Rejects with UNREACHABLE, NOT_FOUND where nobody listens, or REQUEST_FAILED where `answer` rejected. */
+  /** One request and its answer. Rejects with UNREACHABLE, NATS_PERMISSION, NOT_FOUND where nobody listens, or REQUEST_FAILED where `answer` rejected. */
   request(subject: string, data: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
   close(): Promise<void>;
 }

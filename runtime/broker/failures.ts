@@ -26,3 +26,9 @@ export function requestFailed(subject: string, message: string, cause?: unknown)
 export function tooLarge(subject: string, bytes: number, limit: number): MillraceError {
   return new MillraceError("TOO_LARGE", subject, `A message of ${bytes} bytes is above the limit of ${limit}`, "Split it before it is appended, or raise max_payload on the server.");
 }
+
+/** The server answers, and writes no more to these streams. `remedy`: default that for a server that runs by itself. */
+export function notWriting(streams: readonly string[], remedy = "Its disk was full, which its log says: make room where its store is, then restart it (a node's own server is restarted by its node). Nothing is lost, and everything goes on by itself."): MillraceError {
+  const [first = ""] = streams, others = streams.length - 1;
+  return new MillraceError("NATS_NOT_WRITING", first, `nats-server answers, and writes nothing more to ${first}${others > 0 ? ` and ${others} others` : ""}`, remedy);
+}

@@ -8,8 +8,9 @@ import { Client } from "./nats/client.ts";
 import { type Follower, TICK_MS } from "./nats/follower.ts";
 import { Gate } from "./nats/gate.ts";
 import { Keys } from "./nats/keys.ts";
+import { notPermitted, type Refusal } from "./nats/permission.ts";
 import { NatsStream, type StreamParts } from "./nats/stream.ts";
-import { createStream, listStreams, removeStream, streamConfig } from "./nats/streams.ts";
+import { createStream, describeStream, listStreams, removeStream, streamConfig } from "./nats/streams.ts";
 import type { ConnectOptions } from "./nats/wire.ts";
 import { compareVersions, testedRange } from "./nats-server/version.ts";
 
@@ -19,16 +20,20 @@ const READY_MS = 5_000;
 const HEADER_ROOM = 1_024;
 /** After a reconnect so many consumers are made at a time. */
 const CONSUMERS_AT_A_TIME = 64;
+/** Subjects of which it is told that they are refused. */
+const MOST_TOLD = 100;
 
 export interface NatsOptions extends ConnectOptions {
   /** Replicas of the keys, if this connection is the one that makes them. Default 1. */
   readonly replicas?: 1 | 3;
+  /** Told of streams that the server writes to no more (NATS_NOT_WRITING), again each 10 s while it lasts. */
+  readonly mute?: (streams: readonly string[]) => void;
 }
 
 /**
  * Connects.
  *
- * @throws UNREACHABLE (no server there), NATS_AUTH, NATS_TOO_OLD (below 2.10.23), NATS_NO_JETSTREAM
+ * @throws UNREACHABLE (no server there), NATS_AUTH, NATS_TLS, NATS_PERMISSION (not even to ask), NATS_TOO_OLD (below 2.10.23), NATS_NO_JETSTREAM
  */
 export async function connect(options: NatsOptions): Promise<Broker> {
   const client = await Client.connect(options);
@@ -40,7 +45,7 @@ export async function connect(options: NatsOptions): Promise<Broker> {
     if (!jetstream) throw noJetStream(client.address);
     const api = new Api(client);
     await isReady(api, client.address);
-    return new NatsBroker(client, api, options.replicas ?? 1);
+    return new NatsBroker(client, api, options);
   } catch (thrown) {
     await client.close();
     throw thrown;
@@ -61,10 +66,10 @@ class NatsBroker implements Broker {
   readonly #ticks: NodeJS.Timeout;
   #closed = false;
 
-  constructor(client: Client, api: Api, replicas: 1 | 3) {
+  constructor(client: Client, api: Api, { replicas = 1, refused = () => {}, mute = () => {} }: NatsOptions) {
     this.#client = client;
     this.#api = api;
-    this.#appender = new Appender(client, api);
+    this.#appender = new Appender(client, api, mute);
     this.version = client.server.version;
     this.maxPayload = client.server.maxPayload - HEADER_ROOM;
     this.keys = new Keys(api, this.#appender, replicas);
@@ -78,6 +83,14 @@ class NatsBroker implements Broker {
       ended: (follower) => this.#followers.delete(follower),
     };
     client.onChange = (connected) => this.#change(connected);
+    const told = new Set<string>();
+    client.onRefusal = (refusal: Refusal) => {
+      if (refusal.operation === "publish") this.#appender.refused(refusal.subject);
+      const key = `${refusal.operation} ${refusal.subject}`;
+      if (told.has(key) || told.size >= MOST_TOLD) return;
+      told.add(key);
+      refused(notPermitted(refusal));
+    };
     this.#ticks = setInterval(() => {
       for (const follower of [...this.#followers]) follower.tick();
     }, TICK_MS);
@@ -88,6 +101,10 @@ class NatsBroker implements Broker {
     return this.#client.connected;
   }
 
+  get fault(): MillraceError | undefined {
+    return this.#appender.fault;
+  }
+
   onConnection(call: (connected: boolean) => void): () => void {
     this.#listeners.add(call);
     return () => this.#listeners.delete(call);
@@ -95,6 +112,10 @@ class NatsBroker implements Broker {
 
   create(spec: StreamSpec): Promise<void> {
     return createStream(this.#api, streamConfig(spec));
+  }
+
+  describe(name: string): Promise<StreamSpec | undefined> {
+    return describeStream(this.#api, name);
   }
 
   list(prefix: string): Promise<readonly string[]> {
@@ -112,7 +133,8 @@ class NatsBroker implements Broker {
   serve(subject: string, answer: (request: Uint8Array) => Promise<Uint8Array>): () => void {
     const stop = this.#client.subscribe(subject, (message) => {
       const { reply } = message;
-      if (!reply) return;
+      // Who asks chooses where the answer goes: not into a mailbox or a log, where this node may publish and the asker may not.
+      if (!reply || /^(mr\.|\$)/.test(reply)) return;
       const respond = (data: Uint8Array, headers?: Uint8Array) => {
         if (this.#client.connected) this.#client.publish(reply, data, "", headers);
       };
@@ -174,7 +196,7 @@ async function isReady(api: Api, address: string): Promise<void> {
       const error = asError(thrown);
       // 10039, 10076: not enabled, for the account or the server.
       if (error.name === "ApiError" && /\((10039|10076)\)/.test(error.message)) throw noJetStream(address);
-      if (performance.now() > end) throw thrown;
+      if (performance.now() > end || (error instanceof MillraceError && error.code === "NATS_PERMISSION")) throw thrown;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

@@ -46,8 +46,9 @@ async function connectionOf(broker: Broker): Promise<Finding> {
 }
 
 async function nodesOn(broker: Broker): Promise<readonly Finding[]> {
-  return (await askAll(broker)).map(({ node, report, failure }): Finding => report === undefined
-    ? { is: "warn", about: "node", says: `${node} does not answer: ${failure?.message ?? ""}`, remedy: "It was killed, or is cut off. The next node that starts forgets it." }
+  return (await askAll(broker)).map(({ node, report, failure }): Finding => report?.nats.fault !== undefined
+    ? { is: "fail", about: "node", says: `${node}: ${report.nats.fault.message} (${report.nats.fault.code})`, remedy: report.nats.fault.remedy }
+    : report === undefined ? { is: "warn", about: "node", says: `${node} does not answer: ${failure?.message ?? ""}`, remedy: "It was killed, or is cut off. The next node that starts forgets it." }
     : { is: "ok", about: "node", says: `${node} runs ${report.flows.length === 0 ? "no flow" : listed(report.flows.map(({ name }) => name))}` });
 }
 

@@ -18,7 +18,7 @@ export interface FlowBundle {
 
 /** This file is .ts when run from source and .js when built; so are the others. */
 const ending = extname(fileURLToPath(import.meta.url));
-const own: Readonly<Record<string, string>> = {
+export const own: Readonly<Record<string, string>> = {
   "millrace": new URL(`../index${ending}`, import.meta.url).href,
   "millrace/actors": new URL(`../../actors/index${ending}`, import.meta.url).href,
   "millrace/testing": new URL(`../testing/index${ending}`, import.meta.url).href,
@@ -31,21 +31,57 @@ const mostErrors = 10;
 
 /** @throws MillraceError FLOW_FILE_INVALID with every error's place */
 export async function bundleFlow(file: string): Promise<FlowBundle> {
-  const folder = dirname(file), outside = new Map<string, string>();
-  const result = await build({
-    entryPoints: [file], absWorkingDir: folder, outfile: resolve(folder, "flow.mjs"), write: false, bundle: true, format: "esm", platform: "node", target: "node20",
-    sourcemap: "external", sourcesContent: false, logLevel: "silent", charset: "utf8", legalComments: "none", keepNames: true, conditions: ["node", "import"],
-    // A tsconfig.json of the project may ask for things that only its own build knows.
-    tsconfigRaw: "{}", plugins: [outsiders(outside), places(folder, outside)],
-  }).catch((error: BuildFailure) => {
-    throw invalid(file, error.errors ?? [], error);
-  });
-  const [code, map] = [".mjs", ".map"].map((end) => result.outputFiles.find(({ path }) => path.endsWith(end))?.text ?? "") as [string, string];
+  const folder = dirname(file), outside = new Map<string, string>(), { code, map } = await built(file, [outsiders(outside), places(folder, outside)], stoodFor);
   let text = code;
   const requires = code.includes("__require(") ? `import { createRequire as requireFor } from "node:module"; const require = requireFor(${JSON.stringify(pathToFileURL(file).href)}); ` : "";
   for (const [absolute, name] of outside) text = text.replaceAll(absolute, name);
   return { hash: createHash("sha256").update(text).digest("hex"), code: `${requires}${code}\n//# sourceMappingURL=data:application/json;base64,${Buffer.from(absoluteMap(map, folder)).toString("base64")}\n` };
 }
+
+/**
+ * One that runs on other machines, too, and is the same bytes wherever the project is: packages are part of it, Millrace is imported by its
+ * name, `import.meta.url` is the bundle's own. @throws MillraceError FLOW_FILE_INVALID with every error's place
+ */
+export async function bundlePortable(file: string): Promise<Uint8Array> {
+  const { code, map } = await built(file, [packers()]);
+  const requires = code.includes("__require(") ? 'import { createRequire as requireFor } from "node:module"; const require = requireFor(import.meta.url); ' : "";
+  return Buffer.from(`${requires}${code}\n//# sourceMappingURL=data:application/json;base64,${Buffer.from(map).toString("base64")}\n`);
+}
+
+async function built(file: string, plugins: Plugin[], define: Readonly<Record<string, string>> = {}): Promise<{ readonly code: string; readonly map: string }> {
+  const folder = dirname(file);
+  const result = await build({
+    entryPoints: [file], absWorkingDir: folder, outfile: resolve(folder, "flow.mjs"), write: false, bundle: true, format: "esm", platform: "node", target: "node20",
+    sourcemap: "external", sourcesContent: false, logLevel: "silent", charset: "utf8", legalComments: "none", keepNames: true, conditions: ["node", "import"],
+    // A tsconfig.json of the project may ask for things that only its own build knows.
+    tsconfigRaw: "{}", plugins, define,
+  }).catch((error: BuildFailure) => {
+    throw invalid(file, error.errors ?? [], error);
+  });
+  const [code, map] = [".mjs", ".map"].map((end) => result.outputFiles.find(({ path }) => path.endsWith(end))?.text ?? "") as [string, string];
+  return { code, map };
+}
+
+/** Only Millrace and Node's own stay outside, by their names. */
+function packers(): Plugin {
+  const tried = Symbol("tried");
+  return {
+    name: "packers",
+    setup({ onResolve, resolve: find }) {
+      onResolve({ filter: /^[^./]/ }, async ({ path, kind, resolveDir, importer, pluginData }) => {
+        if (pluginData === tried || kind === "entry-point" || path.startsWith("#")) return undefined;
+        if (builtins.has(path)) return { path: path.startsWith("node:") ? path : `node:${path}`, external: true };
+        if (path === "millrace" || path.startsWith("millrace/")) return own[path] === undefined ? notOurs(path) : { path, external: true };
+        if (/^[a-z]+:/i.test(path)) return undefined;
+        const found = await find(path, { kind, resolveDir, importer, pluginData: tried });
+        return found.errors.length > 0 ? notThere(path) : found;
+      });
+    },
+  };
+}
+
+const notOurs = (path: string) => ({ errors: [{ text: `there is no "${path}": Millrace has ${Object.keys(own).map((name) => `"${name}"`).join(", ")}` }] });
+const notThere = (path: string) => ({ errors: [{ text: `there is no package "${path}": install it beside the flow, npm i ${packageOf(path)}` }] });
 
 /** Millrace, packages and Node's own stay outside, by URLs that hold wherever the bundle lies. */
 function outsiders(outside: Map<string, string>): Plugin {
@@ -66,10 +102,10 @@ function outsiders(outside: Map<string, string>): Plugin {
           if (!existsSync(fileURLToPath(ours))) return { errors: [{ text: `"${path}" is not in this version of Millrace` }] };
           return external(ours, path, kind);
         }
-        if (path === "millrace" || path.startsWith("millrace/")) return { errors: [{ text: `there is no "${path}": Millrace has ${Object.keys(own).map((name) => `"${name}"`).join(", ")}` }] };
+        if (path === "millrace" || path.startsWith("millrace/")) return notOurs(path);
         if (/^[a-z]+:/i.test(path)) return undefined;
         const found = await find(path, { kind, resolveDir, importer, pluginData: tried });
-        if (found.errors.length > 0) return { errors: [{ text: `there is no package "${path}": install it beside the flow, npm i ${packageOf(path)}` }] };
+        if (found.errors.length > 0) return notThere(path);
         if (found.external || compiled.has(extname(found.path))) return found;
         return external(pathToFileURL(found.path).href, path, kind);
       });
@@ -79,20 +115,25 @@ function outsiders(outside: Map<string, string>): Plugin {
 
 const packageOf = (path: string): string => path.split("/").slice(0, path.startsWith("@") ? 2 : 1).join("/");
 
-/** `import.meta.url` and its kin stay those of the file that they are written in, though the bundle lies elsewhere. */
+const metaNames = ["url", "filename", "dirname"] as const;
+const standIn = (name: string): string => `__millrace_meta_${name}`;
+/** The build itself puts a name in the place of each: by what a file says, not by its text, so that a string with these words stays. */
+const stoodFor = Object.fromEntries(metaNames.map((name) => [`import.meta.${name}`, standIn(name)]));
+
+/** `import.meta.url` and its kin stay those of the file that they are written in, though the bundle lies elsewhere. Each file gets the names' values. */
 function places(folder: string, outside: Map<string, string>): Plugin {
   return {
     name: "places",
     setup({ onLoad }) {
       onLoad({ filter: /\.[cm]?[jt]sx?$/ }, ({ path }) => {
         const text = readFileSync(path, "utf8");
-        if (!text.includes("import.meta")) return undefined;
+        if (!/\bmeta\b/.test(text)) return undefined;
         const url = pathToFileURL(path).href, near = relative(folder, path);
         for (const [absolute, name] of [[url, `file:${near}`], [path, near], [dirname(path), dirname(near)]] as const) outside.set(JSON.stringify(absolute), JSON.stringify(name));
-        const values: Readonly<Record<string, string>> = { url, filename: path, dirname: dirname(path) };
-        // Columns of that line move, lines do not.
-        const contents = text.replace(/\bimport\.meta\.(url|filename|dirname)\b/g, (_, name: string) => JSON.stringify(values[name]));
-        return { contents, loader: loaders[extname(path) as keyof typeof loaders], resolveDir: dirname(path) };
+        const values = { url, filename: path, dirname: dirname(path) }, begin = /^#!.*/.exec(text)?.[0].length ?? 0;
+        // Before the file's first word: columns of that line move, lines do not.
+        const known = metaNames.map((name) => `const ${standIn(name)} = ${JSON.stringify(values[name])};`).join("");
+        return { contents: `${text.slice(0, begin)}${begin > 0 ? text.slice(begin).replace(/^\r?\n|$/, (end) => `${end}${known}`) : known + text}`, loader: loaders[extname(path) as keyof typeof loaders], resolveDir: dirname(path) };
       });
     },
   };

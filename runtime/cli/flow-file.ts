@@ -1,12 +1,13 @@
 // Loads the flow of a file: TypeScript or JavaScript, `export default defineFlow(…)`.
-import { mkdir, readdir, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { extname, join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { asError, MillraceError } from "../event/errors.ts";
 import { sortOf } from "../flow/display.ts";
 import type { Flow } from "../flow/flow.ts";
 import { planOf } from "../flow/plan.ts";
-import { bundleFlow } from "./flow-bundle.ts";
+import { bundleFlow, bundlePortable, own } from "./flow-bundle.ts";
 import { nearPath } from "./near-path.ts";
 
 export interface LoadedFlow {
@@ -24,14 +25,58 @@ const endings = [".ts", ".mts", ".js", ".mjs", ".tsx", ".jsx", ".cts", ".cjs"];
 const loadMs = 60_000;
 /** Bundles that are kept in the data folder, for who looks into one. */
 const keptBundles = 16;
+/** Of those that were deployed: threads load them later, too. */
+const keptDeployed = 256;
 
 /** @throws MillraceError FLOW_FILE_MISSING, FLOW_FILE_INVALID, FLOW_FILE_FAILED, FLOW_FILE_SLOW, FLOW_EXPECTED; FLOW_INVALID and others that the file throws */
 export async function loadFlow(path: string, dataDir: string): Promise<LoadedFlow> {
   const absolute = resolve(path), file = nearPath(absolute);
   await check(absolute, file);
   const { hash, code } = await bundleFlow(absolute);
-  const bundle = await store(join(resolve(dataDir), "flows"), hash, code), found = await load(bundle, file);
+  const bundle = await store(join(resolve(dataDir), "flows"), hash, code, keptBundles), found = await load(bundle, file);
   return { flow: flowOf(found, file), hash, module: pathToFileURL(bundle).href, file };
+}
+
+/** Makes of a flow's file what other machines can load. @throws MillraceError FLOW_FILE_MISSING, FLOW_FILE_INVALID */
+export async function packFlow(path: string): Promise<Uint8Array> {
+  const absolute = resolve(path);
+  await check(absolute, nearPath(absolute));
+  return await bundlePortable(absolute);
+}
+
+/** Loads what `packFlow` made: byte for byte, so what runs is what was signed. `file`: what it was made of. @throws MillraceError as loadFlow does */
+export async function loadPacked(code: Uint8Array, { hash, file, dataDir }: { readonly hash: string; readonly file: string; readonly dataDir: string }): Promise<LoadedFlow> {
+  const folder = join(resolve(dataDir), "deployed");
+  await provideMillrace(join(folder, "node_modules", "millrace"));
+  const bundle = await store(folder, hash, code, keptDeployed), found = await load(bundle, file);
+  return { flow: flowOf(found, file), hash, module: pathToFileURL(bundle).href, file };
+}
+
+/** What a packed flow imports as "millrace" is the running one: a package that passes it on, so that nothing in the bundle is written anew. */
+async function provideMillrace(folder: string): Promise<void> {
+  const exports: Record<string, string> = {}, files = new Map<string, string>();
+  for (const [name, url] of Object.entries(own)) {
+    if (!existsSync(fileURLToPath(url))) continue;
+    const path = name.slice("millrace".length).replace(/^\//, "") || "index";
+    exports[path === "index" ? "." : `./${path}`] = `./${path}.js`;
+    files.set(`${path}.js`, `export * from ${JSON.stringify(url)};\n`);
+  }
+  files.set("package.json", `${JSON.stringify({ name: "millrace", type: "module", exports })}\n`);
+  await mkdir(folder, { recursive: true }).catch((thrown: unknown) => { throw unwritable(folder, thrown); });
+  for (const [name, text] of files) {
+    const path = join(folder, name);
+    if ((await readFile(path, "utf8").catch(() => undefined)) !== text) await replace(path, text).catch((thrown: unknown) => { throw unwritable(folder, thrown); });
+  }
+}
+
+async function replace(path: string, content: string | Uint8Array): Promise<void> {
+  const made = `${path}.${process.pid}`;
+  await writeFile(made, content);
+  await rename(made, path);
+}
+
+function unwritable(folder: string, thrown: unknown): MillraceError {
+  return new MillraceError("DATA_FOLDER_INVALID", folder, `The flow cannot be written into the data folder: ${asError(thrown).message}`, "Choose another folder with --data-dir.", { cause: thrown });
 }
 
 async function check(absolute: string, file: string): Promise<void> {
@@ -42,23 +87,22 @@ async function check(absolute: string, file: string): Promise<void> {
 }
 
 /** The bundle is written whole, and under its hash: a run's code can be looked at afterwards. */
-async function store(folder: string, hash: string, code: string): Promise<string> {
-  const path = join(folder, `${hash.slice(0, 32)}.mjs`), made = `${path}.${process.pid}`;
+async function store(folder: string, hash: string, code: string | Uint8Array, kept: number): Promise<string> {
+  const path = join(folder, `${hash.slice(0, 32)}.mjs`);
   try {
     await mkdir(folder, { recursive: true });
-    await writeFile(made, code);
-    await rename(made, path);
+    await replace(path, code);
     await utimes(path, new Date(), new Date());
-    await sweep(folder);
+    await sweep(folder, kept);
   } catch (error) {
-    throw new MillraceError("DATA_FOLDER_INVALID", folder, `The flow cannot be written into the data folder: ${asError(error).message}`, "Choose another folder with --data-dir.", { cause: error });
+    throw unwritable(folder, error);
   }
   return path;
 }
 
-async function sweep(folder: string): Promise<void> {
+async function sweep(folder: string, kept: number): Promise<void> {
   const bundles = await Promise.all((await readdir(folder)).filter((name) => name.endsWith(".mjs")).map(async (name) => ({ name, at: (await stat(join(folder, name)).catch(() => undefined))?.mtimeMs ?? 0 })));
-  for (const { name } of bundles.sort((a, b) => b.at - a.at).slice(keptBundles)) await rm(join(folder, name), { force: true });
+  for (const { name } of bundles.sort((a, b) => b.at - a.at).slice(kept)) await rm(join(folder, name), { force: true });
 }
 
 async function load(bundle: string, file: string): Promise<Record<string, unknown>> {

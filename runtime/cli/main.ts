@@ -2,17 +2,26 @@
 // The command `millrace`. One file a command; here they are put together, and the process is ended with the right code.
 import { Command, CommanderError } from "commander";
 import { keepYoung } from "../node/heap-policy.ts";
+import { deployCommand } from "./deploy.ts";
+import { backupCommand } from "./backup.ts";
 import { dlqCommand } from "./dlq.ts";
+import { drainCommand } from "./drain.ts";
 import { doctorCommand } from "./doctor.ts";
 import { exitCode, exitCodesText } from "./exit-code.ts";
 import { failureText } from "./failure-text.ts";
+import { flowsCommand } from "./flows.ts";
+import { keysCommand } from "./keys.ts";
+import { moveCommand } from "./move.ts";
 import { nodeCommand } from "./node.ts";
+import { nodesCommand } from "./nodes.ts";
 import { placementCommand } from "./placement.ts";
 import { repairCommand } from "./repair.ts";
+import { restoreCommand } from "./restore.ts";
 import { runCommand } from "./run.ts";
 import { scaleCommand } from "./scale.ts";
 import { terminalOn } from "./terminal.ts";
 import { treeCommand } from "./tree.ts";
+import { undeployCommand } from "./undeploy.ts";
 import { upCommand } from "./up.ts";
 import { versionOfMillrace } from "./version.ts";
 
@@ -38,7 +47,7 @@ Examples:
 
 ${exitCodesText}`);
 const ended = (with_: number): void => void (code = with_);
-for (const command of [runCommand, upCommand, nodeCommand, placementCommand, treeCommand, scaleCommand, dlqCommand, doctorCommand, repairCommand]) command(program, ended);
+for (const command of [runCommand, upCommand, nodeCommand, nodesCommand, keysCommand, deployCommand, undeployCommand, flowsCommand, placementCommand, treeCommand, scaleCommand, drainCommand, moveCommand, dlqCommand, doctorCommand, repairCommand, backupCommand, restoreCommand]) command(program, ended);
 for (const command of program.commands.flatMap((one) => [one, ...one.commands])) command.exitOverride();
 
 try {

@@ -6,29 +6,38 @@ import { connect } from "../broker/nats-broker.ts";
 import { readConnection, startEmbedded } from "../broker/nats-server/embedded.ts";
 import type { Broker } from "../broker/broker.ts";
 import { MillraceError } from "../event/errors.ts";
-import { type Connection, natsOptions } from "../node/connection.ts";
+import { type Connection, natsOptions, withoutUser } from "../node/connection.ts";
 
 export interface NatsFlags {
   readonly dataDir: string;
   readonly nats?: string;
   readonly natsUser?: string;
   readonly natsPassword?: string;
+  readonly natsPasswordFile?: string;
   readonly natsCreds?: string;
-  readonly natsCa?: string;
-  readonly natsCert?: string;
-  readonly natsKey?: string;
+  readonly natsNkey?: string;
+  readonly natsInbox?: string;
+  readonly natsTlsCa?: string;
+  readonly natsTlsCert?: string;
+  readonly natsTlsKey?: string;
 }
+
+const variables = ["MILLRACE_NATS", "MILLRACE_NATS_USER", "MILLRACE_NATS_PASSWORD", "MILLRACE_NATS_PASSWORD_FILE", "MILLRACE_NATS_CREDS", "MILLRACE_NATS_NKEY", "MILLRACE_NATS_INBOX", "MILLRACE_NATS_TLS_CA", "MILLRACE_NATS_TLS_CERT", "MILLRACE_NATS_TLS_KEY"] as const;
+type Variable = (typeof variables)[number];
 
 export function withNatsFlags(command: Command): Command {
   return command
     .option("--data-dir <folder>", "journals, the embedded server's store, logs", ".millrace")
     .option("--nats <url>", "a NATS server that runs already, several with commas; default MILLRACE_NATS, else one of its own in the data folder")
-    .option("--nats-user <name>", "with MILLRACE_NATS_PASSWORD or --nats-password")
-    .option("--nats-password <password>", "better in MILLRACE_NATS_PASSWORD: others see a command line")
+    .option("--nats-user <name>", "with one of the next two, or MILLRACE_NATS_PASSWORD; default MILLRACE_NATS_USER")
+    .option("--nats-password-file <file>", "a file with the password and nothing else; default MILLRACE_NATS_PASSWORD_FILE")
+    .option("--nats-password <password>", "others on this machine see a command line, and it cannot be hidden: better the file, or MILLRACE_NATS_PASSWORD")
     .option("--nats-creds <file>", "a .creds file; default MILLRACE_NATS_CREDS")
-    .option("--nats-ca <file>", "TLS: certificate authority, PEM")
-    .option("--nats-cert <file>", "TLS: certificate of this client, PEM")
-    .option("--nats-key <file>", "TLS: its key, PEM")
+    .option("--nats-nkey <file>", "a file with the seed of an nkey; default MILLRACE_NATS_NKEY")
+    .option("--nats-inbox <prefix>", "where answers come, if permissions bind it, such as _INBOX_viewer; default MILLRACE_NATS_INBOX, else _INBOX")
+    .option("--nats-tls-ca <file>", "TLS: the authority that signed the server's certificate, PEM; default MILLRACE_NATS_TLS_CA")
+    .option("--nats-tls-cert <file>", "TLS: certificate of this client, PEM; default MILLRACE_NATS_TLS_CERT")
+    .option("--nats-tls-key <file>", "TLS: its key, PEM; default MILLRACE_NATS_TLS_KEY")
     // For all connections of this process, the embedded server's included.
     .addOption(new Option("--nats-client <library>", "nats, or natsio: its successor @nats-io/transport-node; default MILLRACE_NATS_CLIENT, else nats").choices(["nats", "natsio"]))
     .on("option:nats-client", (name: string) => (process.env["MILLRACE_NATS_CLIENT"] = name));
@@ -36,22 +45,42 @@ export function withNatsFlags(command: Command): Command {
 
 /** `undefined`: none was given. */
 export function connectionOf(flags: NatsFlags, env: NodeJS.ProcessEnv = process.env): Connection | undefined {
-  const servers = flags.nats ?? env["MILLRACE_NATS"];
-  if (servers === undefined || servers === "") return undefined;
-  const user = flags.natsUser ?? env["MILLRACE_NATS_USER"], pass = flags.natsPassword ?? env["MILLRACE_NATS_PASSWORD"], credentials = flags.natsCreds ?? env["MILLRACE_NATS_CREDS"];
-  const { natsCa: ca, natsCert: cert, natsKey: key } = flags, tls = ca !== undefined || cert !== undefined || servers.includes("tls://");
+  const of = (flag: string | undefined, variable: Variable): string | undefined => flag ?? (env[variable] || undefined);
+  const servers = of(flags.nats, "MILLRACE_NATS");
+  if (servers === undefined) return undefined;
+  const urls = servers.split(",").map((one) => withoutUser(one.trim())), named = urls.find((url) => url.user !== undefined);
+  // What the command line names goes before the environment, in whichever form.
+  const inFile = flags.natsPassword === undefined && flags.natsPasswordFile !== undefined, pass = inFile ? undefined : (of(flags.natsPassword, "MILLRACE_NATS_PASSWORD") ?? named?.pass);
+  const ca = of(flags.natsTlsCa, "MILLRACE_NATS_TLS_CA"), cert = of(flags.natsTlsCert, "MILLRACE_NATS_TLS_CERT"), key = of(flags.natsTlsKey, "MILLRACE_NATS_TLS_KEY");
+  const hasTls = ca !== undefined || cert !== undefined || servers.includes("tls://");
   return {
-    servers: servers.split(",").map((one) => one.trim()),
-    ...(user === undefined ? {} : { user }),
-    ...(pass === undefined ? {} : { pass }),
-    ...(credentials === undefined ? {} : { credentials }),
-    ...(tls ? { tls: { ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) } } : {}),
+    servers: urls.map(({ server }) => server),
+    ...optional({
+      user: of(flags.natsUser, "MILLRACE_NATS_USER") ?? named?.user, pass, passFile: pass === undefined ? of(flags.natsPasswordFile, "MILLRACE_NATS_PASSWORD_FILE") : undefined,
+      credentials: of(flags.natsCreds, "MILLRACE_NATS_CREDS"), nkey: of(flags.natsNkey, "MILLRACE_NATS_NKEY"), inbox: of(flags.natsInbox, "MILLRACE_NATS_INBOX"),
+      tls: hasTls ? optional({ ca, cert, key }) : undefined,
+    }),
   };
+}
+
+/** The environment in which another process is told of the same connection, and of no other: a command line is seen by others. */
+export function environmentOf({ servers = "nats://127.0.0.1:4222", user, pass, passFile, credentials, nkey, inbox, tls }: Connection, env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  const told: Readonly<Record<Variable, string | undefined>> = {
+    MILLRACE_NATS: [servers].flat().join(","), MILLRACE_NATS_USER: user, MILLRACE_NATS_PASSWORD: pass, MILLRACE_NATS_PASSWORD_FILE: passFile, MILLRACE_NATS_CREDS: credentials, MILLRACE_NATS_NKEY: nkey,
+    MILLRACE_NATS_INBOX: inbox, MILLRACE_NATS_TLS_CA: tls?.ca, MILLRACE_NATS_TLS_CERT: tls?.cert, MILLRACE_NATS_TLS_KEY: tls?.key,
+  };
+  const others = Object.entries(env).filter(([name]) => !(variables as readonly string[]).includes(name));
+  return { ...Object.fromEntries(others), ...optional(told) };
+}
+
+/** Without what is not there. */
+function optional<T extends object>(of: T): { [name in keyof T]?: Exclude<T[name], undefined> } {
+  return Object.fromEntries(Object.entries(of).filter(([, value]) => value !== undefined)) as { [name in keyof T]?: Exclude<T[name], undefined> };
 }
 
 /**
  * Connects to where nodes are: the server that was named, else the one that a node of this data folder has started.
- * @throws MillraceError NODE_MISSING, UNREACHABLE, NATS_AUTH
+ * @throws MillraceError NODE_MISSING, UNREACHABLE, NATS_AUTH, NATS_TLS, NATS_PERMISSION
  */
 export async function reach(flags: NatsFlags): Promise<Broker> {
   const named = connectionOf(flags);

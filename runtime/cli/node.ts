@@ -1,12 +1,15 @@
 // `millrace node`: a node of a cluster in this process: joins, hosts what is placed on it, until it is told to leave.
 import type { Command } from "commander";
 import { join } from "node:path";
+import { type FlowPlan, planOf } from "../flow/plan.ts";
 import { startNode } from "../inspect/inspected-node.ts";
 import { type ClusterNode, startClusterNode } from "../node/cluster-node.ts";
+import type { BundleLoader } from "../node/deployed-flows.ts";
 import { exitCode } from "./exit-code.ts";
 import { failureText } from "./failure-text.ts";
-import { loadFlow, type LoadedFlow } from "./flow-file.ts";
+import { loadFlow, type LoadedFlow, loadPacked } from "./flow-file.ts";
 import { Interruption } from "./interruption.ts";
+import { trustedKeys } from "./key-file.ts";
 import { connectionOf, type NatsFlags, withNatsFlags } from "./nats-options.ts";
 import { numberOf } from "./number-option.ts";
 import { terminalOn } from "./terminal.ts";
@@ -20,6 +23,7 @@ interface NodeFlags extends NatsFlags {
   readonly capacity?: string;
   readonly flow: readonly string[];
   readonly nodes: string;
+  readonly trust: readonly string[];
   readonly untilEnded?: true;
   readonly withParent?: true;
   readonly brokerSync?: string;
@@ -39,6 +43,7 @@ export function nodeCommand(program: Command, ended: (code: number) => void): vo
     .option("--capacity <actors>", "most actors that it takes")
     .option("--flow <file>", "have the code of this flow, and see to it that it runs; may be repeated", collect, [] as readonly string[])
     .option("--nodes <n>", "the first placement of its flows waits for so many nodes that have their code", "1")
+    .option("--trust <key>", "load and run deployed flows that this public key has signed, or one of a file with a key a line; may be repeated; default: none", collect, [] as readonly string[])
     .option("--until-ended", "leave when the flows of --flow have ended")
     .option("--with-parent", "leave when the standard input ends")
     .option("--fsync <when>", "of the embedded server, where no --nats is given: always or relaxed", "always")
@@ -48,6 +53,7 @@ export function nodeCommand(program: Command, ended: (code: number) => void): vo
 Examples:
   millrace node --name n1 --nats nats://10.0.0.1:4222 --flow flow.ts
   millrace node --name n2 --nats nats://10.0.0.1:4222 --flow flow.ts --weight 2 --label zone=a
+  millrace node --name n3 --nats nats://10.0.0.1:4222 --trust deploy.pub                 an empty one: runs what is deployed
   millrace tree --nats nats://10.0.0.1:4222
 
 A node that is killed is noticed after about three seconds, and its actors go on elsewhere; one that is stopped by Ctrl-C leaves in order.`)
@@ -61,12 +67,18 @@ async function node(flags: NodeFlags): Promise<number> {
   try {
     const flows: LoadedFlow[] = [];
     for (const path of flags.flow) flows.push(await loadFlow(path, dataDir));
+    const trusted = await trustedKeys(flags.trust), modules = new Map(flows.map(({ flow, module }) => [flow.name, module]));
+    const load: BundleLoader = async (bundle, { name, hash, file }) => {
+      const { flow, module } = await loadPacked(bundle, { hash, file, dataDir });
+      modules.set(name, module);
+      return planOf(flow) as FlowPlan;
+    };
     const hashes = new Map(flows.map(({ flow, hash }) => [flow.name, hash])), connection = connectionOf(flags), sync = flags.brokerSync as "always" | undefined;
     cluster = await startClusterNode({
-      dataDir, fsync: flags.fsync, flows: flows.map(({ flow }) => flow), weight: numberOf("--weight", flags.weight), labels: flags.label, nodes: numberOf("--nodes", flags.nodes), version: versionOfMillrace(),
+      dataDir, fsync: flags.fsync, flows: flows.map(({ flow }) => flow), weight: numberOf("--weight", flags.weight), labels: flags.label, nodes: numberOf("--nodes", flags.nodes), version: versionOfMillrace(), deployed: { trusted, load },
       ...(flags.name === undefined ? {} : { name: flags.name }), ...(flags.capacity === undefined ? {} : { capacity: numberOf("--capacity", flags.capacity) }),
       ...(connection === undefined ? {} : { nats: { ...connection, ...(sync === undefined ? {} : { sync }) } }),
-    }, { say, warned: (line) => say(`${err.colors.yellow("!")} ${line}`), code: ({ name }) => hashes.get(name) as string, module: ({ name }) => flows.find(({ flow }) => flow.name === name)?.module }, startNode);
+    }, { say, warned: (line) => say(`${err.colors.yellow("!")} ${line}`), code: ({ name }) => hashes.get(name) as string, module: ({ name }) => modules.get(name) }, startNode);
     const { node: { name, parts: { access } } } = cluster;
     say(`node ${name} has joined: nats-server ${access.broker.version} at ${access.address}, data in ${dataDir}`);
     const end = await Promise.race([

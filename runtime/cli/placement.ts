@@ -5,7 +5,7 @@ import { exitCode } from "./exit-code.ts";
 import { type NatsFlags, reach, withNatsFlags } from "./nats-options.ts";
 import { type Column, table } from "./table.ts";
 import { type Terminal, terminalOn } from "./terminal.ts";
-import { several } from "./words.ts";
+import { listed, several } from "./words.ts";
 
 interface PlacementFlags extends NatsFlags {
   readonly why?: true;
@@ -35,15 +35,22 @@ async function placement(flow: string | undefined, flags: PlacementFlags): Promi
 const columns: readonly Column[] = [{ title: "actor", least: 12 }, { title: "node", least: 6 }];
 const reasons: readonly Column[] = [{ title: "came from", spare: 2, least: 6 }, { title: "why", least: 20 }];
 
-function textOf({ term, leader, flows }: PlacementReport, why: boolean, { columns: width, colors }: Terminal): string {
+function textOf({ term, leader, flows, cordoned }: PlacementReport, why: boolean, { columns: width, colors }: Terminal): string {
   if (flows.length === 0) return leader === undefined ? "No cluster has been here: start nodes with `millrace node` or `millrace up`." : `${leader} leads (term ${term}), and no such flow is placed.`;
   const parts = flows.map(({ name, run, ended, actors }) => {
     const head = `${colors.bold(name)}  run ${run}, ${ended ? "ended" : `${several(actors.length, "actor")} on ${several(new Set(actors.flatMap(({ node }) => node ?? [])).size, "node")}`}`;
-    return ended && !why ? head : `${head}\n${table(why ? [...columns, ...reasons] : columns, actors.map((actor) => rowOf(actor, why)), width - 1, { head: (text) => colors.dim(text) })}`;
+    return ended && !why ? head : `${head}\n${table(why ? [...columns, ...reasons] : columns, actors.map((actor) => rowOf(actor, why, cordoned)), width - 1, { head: (text) => colors.dim(text) })}`;
   });
-  return [`${leader} leads, term ${term}`, ...parts].join("\n\n");
+  const drained = cordoned.length === 0 ? "" : `; ${listed(cordoned)} ${cordoned.length === 1 ? "takes" : "take"} no actors (\`millrace drain\`)`;
+  return [`${leader} leads, term ${term}${drained}`, ...parts].join("\n\n");
 }
 
-function rowOf({ actor, node, move }: PlacedActor, why: boolean): readonly string[] {
-  return [actor, node ?? "waits", ...(why ? [move?.from ?? "", move?.why ?? "it has been there for long"] : [])];
+function rowOf(placed: PlacedActor, why: boolean, cordoned: readonly string[]): readonly string[] {
+  return [placed.actor, placed.node ?? "waits", ...(why ? [placed.move?.from ?? "", whyOf(placed, cordoned)] : [])];
+}
+
+function whyOf({ node, pin, move }: PlacedActor, cordoned: readonly string[]): string {
+  const moved = move?.why ?? "it has been there for long", pinned = `pinned to ${pin}`;
+  if (node !== null && cordoned.includes(node)) return `${node} is cordoned, and no other node may have it or has room`;
+  return pin === undefined || moved.includes(pinned) ? moved : `${pinned}; ${moved}`;
 }

@@ -34,7 +34,8 @@ async function tree(flags: TreeFlags): Promise<number> {
 
 function nodeText({ node, report, failure }: Asked, { colors, columns }: Terminal): string {
   if (report === undefined) return `${colors.bold(`node ${node}`)}  ${colors.red(`does not answer: ${failure?.message ?? "no reason is known"}`)}`;
-  return `${treeText(report.lines, { width: columns, colors, now: report.now })}\n  ${colors.dim(factsOf(report).join(", "))}`;
+  const { fault } = report.nats, wrong = fault === undefined ? "" : `\n  ${colors.red(`${fault.message}. ${fault.remedy}`)}`;
+  return `${treeText(report.lines, { width: columns, colors, now: report.now })}\n  ${colors.dim(factsOf(report).join(", "))}${wrong}`;
 }
 
 function factsOf({ startedAt, now, pid, memory, nats, flows }: NodeReport): readonly string[] {

@@ -12,7 +12,7 @@ import { exitCode } from "./exit-code.ts";
 import { failureText } from "./failure-text.ts";
 import { Interruption } from "./interruption.ts";
 import { JointProgress } from "./joint-progress.ts";
-import { connectionOf, type NatsFlags, withNatsFlags } from "./nats-options.ts";
+import { connectionOf, environmentOf, type NatsFlags, withNatsFlags } from "./nats-options.ts";
 import { numberOf } from "./number-option.ts";
 import { type Terminal, terminalOn } from "./terminal.ts";
 
@@ -57,8 +57,8 @@ async function up(path: string, flags: UpFlags): Promise<number> {
     broker = await connect(await natsOptions(connection));
     progress = new JointProgress(broker, err);
     const shown = progress, sync = flags.brokerSync ?? (server === undefined ? undefined : (server.sync as string));
-    const args = ["--flow", resolve(path), "--nodes", String(count), "--until-ended", "--with-parent", ...(sync === undefined ? [] : ["--broker-sync", sync]), ...tlsFlags(flags), ...(flags.verbose === true ? ["--verbose"] : [])];
-    for (let n = 1; n <= count; n++) nodes.push(new NodeProcess(`n${n}`, ["--data-dir", join(flags.dataDir, "nodes", `n${n}`), ...args], environment(connection), shown, err));
+    const args = ["--flow", resolve(path), "--nodes", String(count), "--until-ended", "--with-parent", ...(sync === undefined ? [] : ["--broker-sync", sync]), ...(flags.verbose === true ? ["--verbose"] : [])];
+    for (let n = 1; n <= count; n++) nodes.push(new NodeProcess(`n${n}`, ["--data-dir", join(flags.dataDir, "nodes", `n${n}`), ...args], environmentOf(connection), shown, err));
     shown.say(`${count} nodes, nats-server ${broker.version}${server === undefined ? ` at ${[connection.servers].flat().join(", ")}` : ""}, data in ${flags.dataDir}`);
     shown.start();
     const all = Promise.all(nodes.map((node) => node.done)), end = await Promise.race([all.then(() => "ended" as const), interruption.first.then(() => "interrupted" as const), ...nodes.map(async (node) => ((await node.done) === exitCode.fine ? await new Promise<never>(() => {}) : ("failed" as const)))]);
@@ -141,16 +141,4 @@ class NodeProcess {
     this.#progress.say(`${this.#name} died (${signal}); it is started again, its actors go on elsewhere meanwhile`);
     this.#timer = setTimeout(() => this.#start(), restarts.afterMs);
   }
-}
-
-/** By the environment: others see a command line. */
-function environment({ servers, user, pass, credentials }: Connection): NodeJS.ProcessEnv {
-  return {
-    ...process.env, MILLRACE_NATS: [servers ?? "nats://127.0.0.1:4222"].flat().join(","),
-    ...(user === undefined ? {} : { MILLRACE_NATS_USER: user }), ...(pass === undefined ? {} : { MILLRACE_NATS_PASSWORD: pass }), ...(credentials === undefined ? {} : { MILLRACE_NATS_CREDS: credentials }),
-  };
-}
-
-function tlsFlags({ natsCa, natsCert, natsKey }: NatsFlags): readonly string[] {
-  return [["--nats-ca", natsCa], ["--nats-cert", natsCert], ["--nats-key", natsKey]].flatMap(([flag, value]) => (value === undefined ? [] : [flag as string, value]));
 }

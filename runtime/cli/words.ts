@@ -9,6 +9,9 @@ export const rate = (perSecond: number): string => (perSecond > 0 && perSecond <
 
 export const duration = (ms: number): string => prettyMs(Math.max(0, Math.round(ms)), { secondsDecimalDigits: 1, hideSeconds: ms >= 3_600_000 });
 
+/** "12m ago": how long, roughly. */
+export const ago = (ms: number): string => `${prettyMs(Math.max(0, Math.round(ms)), { compact: true })} ago`;
+
 export const bytes = (n: number): string => prettyBytes(n, { binary: true, maximumFractionDigits: 1 });
 
 /** "1 actor", "4 actors". */

@@ -1,5 +1,6 @@
 // A node's part: follows the cluster's log, and has those actors run here that are placed here. Each actor goes its own way, one step at a
 // time, towards what the newest record says. A failover needs nothing more: whoever starts an actor claims its log, and so fences who had it (P5).
+import { Turnstile } from "../actor/environment.ts";
 import { type Clock, pause } from "../event/clock.ts";
 import { asError } from "../event/errors.ts";
 import type { Logger } from "../flow/context.ts";
@@ -12,12 +13,36 @@ export interface Hosting {
   open(flow: FlowSeats): Promise<void>;
   /** Stops what is left of a flow here and forgets it; one that is not open is no error. */
   close(flow: string): Promise<void>;
-  /** Starts an actor of an open flow, or starts it again where it was fenced; resolves when that was tried. */
-  start(actor: string): Promise<void>;
-  /** Stops an actor in order, and forgets it; none is no error. */
-  stop(actor: string): Promise<void>;
+  /** Starts an actor of an open flow, or starts it again where it was fenced; resolves when that was tried. `move`: it comes from another node. */
+  start(actor: string, move?: PlannedMove): Promise<void>;
+  /** Stops an actor in order, and forgets it; none is no error. `movedBy`: number of the record that placed it elsewhere. */
+  stop(actor: string, movedBy?: number): Promise<void>;
+  /** Brings what there is of an actor's log here, while another node runs it. Claims nothing; never rejects. */
+  warm(actor: string): Promise<void>;
+  /**
+   * Asks the node that runs an actor to stop it now; resolves when it does not run there any more, with what it had done where that is known.
+   * `undefined`: it cannot be asked. Never rejects. `since`: number of the record that placed it here.
+   */
+  handOver(actor: string, from: string, since: number): Promise<Done | null | undefined>;
   /** Whether the last record of the actor's log says that nobody runs it: there is none, or it stopped in order. @throws MillraceError UNREACHABLE */
   released(actor: string): Promise<boolean>;
+}
+
+/** How an actor came from a node that is there. */
+export interface PlannedMove {
+  readonly from: string;
+  /** Number of the record that placed it here. */
+  readonly since: number;
+  /** When the other node was asked to stop it: until then it works there. Monotonic ms. */
+  readonly askedAt: number;
+  /** What it had done there when it had stopped in order, where that is known. */
+  readonly before: Done | null | undefined;
+}
+
+/** What an actor's log says that it has done, in frames: the same before and after a move. */
+export interface Done {
+  readonly taken: number;
+  readonly sent: number;
 }
 
 export interface HostOptions {
@@ -29,8 +54,15 @@ export interface HostOptions {
 }
 
 /** In a planned move the new node waits so long for the old one to stop in order, then takes the log over. In ms. */
-const releaseMs = 10_000;
-const askMs = 50;
+export const releaseMs = 10_000;
+/** And only so long where that one says that it does not run it. */
+const answeredMs = 1_000;
+/** And the old one so long for the new one to be ready: until it is asked to stop the actor it lets it work. */
+const handOverMs = { most: 60_000, look: 500 } as const;
+/** Planned moves at the same time: more at once would make each take longer. */
+const movesAtOnce = 4;
+/** Whether it has stopped is asked after so long, doubled each time. */
+const askMs = { min: 5, max: 100 } as const;
 /** Who was fenced here and is still placed here claims again after so long, doubled each time. */
 const fencedMs = { min: 1_000, max: 30_000 } as const;
 /** What failed is tried again after so long. */
@@ -43,11 +75,20 @@ interface Slot {
   fenced: number;
   isFenced: boolean;
   busy: boolean;
+  /** Something changed while it was. */
+  again: boolean;
+  /** Number of the record that placed it elsewhere; of the newest one by which another node asked for it, and those who wait for that. */
+  movedBy: number | undefined;
+  askedBy: number;
+  waiting: (() => void)[];
+  wake: () => void;
 }
 
 export class Host {
   readonly #options: HostOptions;
   readonly #wanted = new Map<string, SeatState>();
+  readonly #moves = Array.from({ length: movesAtOnce }, () => new Turnstile());
+  #moved = 0;
   readonly #slots = new Map<string, Slot>();
   readonly #open = new Map<string, { readonly run: string; readonly ready: Promise<boolean> }>();
   #flows: ReadonlyMap<string, FlowSeats> = new Map();
@@ -74,10 +115,14 @@ export class Host {
   follow({ flows }: ClusterState): void {
     if (this.#stopped.signal.aborted) return;
     this.#flows = flows;
-    const here = new Map<string, SeatState>();
+    const here = new Map<string, SeatState>(), { node } = this.#options;
     for (const flow of flows.values()) {
       if (flow.ended) continue;
-      for (const [actor, seat] of seatsOf(flow)) if (seat.node === this.#options.node) here.set(actor, seat);
+      for (const [actor, seat] of seatsOf(flow)) {
+        const slot = this.#slots.get(actor);
+        if (seat.node === node) here.set(actor, seat);
+        if (slot !== undefined) slot.movedBy = seat.node === node ? undefined : (slot.movedBy ?? seat.since);
+      }
     }
     for (const actor of this.#wanted.keys()) if (!here.has(actor)) this.#wanted.delete(actor);
     for (const [actor, seat] of here) this.#wanted.set(actor, seat);
@@ -95,69 +140,116 @@ export class Host {
     this.#poke(actor);
   }
 
+  /** The node where an actor is now has made ready for it: it is stopped here. Resolves when it does not run here any more. `since`: number of the record that placed it there. */
+  handOver(actor: string, since: number): Promise<void> {
+    const slot = this.#slots.get(actor);
+    if (slot?.since === undefined || slot.since > since) return Promise.resolve();
+    slot.askedBy = Math.max(slot.askedBy, since);
+    slot.wake();
+    return new Promise((resolve) => { slot.waiting.push(resolve); });
+  }
+
   /** Nothing is started or stopped any more. */
   stop(): void {
     this.#stopped.abort();
   }
 
   #poke(actor: string): void {
-    const slot = this.#slots.get(actor) ?? { since: undefined, fenced: 0, isFenced: false, busy: false };
+    const slot = this.#slots.get(actor) ?? { since: undefined, fenced: 0, isFenced: false, busy: false, again: false, movedBy: undefined, askedBy: 0, waiting: [], wake: () => {} };
     this.#slots.set(actor, slot);
-    if (slot.busy) return;
+    slot.again = slot.busy;
+    if (slot.busy) return slot.wake();
     slot.busy = true;
     void this.#work(actor, slot).finally(() => {
       slot.busy = false;
+      // Records that are read together all come before this is reached.
+      if (slot.again) return this.#poke(actor);
+      gone(slot);
       if (slot.since === undefined && !this.#wanted.has(actor)) this.#slots.delete(actor);
     });
   }
 
   async #work(actor: string, slot: Slot): Promise<void> {
     while (!this.#stopped.signal.aborted) {
-      const seat = this.#wanted.get(actor);
+      const wanted = this.#wanted.get(actor);
       try {
-        if (seat === undefined) {
+        if (wanted === undefined) {
           if (slot.since === undefined) return;
-          await this.#options.hosting.stop(actor);
+          await this.#asked(actor, slot);
+          if (this.#wanted.has(actor) || this.#stopped.signal.aborted) continue;
+          await this.#options.hosting.stop(actor, slot.movedBy);
           slot.since = undefined;
           slot.isFenced = false;
+          gone(slot);
         } else if (slot.since !== undefined && !slot.isFenced) {
-          slot.since = seat.since;
+          slot.since = wanted.since;
           return;
         } else {
-          await this.#start(actor, slot, seat);
+          await this.#start(actor, slot, wanted);
         }
       } catch (thrown) {
-        this.#options.log.warn(`${actor} could not be ${seat === undefined ? "stopped" : "started"} here; it is tried again`, { reason: asError(thrown).message });
+        this.#options.log.warn(`${actor} could not be ${wanted === undefined ? "stopped" : "started"} here; it is tried again`, { reason: asError(thrown).message });
         await pause(againMs, this.#until);
       }
+    }
+  }
+
+  /** Lets it work until the node that it goes to is ready for it, if that is there. */
+  async #asked(actor: string, slot: Slot): Promise<void> {
+    const { clock, membership, node } = this.#options;
+    for (const until = clock.monotonic() + handOverMs.most; clock.monotonic() < until && !this.#stopped.signal.aborted; ) {
+      const seat = seatAt(this.#flows, actor);
+      if (slot.isFenced || slot.since === undefined || seat?.node == null || seat.node === node || seat.from !== node || membership.node(seat.node) === undefined || slot.askedBy >= seat.since) return;
+      const asked = new Promise<void>((resolve) => { slot.wake = resolve; });
+      await Promise.race([asked, pause(handOverMs.look, this.#until)]);
     }
   }
 
   async #start(actor: string, slot: Slot, seat: SeatState): Promise<void> {
     const flow = this.#flows.get(flowOf(actor));
     if (flow === undefined || !(await this.#ready(flow))) return await pause(againMs, this.#until);
-    await this.#wait(actor, slot, seat);
-    // While it waited it may have been placed elsewhere.
-    if (this.#wanted.get(actor)?.since !== seat.since || this.#stopped.signal.aborted) return;
-    slot.isFenced = false;
-    slot.since = seat.since;
+    const { membership, node } = this.#options, { from } = seat, isPlanned = !slot.isFenced && from !== null && from !== node && membership.node(from) !== undefined;
+    const leave = isPlanned ? await (this.#moves[this.#moved++ % movesAtOnce] as Turnstile).enter() : (): void => {};
     try {
-      await this.#options.hosting.start(actor);
-    } catch (thrown) {
-      slot.since = undefined;
-      throw thrown;
+      const move = isPlanned ? await this.#handedOver(actor, seat, from) : undefined, inOrder = await this.#wait(actor, slot, seat, move?.before === undefined ? releaseMs : answeredMs);
+      // While it waited it may have been placed elsewhere.
+      if (this.#wanted.get(actor)?.since !== seat.since || this.#stopped.signal.aborted) return;
+      slot.isFenced = false;
+      slot.since = seat.since;
+      await this.#options.hosting.start(actor, move === undefined || inOrder ? move : { ...move, before: undefined }).catch((thrown: unknown) => {
+        slot.since = undefined;
+        throw thrown;
+      });
+    } finally {
+      leave();
     }
   }
 
-  /** Until nobody else runs it, as far as that can be known: a courtesy that keeps a planned move clean. The claim is what makes it safe. */
-  async #wait(actor: string, slot: Slot, { since, from }: SeatState): Promise<void> {
+  /** All that can be done while it works elsewhere is done; then it is asked for. */
+  async #handedOver(actor: string, { since }: SeatState, from: string): Promise<PlannedMove | undefined> {
+    const { clock, hosting, membership } = this.#options;
+    await hosting.warm(actor);
+    if (this.#wanted.get(actor)?.since !== since || this.#stopped.signal.aborted) return undefined;
+    const askedAt = clock.monotonic(), answered = new AbortController(), before = hosting.handOver(actor, from, since).finally(() => answered.abort());
+    // One that stands still answers nothing: it is soon known to be gone.
+    const hangs = async (): Promise<undefined> => {
+      while (!answered.signal.aborted && !this.#stopped.signal.aborted && membership.node(from) !== undefined) await pause(askMs.max, { clock, signal: answered.signal });
+      return undefined;
+    };
+    return { from, since, askedAt, before: await Promise.race([before, hangs().then(() => (answered.signal.aborted ? before : undefined))]) };
+  }
+
+  /** Until nobody else runs it, as far as that can be known: a courtesy that keeps a planned move clean. The claim is what makes it safe. `true`: its log says so. */
+  async #wait(actor: string, slot: Slot, { since, from }: SeatState, mostMs: number): Promise<boolean> {
     const { clock, hosting, membership, node } = this.#options;
     if (slot.isFenced) await pause(Math.min(fencedMs.max, fencedMs.min * 2 ** Math.min(slot.fenced - 1, 10)), this.#until);
-    else if (from === null || from === node) return;
-    for (const until = clock.monotonic() + releaseMs; clock.monotonic() < until && !this.#stopped.signal.aborted; ) {
-      if (this.#wanted.get(actor)?.since !== since || (!slot.isFenced && membership.node(from as string) === undefined) || (await hosting.released(actor))) return;
-      await pause(askMs, this.#until);
+    else if (from === null || from === node) return false;
+    for (let until = clock.monotonic() + mostMs, waitMs: number = askMs.min; clock.monotonic() < until && !this.#stopped.signal.aborted; waitMs = Math.min(askMs.max, 2 * waitMs)) {
+      if (this.#wanted.get(actor)?.since !== since || (!slot.isFenced && membership.node(from as string) === undefined)) return false;
+      if (await hosting.released(actor)) return true;
+      await pause(waitMs, this.#until);
     }
+    return false;
   }
 
   /** Opens a flow once for all its actors. */
@@ -183,6 +275,15 @@ export class Host {
       if (!this.#stopped.signal.aborted) this.#options.log.warn(`${flow} could not be closed here`, { reason: asError(thrown).message });
     });
   }
+}
+
+function gone({ waiting }: Slot): void {
+  for (const tell of waiting.splice(0)) tell();
+}
+
+function seatAt(flows: ReadonlyMap<string, FlowSeats>, actor: string): SeatState | undefined {
+  const [flow, stage, partition] = actor.split("/") as [string, string, string];
+  return flows.get(flow)?.stages.find(({ name }) => name === stage)?.seats[Number(partition)];
 }
 
 function flowOf(actor: string): string {

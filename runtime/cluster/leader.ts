@@ -5,9 +5,9 @@ import { asError, MillraceError } from "../event/errors.ts";
 import type { Logger } from "../flow/context.ts";
 import type { Lease } from "./lease.ts";
 import { beatMs, type Change, type Membership } from "./membership.ts";
-import type { NodeRecord } from "./node-record.ts";
-import { type Placed, place, type PlacementNode, type Seat } from "./placement.ts";
+import { type Placed, place, type Seat } from "./placement.ts";
 import { decisionsBetween, type PlacementLog } from "./placement-log.ts";
+import { decide, offered, type PlacementOrder } from "./placement-order.ts";
 import { actorsOf, codeOf, type FlowSeats, seatsOf, type StageSeats } from "./placement-record.ts";
 
 /** A flow that this node has the code of, and that is to run. */
@@ -29,6 +29,10 @@ export interface FlowDirectory {
   begin(flow: string): Promise<{ readonly token: string; readonly stages: readonly StageSeats[] }>;
   /** Whether the logs of all its actors say that they have ended; marks the run as finished then. @throws MillraceError UNREACHABLE */
   finish(flow: FlowSeats): Promise<boolean>;
+  /** Whether it is to stop before its end: it was undeployed. */
+  stops(flow: FlowSeats): boolean;
+  /** Of one that was stopped so: its run is marked as stopped, once all its actors have let go of their logs. @throws MillraceError UNREACHABLE */
+  settle(flow: FlowSeats): Promise<void>;
   /** It cannot be begun. */
   refused(flow: string, error: Error): void;
 }
@@ -48,11 +52,23 @@ const settleMs = 1_000;
 const gatherMs = 15_000;
 /** After this node's start one that had actors and has not been seen yet may still be starting, too. In ms. */
 const returnMs = 5_000;
+/** Orders that wait; more are refused. */
+const mostOrders = 64;
+
+interface WaitingOrder {
+  readonly order: PlacementOrder;
+  readonly resolve: (since: number) => void;
+  readonly reject: (error: Error) => void;
+}
 
 export class Leader {
   readonly #options: LeaderOptions;
   /** Run tokens, by flow, that this leader has compared with the flows' keys in this term. */
   readonly #checked = new Map<string, string>();
+  /** When a flow was first found wanted, by name and code. Monotonic ms. */
+  readonly #wantedSince = new Map<string, number>();
+  #orders: WaitingOrder[] = [];
+  #lingering: ReadonlyMap<string, string> = new Map();
   #term = 0;
   #busy = false;
   #again = false;
@@ -73,6 +89,21 @@ export class Leader {
   stop(): void {
     this.#stopped = true;
     this.#cancel();
+    this.#refuseOrders(this.#notLeading());
+  }
+
+  /** Actors that are on a node that takes none, or on no node, and why; known where this node leads. */
+  get lingering(): ReadonlyMap<string, string> {
+    return this.#options.lease.held ? this.#lingering : new Map();
+  }
+
+  /** Gives the number of the record by which it stands. Between two steps: what the leader itself decides is never computed from what an order has changed. @throws MillraceError as decide does, NOT_LEADER, BUSY, UNREACHABLE */
+  order(order: PlacementOrder): Promise<number> {
+    if (this.#stopped || !this.#options.lease.held) return Promise.reject(this.#notLeading());
+    if (this.#orders.length >= mostOrders) return Promise.reject(new MillraceError("BUSY", "mr.cluster.log", `${mostOrders} orders are being carried out already`, "Ask again in a moment."));
+    const carried = new Promise<number>((resolve, reject) => { this.#orders.push({ order, resolve, reject }); });
+    this.poke();
+    return carried;
   }
 
   /** A node came, left, or told something else. */
@@ -99,15 +130,50 @@ export class Leader {
     try {
       while (this.#again && !this.#stopped) {
         this.#again = false;
+        await this.#carryOut();
         await this.#step();
       }
     } catch (thrown) {
       const error = asError(thrown);
+      this.#refuseOrders(error);
       // Tried again with the next beat.
       this.#options.log[error instanceof MillraceError && error.code === "UNREACHABLE" ? "debug" : "warn"]("the leader could not do its work", { reason: error.message });
     } finally {
       this.#busy = false;
     }
+  }
+
+  async #carryOut(): Promise<void> {
+    for (let waiting = this.#orders.shift(); waiting !== undefined; waiting = this.#orders.shift()) {
+      const { lease, placements, membership, log } = this.#options, { order, resolve, reject } = waiting;
+      try {
+        if (!lease.held) throw this.#notLeading();
+        const ordered = decide(order, placements.state, membership.nodes), { n } = placements.state;
+        if ("decision" in ordered && !(await placements.append(ordered.decision, lease.term))) throw this.#notLeading();
+        log.info(`ordered: ${order.action} ${"actor" in order ? order.actor : order.node}`, "actor" in order && "node" in order ? { node: order.node } : {});
+        resolve("since" in ordered ? ordered.since : n + 1);
+      } catch (thrown) {
+        reject(asError(thrown));
+      }
+    }
+  }
+
+  /** Of starts of nodes that are over: they left in order, or another start of the node is there. One that is not heard may come back. */
+  async #endCordons(): Promise<void> {
+    const { placements, lease, membership } = this.#options;
+    for (const { node, life } of placements.state.cordons) {
+      const here = membership.node(node), was = membership.former(node);
+      const isOver = here === undefined ? was !== undefined && (was.life !== life || was.state === "left") : here.life !== life;
+      if (isOver) await placements.append({ kind: "cordon", node, life, on: false }, lease.term);
+    }
+  }
+
+  #refuseOrders(error: Error): void {
+    for (const { reject } of this.#orders.splice(0)) reject(error);
+  }
+
+  #notLeading(): MillraceError {
+    return new MillraceError("NOT_LEADER", "mr.cluster.log", "This node does not lead the cluster", "Ask the one that does; `millrace placement` names it.");
   }
 
   async #step(): Promise<void> {
@@ -119,8 +185,12 @@ export class Leader {
       this.#checked.clear();
     }
     if (placements.sinceLead >= decisionsBetween && (await lease.refresh())) await placements.purge();
+    await this.#endCordons();
     await this.#begin();
-    for (const flow of [...placements.state.flows.values()]) if (!flow.ended) await this.#end(flow);
+    for (const flow of [...placements.state.flows.values()]) {
+      if (this.#options.directory.stops(flow)) await this.#undeploy(flow);
+      else if (!flow.ended) await this.#end(flow);
+    }
     await this.#place();
   }
 
@@ -130,6 +200,8 @@ export class Leader {
     for (const wanted of directory.wanted()) {
       const known = placements.state.flows.get(wanted.name);
       if (known !== undefined && !known.ended && known.code === wanted.code && (await this.#stands(known))) continue;
+      // Another code of it was undeployed: that stops first.
+      if (known !== undefined && directory.stops(known)) continue;
       if (known?.ended !== false && !this.#gathered(wanted)) continue;
       let begun: Awaited<ReturnType<FlowDirectory["begin"]>>;
       try {
@@ -141,6 +213,7 @@ export class Leader {
         continue;
       }
       this.#checked.set(wanted.name, begun.token);
+      this.#wantedSince.delete(codeOf(wanted.name, wanted.code));
       // A resumed run keeps the seats that it had: its journals are there.
       const stages = known?.run === begun.token ? known.stages : begun.stages;
       await this.#write({ name: wanted.name, run: begun.token, code: wanted.code, ended: false, stages }, []);
@@ -158,7 +231,15 @@ export class Leader {
 
   #gathered({ name, code, nodes }: WantedFlow): boolean {
     const able = this.#options.membership.nodes.filter(({ flows }) => flows.some((flow) => flow.name === name && flow.code === code)).length;
-    return able >= nodes || this.#options.clock.monotonic() - this.#begunAt >= gatherMs;
+    const now = this.#options.clock.monotonic(), since = this.#wantedSince.get(codeOf(name, code)) ?? now;
+    this.#wantedSince.set(codeOf(name, code), since);
+    return able >= nodes || now - since >= gatherMs;
+  }
+
+  /** Hosts close as a whole what has ended: in order, as they do when they leave. */
+  async #undeploy(flow: FlowSeats): Promise<void> {
+    if (flow.ended) return await this.#options.directory.settle(flow);
+    if (await this.#write({ ...flow, ended: true }, [])) this.#options.log.info(`${flow.name}: undeployed, its actors stop`, { run: flow.run });
   }
 
   /** The nodes say that all its actors have ended: then the logs are asked. */
@@ -172,14 +253,15 @@ export class Leader {
   async #place(): Promise<void> {
     const { membership, placements, clock, log } = this.#options, flows = [...placements.state.flows.values()].filter(({ ended }) => !ended);
     if (flows.length === 0) return;
-    const nodes = membership.nodes.map(offered), actors = flows.flatMap(actorsOf), before = new Map<string, Seat>(flows.flatMap((flow) => [...seatsOf(flow)]));
+    const nodes = membership.nodes.map((node) => offered(node, placements.state)), actors = flows.flatMap(actorsOf), before = new Map<string, Seat>(flows.flatMap((flow) => [...seatsOf(flow)]));
     const now = clock.monotonic(), settled = now - this.#joinedAt >= settleMs, there = new Set(nodes.map(({ name }) => name));
     const unseen = [...before.values()].some(({ node }) => node !== null && !there.has(node) && membership.former(node) === undefined);
     if (unseen && now - this.#begunAt < returnMs) return;
     const homeless = [...before.values()].some(({ node }) => node === null || !there.has(node));
     // What has no node does not wait for nodes that come; what has one does.
     if (!settled && !homeless) return;
-    const placed = place(nodes, actors, before);
+    const placed = place(nodes, actors, before), cordoned = new Set(nodes.flatMap((node) => (node.cordoned === true ? [node.name] : [])));
+    this.#lingering = new Map([...placed.seats].flatMap(([actor, { node }]) => (node === null || cordoned.has(node) ? [[actor, placed.reasons.get(actor) ?? ""]] : [])));
     for (const flow of flows) {
       const moves = placed.moves.filter(({ actor }) => actor.startsWith(`${flow.name}/`)), { n } = placements.state;
       const stages = flow.stages.map((stage) => ({ ...stage, seats: stage.seats.map((seat, partition) => seatAfter(seat, placed, `${flow.name}/${stage.name}/${partition}`, n + 1)) }));
@@ -201,10 +283,8 @@ export class Leader {
 /** As it was, where nothing about it changes. */
 function seatAfter(seat: StageSeats["seats"][number], { seats }: Placed, address: string, n: number): StageSeats["seats"][number] {
   const { node, standby } = seats.get(address) as Seat;
-  if (node === seat.node) return standby.join() === seat.standby.join() ? seat : { ...seat, standby };
-  return { node, since: n, from: seat.node ?? seat.from, standby };
-}
-
-function offered({ name, weight, labels, capacity, flows }: NodeRecord): PlacementNode {
-  return { name, weight, labels, ...(capacity === undefined ? {} : { capacity }), code: flows.map((flow) => codeOf(flow.name, flow.code)) };
+  // Where it cannot be on the node that was chosen for it, that choice is over.
+  const { pin, ...its } = seat, pinned = pin?.node === node ? { pin } : {};
+  if (node === seat.node) return standby.join() === seat.standby.join() && pin === pinned.pin ? seat : { ...its, standby, ...pinned };
+  return { node, since: n, from: seat.node ?? seat.from, standby, ...pinned };
 }

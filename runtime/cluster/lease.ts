@@ -45,11 +45,12 @@ export class Lease {
 
   /** Writes the lease once more, with all that was decided, so that what is before can be purged. @throws MillraceError UNREACHABLE */
   async refresh(): Promise<boolean> {
-    return this.held && (await this.#claim(this.term));
+    // What was decided about nodes that have gone meanwhile is over.
+    return this.held && (await this.#claim(this.term, this.#log.state.cordons.filter(({ node, life }) => this.#membership.has(node, life))));
   }
 
-  #claim(term: number): Promise<boolean> {
+  #claim(term: number, cordons = this.#log.state.cordons): Promise<boolean> {
     const { flows } = this.#log.state;
-    return this.#log.append({ kind: "lead", node: this.#self.name, life: this.#self.life, flows: [...flows.values()] }, term);
+    return this.#log.append({ kind: "lead", node: this.#self.name, life: this.#self.life, flows: [...flows.values()], ...(cordons.length === 0 ? {} : { cordons }) }, term);
   }
 }

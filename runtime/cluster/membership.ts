@@ -48,7 +48,7 @@ export class Membership {
     return this.#members.get(name)?.record.life === life;
   }
 
-  /** A node that has left or is gone, as of its last beat. */
+  /** A node that has left or is gone, as of its last beat: which of the two its `state` tells. */
   former(name: string): NodeRecord | undefined {
     return this.#former.get(name);
   }
@@ -59,6 +59,7 @@ export class Membership {
     if (record.state === "left") {
       if (known?.record.life !== record.life) return changes;
       this.#forget(name);
+      this.#former.set(name, record);
       changes.push([name, "left"]);
       return changes;
     }

@@ -31,6 +31,8 @@ export interface NodeFlow {
   readonly hosted: number;
   readonly ended: number;
   readonly stuck: number;
+  /** It was deployed, and is to run: so a leader knows that does not have its code. */
+  readonly wanted?: true;
 }
 
 export const nodesStream = "mr_nodes";

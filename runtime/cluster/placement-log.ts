@@ -73,7 +73,7 @@ export class PlacementLog {
     if (this.#broken !== undefined) throw this.#broken;
     const { clock, random } = this.#options, { n, term: newest } = this.#state, expected = this.#at;
     // Whose term it is no longer decides nothing, however much it has read.
-    if (decision.kind === "place" ? term !== newest : term < newest) return false;
+    if (decision.kind !== "lead" ? term !== newest : term < newest) return false;
     const record: PlacementRecord = { ...decision, n: n + 1, term, mark: Buffer.from(random.bytes(8)).toString("hex"), before: this.#mark, at: clock.now() }, bytes = encodePlacement(record);
     for (let attempt = 0; attempt < tries; attempt++) {
       const outcome = await this.#stream.append(bytes, expected);
@@ -104,7 +104,7 @@ export class PlacementLog {
     if (seq <= this.#at || this.#broken !== undefined) return;
     try {
       const record = decodePlacement(data);
-      if (this.#at > 0 && (record.n !== this.#state.n + 1 || record.before !== this.#mark || (record.kind === "place" && record.term !== this.#state.term))) throw wentBack(`record ${record.n} of the cluster's log was not written after the record ${this.#state.n} that is before it`);
+      if (this.#at > 0 && (record.n !== this.#state.n + 1 || record.before !== this.#mark || (record.kind !== "lead" && record.term !== this.#state.term))) throw wentBack(`record ${record.n} of the cluster's log was not written after the record ${this.#state.n} that is before it`);
       this.#accept(seq, record);
     } catch (thrown) {
       const error = asError(thrown);

@@ -3,7 +3,8 @@
 import { MillraceError } from "../event/errors.ts";
 import type { Move, PlaceOptions, PlacementActor } from "./placement.ts";
 
-const version = 1;
+/** Newest form that is read. What holds no cordon and no pin is written as 1, which every Millrace reads. */
+const version = 2;
 
 /** Where one actor is. */
 export interface SeatState {
@@ -13,6 +14,16 @@ export interface SeatState {
   /** Where it was before; it may still be stopping there. */
   readonly from: string | null;
   readonly standby: readonly string[];
+  /** The node that a person chose for it, and in which record. Over when that node may not have it any more, and with the run. */
+  readonly pin?: { readonly node: string; readonly since: number };
+}
+
+/** A node that takes no actors. Of a start of the node: one that was started again takes actors. */
+export interface Cordon {
+  readonly node: string;
+  readonly life: string;
+  /** Number of the record that made it. */
+  readonly since: number;
 }
 
 export interface FlowSeats {
@@ -34,9 +45,10 @@ export interface StageSeats {
   readonly seats: readonly SeatState[];
 }
 
-/** - `lead`: a node leads from here on, with the next term; holds all that was decided so far, so that what is before it can be purged. - `place`: where the actors of a flow are. */
+/** - `lead`: a node leads from here on, with the next term; holds all that was decided so far, so that what is before it can be purged. - `place`: where the actors of a flow are. - `cordon`: a start of a node takes no actors, or takes them again. */
 export type Decision =
-  | { readonly kind: "lead"; readonly node: string; readonly life: string; readonly flows: readonly FlowSeats[] }
+  | { readonly kind: "lead"; readonly node: string; readonly life: string; readonly flows: readonly FlowSeats[]; readonly cordons?: readonly Cordon[] }
+  | { readonly kind: "cordon"; readonly node: string; readonly life: string; readonly on: boolean }
   | { readonly kind: "place"; readonly flow: FlowSeats; readonly moves: readonly Move[] };
 
 export type PlacementRecord = Decision & {
@@ -57,14 +69,19 @@ export interface ClusterState {
   readonly term: number;
   readonly leader: { readonly node: string; readonly life: string } | undefined;
   readonly flows: ReadonlyMap<string, FlowSeats>;
+  readonly cordons: readonly Cordon[];
 }
 
-export const emptyState: ClusterState = { n: 0, term: 0, leader: undefined, flows: new Map() };
+export const emptyState: ClusterState = { n: 0, term: 0, leader: undefined, flows: new Map(), cordons: [] };
+
+/** Those of nodes that have gone are let go of where there are very many. */
+const mostCordons = 1_000;
 
 /** The state after a record. */
 export function after(state: ClusterState, record: PlacementRecord): ClusterState {
   const { n, term } = record;
-  if (record.kind === "lead") return { n, term, leader: { node: record.node, life: record.life }, flows: new Map(record.flows.map((flow) => [flow.name, flow])) };
+  if (record.kind === "lead") return { n, term, leader: { node: record.node, life: record.life }, flows: new Map(record.flows.map((flow) => [flow.name, flow])), cordons: record.cordons ?? [] };
+  if (record.kind === "cordon") return { ...state, n, term, cordons: [...state.cordons.filter(({ node }) => node !== record.node), ...(record.on ? [{ node: record.node, life: record.life, since: n }] : [])].slice(-mostCordons) };
   return { ...state, n, term, flows: new Map([...state.flows, [record.flow.name, record.flow]]) };
 }
 
@@ -75,7 +92,7 @@ export function* seatsOf({ name, stages }: FlowSeats): Generator<readonly [addre
 
 /** Its actors, as they are placed. */
 export function actorsOf({ name, code, stages }: FlowSeats): readonly PlacementActor[] {
-  return stages.flatMap(({ name: stage, place, seats }) => seats.map((_, partition) => ({ address: `${name}/${stage}/${partition}`, stage: `${name}/${stage}`, code: codeOf(name, code), place })));
+  return stages.flatMap(({ name: stage, place, seats }) => seats.map((seat, partition) => ({ address: `${name}/${stage}/${partition}`, stage: `${name}/${stage}`, code: codeOf(name, code), place, ...(seat.pin === undefined ? {} : { pin: seat.pin.node }) })));
 }
 
 /** As nodes offer it and actors ask for it. */
@@ -84,7 +101,12 @@ export function codeOf(flow: string, code: string): string {
 }
 
 export function encodePlacement(record: PlacementRecord): Uint8Array {
-  return Buffer.from(JSON.stringify({ v: version, ...record }));
+  return Buffer.from(JSON.stringify({ v: isOfVersion1(record) ? 1 : version, ...record }));
+}
+
+function isOfVersion1(record: PlacementRecord): boolean {
+  if (record.kind === "cordon" || (record.kind === "lead" && record.cordons !== undefined)) return false;
+  return (record.kind === "lead" ? record.flows : [record.flow]).every(({ stages }) => stages.every(({ seats }) => seats.every(({ pin }) => pin === undefined)));
 }
 
 /** @throws MillraceError PLACEMENT_NEWER, BYTES_REFUSED */
@@ -100,7 +122,8 @@ export function decodePlacement(bytes: Uint8Array): PlacementRecord {
   const { n, term, mark, before, at, kind } = read;
   if (!isCount(n) || !isCount(term) || typeof mark !== "string" || typeof before !== "string" || typeof at !== "number") throw refused();
   const head = { n, term, mark, before, at };
-  if (kind === "lead" && typeof read["node"] === "string" && typeof read["life"] === "string" && isListOf(read["flows"], isFlow)) return { ...head, kind, node: read["node"], life: read["life"], flows: read["flows"] };
+  if (kind === "lead" && typeof read["node"] === "string" && typeof read["life"] === "string" && isListOf(read["flows"], isFlow) && isListOf(read["cordons"] ?? [], isCordon)) return { ...head, kind, node: read["node"], life: read["life"], flows: read["flows"], ...(read["cordons"] === undefined ? {} : { cordons: read["cordons"] as Cordon[] }) };
+  if (kind === "cordon" && typeof read["node"] === "string" && typeof read["life"] === "string" && typeof read["on"] === "boolean") return { ...head, kind, node: read["node"], life: read["life"], on: read["on"] };
   if (kind === "place" && isFlow(read["flow"]) && isListOf(read["moves"], isMove)) return { ...head, kind, flow: read["flow"], moves: read["moves"] };
   throw refused();
 }
@@ -116,7 +139,17 @@ function isListOf<T>(value: unknown, is: (one: unknown) => one is T): value is T
 
 function isSeat(value: unknown): value is SeatState {
   const seat = value as Form<SeatState>;
-  return typeof seat === "object" && isName(seat?.node) && isCount(seat.since) && isName(seat.from) && isListOf(seat.standby, isText);
+  return typeof seat === "object" && isName(seat?.node) && isCount(seat.since) && isName(seat.from) && isListOf(seat.standby, isText) && (seat.pin === undefined || isPin(seat.pin));
+}
+
+function isPin(value: unknown): value is NonNullable<SeatState["pin"]> {
+  const pin = value as Form<NonNullable<SeatState["pin"]>>;
+  return typeof pin === "object" && isText(pin?.node) && isCount(pin.since);
+}
+
+function isCordon(value: unknown): value is Cordon {
+  const cordon = value as Form<Cordon>;
+  return isText(cordon?.node) && isText(cordon.life) && isCount(cordon.since);
 }
 
 function isFlow(value: unknown): value is FlowSeats {

@@ -8,6 +8,8 @@ export interface PlacementNode {
   readonly labels: readonly string[];
   /** Most actors that it takes. Default: no limit. */
   readonly capacity?: number;
+  /** It takes no actors, and what it has goes elsewhere; what no other node may have stays. */
+  readonly cordoned?: boolean;
   /** Which flows it has the code of, as `<flow>@<hash>`. */
   readonly code: readonly string[];
 }
@@ -31,6 +33,8 @@ export interface PlacementActor {
   /** `<flow>@<hash>`: its node must have that. */
   readonly code: string;
   readonly place: PlaceOptions;
+  /** The node that a person chose for it: there it is as long as that node may have it. */
+  readonly pin?: string;
 }
 
 /** Where an actor is. `node` null: it waits for one. */
@@ -81,7 +85,8 @@ function movesBetween(actors: readonly PlacementActor[], before: ReadonlyMap<str
 
 function look(nodes: readonly PlacementNode[], actors: readonly PlacementActor[], previous: ReadonlyMap<string, Seat>): Placed {
   const plan = new Plan(nodes, actors);
-  for (const actor of actors) plan.keep(actor, previous.get(actor.address) ?? nobody);
+  for (const actor of actors) plan.pin(actor);
+  for (const actor of actors) if (plan.nodeOf(actor) === undefined) plan.keep(actor, previous.get(actor.address) ?? nobody);
   for (const actor of actors) if (plan.nodeOf(actor) === undefined) plan.seat(actor, previous.get(actor.address) ?? nobody);
   plan.balance();
   const seats = new Map<string, Seat>(), reasons = new Map<string, string>(), standby = plan.standby(previous);
@@ -138,6 +143,8 @@ class Plan {
   readonly #loads: readonly Load[];
   readonly #at = new Map<PlacementActor, Load>();
   readonly #why = new Map<PlacementActor, string>();
+  /** What keeps an actor where it is, other than that nothing asks for a move. */
+  readonly #holds = new Map<PlacementActor, string>();
   readonly #order: ReadonlyMap<PlacementActor, number>;
   /** Of a stage that is spread: how many of it are to be on a node, at most and at least. */
   readonly #spread = new Map<string, { readonly most: number; readonly least: number }>();
@@ -159,6 +166,15 @@ class Plan {
     return this.#at.get(actor)?.node;
   }
 
+  /** Puts an actor where a person wants it, where that may be: before all others, so that these make room. */
+  pin(actor: PlacementActor): void {
+    const load = this.#loads.find(({ name }) => name === actor.pin);
+    if (load === undefined || !this.#takes(load, actor)) return;
+    this.#why.set(actor, `pinned to ${load.name}`);
+    this.#holds.set(actor, `pinned to ${load.name}`);
+    this.#put(actor, load);
+  }
+
   /** Leaves an actor where it was, where that may be. */
   keep(actor: PlacementActor, { node }: Seat): void {
     const load = this.#loads.find(({ name }) => name === node);
@@ -167,13 +183,21 @@ class Plan {
   }
 
   /** Finds a node for an actor that has none: one that has a warm copy of it, else the one with the most room. */
-  seat(actor: PlacementActor, { standby }: Seat): void {
+  seat(actor: PlacementActor, { node, standby }: Seat): void {
     const able = this.#loads.filter((load) => this.#takes(load, actor)), roomy = able.filter((load) => load.of(actor.stage) < (this.#spread.get(actor.stage)?.most ?? Infinity));
     const from = roomy.length > 0 ? roomy : able, warm = from.filter(({ name }) => standby.includes(name));
     const [best] = (warm.length > 0 ? warm : from).toSorted((a, b) => (actor.place.spread ? a.of(actor.stage) - b.of(actor.stage) : 0) || a.nextLevel - b.nextLevel || a.of(actor.stage) - b.of(actor.stage));
-    if (best === undefined) return void this.#why.set(actor, this.#obstacle(actor));
+    if (best === undefined) return this.#leave(actor, this.#loads.find(({ name }) => name === node));
     this.#why.set(actor, warm.includes(best) ? `${best.name} had a warm copy of it` : `${best.name} had the most room: ${has(best)}, of ${several(able.length, "node")} that may have it`);
     this.#put(actor, best);
+  }
+
+  /** No node takes it. On one that is cordoned it goes on: that it should leave is no reason to stop it. */
+  #leave(actor: PlacementActor, was: Load | undefined): void {
+    const obstacle = this.#obstacle(actor);
+    if (was?.node.cordoned !== true || was.full || misses(was.node, actor) !== undefined) return void this.#why.set(actor, `waits: ${obstacle}`);
+    this.#holds.set(actor, `stays on ${was.name}: ${obstacle}`);
+    this.#put(actor, was);
   }
 
   /** Moves one at a time from where most is to where least is, as long as that makes the fuller of the two less full: it ends, since each move lowers the sum of what is piled up. */
@@ -203,7 +227,7 @@ class Plan {
   /** `from`: where it was. */
   why(actor: PlacementActor, from: string | null): string {
     const to = this.nodeOf(actor)?.name ?? null, told = this.#why.get(actor);
-    if (to === from && to !== null) return `it is there, and nothing asks for a move`;
+    if (to === from && to !== null) return this.#holds.get(actor) ?? `it is there, and nothing asks for a move`;
     const left = from === null ? "" : this.#names.has(from) ? (this.#lack(from, actor) ?? "") : `${from} has gone`;
     return [left, told ?? ""].filter((part) => part !== "").join("; ");
   }
@@ -229,7 +253,7 @@ class Plan {
   #movable(from: Load, to: Load): PlacementActor | undefined {
     let best: PlacementActor | undefined, most = -Infinity;
     for (const actor of from.actors) {
-      if (!this.#takes(to, actor)) continue;
+      if (actor.pin === from.name || !this.#takes(to, actor)) continue;
       const { stage } = actor, spread = this.#spread.get(stage), uneven = from.of(stage) - to.of(stage);
       if (spread !== undefined && (to.of(stage) >= spread.most || from.of(stage) <= spread.least)) continue;
       if (uneven > most || (uneven === most && this.#place(actor) > this.#place(best as PlacementActor))) [best, most] = [actor, uneven];
@@ -251,11 +275,11 @@ class Plan {
   }
 
   #obstacle(actor: PlacementActor): string {
-    if (this.#loads.length === 0) return "waits: there is no node";
+    if (this.#loads.length === 0) return "there is no node";
     const lacking = this.#loads.map(({ name, node }) => [name, lacks(node, actor)] as const).filter(([, lack]) => lack !== undefined);
-    if (lacking.length < this.#loads.length) return `waits: ${several(this.#loads.length - lacking.length, "node")} may have it, and each has as many actors as it takes`;
+    if (lacking.length < this.#loads.length) return `${several(this.#loads.length - lacking.length, "node")} may have it, and each has as many actors as it takes`;
     const told = lacking.slice(0, mostTold).map(([name, lack]) => `${name} ${lack}`).join(", ");
-    return `waits: no node may have it: ${told}${lacking.length > mostTold ? ` and ${lacking.length - mostTold} more` : ""}`;
+    return `no node may have it: ${told}${lacking.length > mostTold ? ` and ${lacking.length - mostTold} more` : ""}`;
   }
 }
 
@@ -263,8 +287,13 @@ class Plan {
 const epsilon = 1e-9;
 const mostTold = 3;
 
-/** What a node lacks for an actor; `undefined`: nothing. */
-function lacks(node: PlacementNode, { code, place: { labels } }: PlacementActor): string | undefined {
+/** Why a node takes no such actor, whatever room it has; `undefined`: it does. */
+export function lacks(node: PlacementNode, actor: PlacementActor): string | undefined {
+  return node.cordoned === true ? "is cordoned" : misses(node, actor);
+}
+
+/** What a node misses that an actor needs; `undefined`: nothing. */
+function misses(node: PlacementNode, { code, place: { labels } }: PlacementActor): string | undefined {
   const missing = labels.find((label) => !node.labels.includes(label));
   if (missing !== undefined) return `does not offer label ${missing}`;
   return node.code.includes(code) ? undefined : `does not have the code of ${code.split("@")[0]} that runs`;

@@ -37,17 +37,16 @@ const chosen = ({ code, open }: LetterFilter) => (letter: KeptLetter): boolean =
 
 /** The newest `limit` letters that the filter lets through, oldest first. @throws MillraceError NO_LETTERS, NAME_INVALID, UNREACHABLE */
 export async function newestLetters(broker: Broker, flow: string, limit: number, filter: LetterFilter = {}): Promise<readonly KeptLetter[]> {
-  const stream = deadLetters(broker, flow, filter.stage), { first, last } = await bounds(broker, flow), pages: (readonly KeptLetter[])[] = [], settled: Settled = new Map();
-  let found = 0;
-  for (let to = last; to >= first && found < limit; to -= pageFrames) {
+  const stream = deadLetters(broker, flow, filter.stage), { first, last } = await bounds(broker, flow), found = new Map<string, KeptLetter>(), settled: Settled = new Map();
+  for (let to = last; to >= first && found.size < limit; to -= pageFrames) {
     const frames: { readonly seq: number; readonly data: Uint8Array }[] = [];
     for await (const stored of stream.read(Math.max(first, to - pageFrames + 1), to)) { frames.push(stored); settlementsOf(stored.data, settled); }
     // A settlement stands behind its letter: it was read before it, or is on the same page.
     const page = frames.flatMap(({ seq, data }) => lettersOf(seq, data, settled)).filter(chosen(filter));
-    pages.unshift(page);
-    found += page.length;
+    // Of copies the oldest stands, as for who reads forwards.
+    for (const letter of page.reverse()) { found.delete(copyId(letter)); found.set(copyId(letter), letter); }
   }
-  return pages.flat().slice(-limit);
+  return [...found.values()].reverse().slice(-limit);
 }
 
 /**
@@ -58,7 +57,13 @@ export async function* allLetters(broker: Broker, flow: string, filter: LetterFi
   const stream = deadLetters(broker, flow, filter.stage), { first, last } = await bounds(broker, flow), settled: Settled = new Map();
   if (first > last) return;
   for await (const { data } of stream.read(first, last)) settlementsOf(data, settled);
-  for await (const { seq, data } of stream.read(first, last)) for (const letter of lettersOf(seq, data, settled)) if (chosen(filter)(letter)) yield letter;
+  // Of each writer what is above its last number (P29).
+  const newest = new Map<string, number>();
+  for await (const { seq, data } of stream.read(first, last)) {
+    const letters = lettersOf(seq, data, settled).filter((letter) => letter.generation === "" || letter.frame > (newest.get(writerOf(letter)) ?? 0));
+    for (const letter of letters) newest.set(writerOf(letter), letter.frame);
+    yield* letters.filter(chosen(filter));
+  }
 }
 
 /** @throws MillraceError NO_LETTERS, NOT_FOUND, UNREACHABLE */
@@ -119,6 +124,9 @@ function settlementsOf(data: Uint8Array, settled: Settled): void {
   }
 }
 
+const writerOf = ({ actor, generation }: KeptLetter): string => `${actor}@${generation}`;
+/** The same of all copies of a letter: a frame may stand there twice (P29). What cannot be read is like no other. */
+const copyId = (letter: KeptLetter): string => (letter.generation === "" ? letter.number : `${writerOf(letter)} ${letter.frame}.${letter.number.split(".")[1]}`);
 const letterId = ({ from, generation }: Frame, frame: number, place: number): string => `${from}@${generation} ${frame}.${place}`;
 
 function unreadable(number: string, { code, name, message, where }: MillraceError): KeptLetter {

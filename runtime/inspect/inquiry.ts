@@ -19,13 +19,14 @@ const atOnce = 16;
 /** Pages of one node; a node with more has its tree cut off here. */
 const mostPages = 200;
 
-/** One for each node that is known, by name. @throws MillraceError UNREACHABLE where NATS itself does not answer */
+/** One for each node that is known, by name. @throws MillraceError NATS_PERMISSION; UNREACHABLE where NATS itself does not answer */
 export async function askAll(broker: Broker): Promise<readonly Asked[]> {
   const nodes = await readNodes(broker.keys), asked: Asked[] = [];
   await bounded(nodes, atOnce, async ({ name }) => {
     try {
       asked.push({ node: name, report: await askTree(broker, name) });
     } catch (error) {
+      if (error instanceof MillraceError && error.code === "NATS_PERMISSION") throw error;
       asked.push({ node: name, failure: asError(error) });
     }
   });

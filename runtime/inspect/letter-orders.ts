@@ -142,7 +142,8 @@ async function dropByHand(broker: Broker, flow: string, { actor, generation, fra
   if (stage === undefined || partition === undefined || generation === "") return { is: "failed", code: "BYTES_REFUSED", message: "this cannot be read; it goes by itself after 30 days" };
   rows.add(0, clock.now(), null, null, { settled: "dropped", frame, place: Number(number.split(".")[1]), at: clock.now() });
   const bytes = encodeFrame({ from: actor, generation, term: nextTerm(0, random), before: null, seq: 0, n: 0, edge: 0, watermark: null, note: null, shapes: rows.shapes, types: rows.types, rows: rows.rows });
-  const outcome = await broker.stream(deadStream(flow), `mr.dead.${flow}.${stage}.${generation}.${partition}.by-hand`).append(message(random.bytes(8), bytes));
+  const chain = broker.stream(deadStream(flow), `mr.dead.${flow}.${stage}.${generation}.${partition}.by-hand`), outcome = await chain.append(message(random.bytes(8), bytes));
   if (typeof outcome === "number") return { is: "dropped", before: false };
+  if (chain.refusal !== undefined) throw chain.refusal;
   throw new MillraceError("UNREACHABLE", flow, `That ${number} is dropped could not be written down (${outcome})`, "Ask again: what was dropped stays dropped.");
 }

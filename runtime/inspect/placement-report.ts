@@ -8,6 +8,8 @@ export interface PlacedActor {
   readonly actor: string;
   readonly node: string | null;
   readonly standby: readonly string[];
+  /** The node that a person chose for it. */
+  readonly pin?: string;
   /** Its newest move: where from, why, and when (wall clock, ms since the epoch); none is known of one that was moved long ago. */
   readonly move?: { readonly from: string | null; readonly why: string; readonly at: number };
 }
@@ -16,6 +18,8 @@ export interface PlacementReport {
   /** 0: nobody has led yet. */
   readonly term: number;
   readonly leader?: string;
+  /** Nodes that take no actors. */
+  readonly cordoned: readonly string[];
   readonly flows: readonly { readonly name: string; readonly run: string; readonly ended: boolean; readonly actors: readonly PlacedActor[] }[];
 }
 
@@ -35,12 +39,12 @@ export async function placementOn(broker: Broker): Promise<PlacementReport> {
     if (!(error instanceof MillraceError) || error.code !== "STREAM_MISSING") throw error;
   }
   return {
-    term: state.term, ...(state.leader === undefined ? {} : { leader: state.leader.node }),
+    term: state.term, ...(state.leader === undefined ? {} : { leader: state.leader.node }), cordoned: state.cordons.map(({ node }) => node),
     flows: [...state.flows.values()].map((flow) => ({
       name: flow.name, run: flow.run, ended: flow.ended,
-      actors: [...seatsOf(flow)].map(([actor, { node, standby }]) => {
+      actors: [...seatsOf(flow)].map(([actor, { node, standby, pin }]) => {
         const move = moves.get(actor);
-        return { actor, node, standby, ...(move === undefined ? {} : { move }) };
+        return { actor, node, standby, ...(pin === undefined ? {} : { pin: pin.node }), ...(move === undefined ? {} : { move }) };
       }),
     })),
   };

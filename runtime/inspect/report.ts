@@ -34,7 +34,7 @@ export interface NodeReport {
   readonly now: number;
   readonly pid: number;
   readonly memory: { readonly rssBytes: number; readonly heapBytes: number };
-  readonly nats: { readonly address: string; readonly version: string; readonly connected: boolean; readonly embedded: boolean };
+  readonly nats: { readonly address: string; readonly version: string; readonly connected: boolean; readonly embedded: boolean; readonly fault?: { readonly code: string; readonly message: string; readonly remedy: string } };
   readonly flows: readonly { readonly name: string; readonly run: string; readonly state: RunState; readonly startedAt: number; readonly code: string }[];
   readonly lines: readonly TreeLine[];
   /** Where the next page begins; none: this was the last. */
@@ -57,11 +57,17 @@ export async function reportOn(node: RunningNode, lags: Lags, { from }: Question
     now: node.clock.now(),
     pid: process.pid,
     memory: { rssBytes: rss, heapBytes: heapUsed },
-    nats: { address: access.address, version: access.broker.version, connected: access.broker.connected, embedded: access.embedded },
+    nats: { address: access.address, version: access.broker.version, connected: access.broker.connected, embedded: access.embedded, ...faultOf(access) },
     flows: node.flows.map(({ name, run: { record: { token, state, startedAt, code } } }) => ({ name, run: token, state, startedAt, code })),
     lines: page.map(([of, depth]) => lineOf(of, depth, actors.get(of.id), lags)),
     ...(end < all.length ? { next: end } : {}),
   };
+}
+
+function faultOf({ broker: { fault }, embedded }: RunningNode["parts"]["access"]): Pick<NodeReport["nats"], "fault"> {
+  if (fault === undefined) return {};
+  const { code, where, message, remedy } = fault;
+  return { fault: { code, message: message.slice(0, message.lastIndexOf(` (${code}, ${where}). `)), remedy: embedded ? "Make room on the disk of the data folder: the node then restarts its server by itself." : remedy } };
 }
 
 function* flat(node: TreeNode, depth: number): Generator<readonly [TreeNode, number]> {

@@ -5,10 +5,10 @@ import { MillraceError } from "../event/errors.ts";
 import { readNodes } from "../node/membership.ts";
 import type { RunningNode } from "../node/node.ts";
 import { ask, operateSubject, type Question } from "../node/questions.ts";
+import { errorOf, type Refusal, refusalOf } from "../node/refusal.ts";
 import type { FlowScaling, ScaleStatus } from "../node/scaling.ts";
 
-/** A refusal is an answer: its code tells what to do. */
-export type ScaleAnswer = { readonly status: ScaleStatus } | { readonly refused: { readonly code: string; readonly where: string; readonly message: string; readonly remedy: string } };
+export type ScaleAnswer = { readonly status: ScaleStatus } | Refusal;
 
 export type ScaleOrder = { readonly action: "begin"; readonly flow: string; readonly stage: string; readonly count: number } | { readonly action: "take back"; readonly flow: string };
 
@@ -35,9 +35,7 @@ async function answered(node: RunningNode, flow: unknown, order: (scaling: FlowS
   try {
     await order(scaling);
   } catch (error) {
-    if (!(error instanceof MillraceError)) throw error;
-    const { code, where, message, remedy } = error, tail = ` (${code}, ${where}). ${remedy}`;
-    return { refused: { code, where, message: message.endsWith(tail) ? message.slice(0, -tail.length) : message, remedy } };
+    return refusalOf(error);
   }
   return { status: scaling.status };
 }
@@ -61,8 +59,7 @@ async function asked(broker: Broker, flow: string, question: (node: string) => P
       const answer = (await question(name)) as ScaleAnswer | null;
       if (answer === null) continue;
       if ("status" in answer) return answer.status;
-      const { code, where, message, remedy } = answer.refused;
-      throw new MillraceError(code, where, message, remedy);
+      throw errorOf(answer);
     } catch (error) {
       // A node that was killed stays in the list until the next one comes.
       if (!(error instanceof MillraceError) || (error.code !== "NOT_FOUND" && error.code !== "UNREACHABLE" && error.code !== "REQUEST_FAILED")) throw error;

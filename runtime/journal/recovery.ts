@@ -12,13 +12,16 @@ import { Journal, type Entry, type Head, newestWhole } from "./journal.ts";
 import { Assembler, type Body, type CommitRecord, decodeRecord, encodeRecord } from "./record.ts";
 import type { Store, StoreOperation, Stores } from "./store.ts";
 
-export interface RecoveryOptions extends FencedLogOptions {
+export interface ReadingOptions extends FencedLogOptions {
   readonly where: string;
   readonly log: BrokerStream;
   readonly chunks: BrokerStream;
   readonly stores: Stores;
   /** Name of the store. */
   readonly store: string;
+}
+
+export interface RecoveryOptions extends ReadingOptions {
   readonly random: Random;
   readonly node: string;
   readonly code: string;
@@ -103,7 +106,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
   }
 }
 
-async function answer<T>(options: RecoveryOptions, question: () => Promise<T>): Promise<T> {
+async function answer<T>(options: ReadingOptions, question: () => Promise<T>): Promise<T> {
   const given = await untilAnswered(question, options);
   if (given === "aborted") throw fenced(options.where);
   return given as T;
@@ -142,7 +145,7 @@ async function evidenceOf(stores: Stores, aside: string): Promise<Head | undefin
 }
 
 // A store without a record that is not empty: a crash fell into the loading of a snapshot. What it holds may be of an older one.
-async function isUsed(store: Store): Promise<boolean> {
+export async function isUsed(store: Store): Promise<boolean> {
   for await (const entry of store.range(Buffer.from([0]), Buffer.from([255]), { limit: 1 })) return entry.length > 0;
   return false;
 }
@@ -161,12 +164,12 @@ async function compare(options: RecoveryOptions, head: Head, last: { readonly se
   return "good";
 }
 
-interface Claimed extends RecoveryOptions {
-  /** Bytes of this owner's claim. */
-  readonly claim: Uint8Array;
+interface Claimed extends ReadingOptions {
+  /** Bytes of this owner's claim; `undefined`: it has none, and what is missing proves nothing. */
+  readonly claim: Uint8Array | undefined;
 }
 
-async function readTail(options: Claimed, journal: Journal, from: number, to: number): Promise<void> {
+export async function readTail(options: Claimed, journal: Journal, from: number, to: number): Promise<void> {
   let batch: Entry[] = [], size = 0;
   for await (const { seq, data } of options.log.read(from, to)) {
     batch.push({ n: decodeRecord(data).n, seq, bytes: data });
@@ -179,6 +182,7 @@ async function readTail(options: Claimed, journal: Journal, from: number, to: nu
 
 // †A piece is missing: that is a loss only while this claim is the last record; else it was claimed over and just stops.
 async function missing(options: Claimed, what: string): Promise<never> {
+  if (options.claim === undefined) throw fenced(options.where);
   const last = await answer(options, () => options.log.last());
   if (last === undefined || Buffer.compare(last.data, options.claim) === 0) throw wentBack(options.where, `${what} is missing`);
   throw fenced(options.where);
@@ -188,7 +192,7 @@ async function missing(options: Claimed, what: string): Promise<never> {
  * Without a journal: the newest snapshot in the log, looked for after the claim†, and the tail. Where its chunks are gone or damaged, an
  * older one whose records since are all there, or the records from the first on; says whether it had to.
  */
-async function loadFromLog(options: Claimed, journal: Journal, to: number): Promise<boolean> {
+export async function loadFromLog(options: Claimed, journal: Journal, to: number): Promise<boolean> {
   const { first } = await answer(options, () => options.log.bounds());
   const entries: Entry[] = [], assembler = new Assembler(), snapshots: Body[] = [];
   let expected: number | undefined;

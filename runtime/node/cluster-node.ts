@@ -5,12 +5,15 @@ import { Host } from "../cluster/host.ts";
 import { Leader } from "../cluster/leader.ts";
 import { Lease } from "../cluster/lease.ts";
 import { PlacementLog } from "../cluster/placement-log.ts";
-import { seatsOf } from "../cluster/placement-record.ts";
 import { MillraceError } from "../event/errors.ts";
 import { codeOfShape, type HostEnvironment } from "./hosted-flow.ts";
 import type { NodeWatch, RunningNode } from "./node.ts";
 import { checkNodeOptions, type NodeOptions, plansOf } from "./options.ts";
+import { type BundleLoader, DeployedFlows } from "./deployed-flows.ts";
+import { answerBegin } from "./begin-order.ts";
+import { FlowCatalog } from "./flow-catalog.ts";
 import { PlacedFlows } from "./placed-flows.ts";
+import { answerPlacement } from "./placement-questions.ts";
 
 export interface ClusterNodeOptions extends Omit<NodeOptions, "run"> {
   /** How much it takes, against the others. Default 1. */
@@ -21,6 +24,8 @@ export interface ClusterNodeOptions extends Omit<NodeOptions, "run"> {
   readonly capacity?: number;
   /** The first placement of its flows waits for so many nodes that have their code, at most 15 s. Default 1. */
   readonly nodes?: number;
+  /** Flows that one of these public keys signed run here, when they are deployed. Default: none is taken. */
+  readonly deployed?: { readonly trusted: readonly string[]; readonly load: BundleLoader };
   /** Of Millrace. */
   readonly version: string;
 }
@@ -33,7 +38,8 @@ export async function startClusterNode(options: ClusterNodeOptions, watch: NodeW
   checkClusterOptions(options);
   const plans = plansOf(options.flows ?? []).map((plan) => watch.plan?.(plan) ?? plan), loaded = plans.map((plan) => ({ plan, code: watch.code?.(plan) ?? codeOfShape(plan), nodes: options.nodes ?? 1 }));
   const node = await startNode({ ...options, flows: [] }, watch), { hostEnvironment: host, parts: { removeOldJournals } } = node;
-  const cluster = new ClusterNode(node, host, (parts) => new PlacedFlows({ node, host, run: { ...host, notes: node.notes, removeOldJournals, ask: watch.ask }, flows: loaded, ...parts }), options);
+  const catalog = new FlowCatalog(loaded);
+  const cluster = new ClusterNode(node, host, catalog, (parts) => new PlacedFlows({ node, host, run: { ...host, notes: node.notes, removeOldJournals, ask: watch.ask }, catalog, ...parts }), options);
   try {
     await cluster.start();
     return cluster;
@@ -66,6 +72,7 @@ export class ClusterNode implements AsyncDisposable {
   readonly lease: Lease;
   readonly host: Host;
   readonly #flows: PlacedFlows;
+  readonly #deployed: DeployedFlows;
   readonly #leader: Leader;
   /** Flows that it was started with and that have not ended yet, by the run that was there before. */
   readonly #awaited = new Map<string, string | undefined>();
@@ -73,13 +80,19 @@ export class ClusterNode implements AsyncDisposable {
   #stopping: Promise<void> | undefined;
   #started = false;
 
-  constructor(node: RunningNode, env: HostEnvironment, flows: (parts: PlacedParts) => PlacedFlows, { weight = 1, labels = [], capacity, version }: ClusterNodeOptions) {
+  constructor(node: RunningNode, env: HostEnvironment, catalog: FlowCatalog, flows: (parts: PlacedParts) => PlacedFlows, { weight = 1, labels = [], capacity, version, deployed }: ClusterNodeOptions) {
     const { broker, clock, random, log, replicas } = env, { name } = node, life = Buffer.from(random.bytes(8)).toString("hex");
     this.node = node;
     this.done = new Promise((resolve, reject) => { this.#settle = { resolve, reject }; });
     // Who does not look at `done` is not to die of it.
     this.done.catch(() => {});
-    this.#flows = flows({ membership: () => this.heartbeat.membership, fenced: (actor) => this.host.fenced(actor), refused: (_, error) => this.#settle.reject(error) });
+    const given = new Set(catalog.wanted.map((flow) => flow.name));
+    this.#flows = flows({ membership: () => this.heartbeat.membership, fenced: (actor) => this.host.fenced(actor), refused: (flow, error) => (given.has(flow) ? this.#settle.reject(error) : this.#deployed.refuse(flow, error)) });
+    this.#deployed = new DeployedFlows({
+      broker, clock, log, replicas, catalog, load: deployed?.load, trusted: new Set(deployed?.trusted), given,
+      admit: (plan) => void env.isolation?.(plan),
+      changed: () => { this.heartbeat.tell(); this.#leader.poke(); },
+    });
     this.heartbeat = new Heartbeat({
       broker, clock, log, replicas, self: { name, life, weight, labels, ...(capacity === undefined ? {} : { capacity }), version, startedAt: node.startedAt },
       flows: () => this.#flows.figures((flow) => this.host.hosted(flow)),
@@ -98,11 +111,14 @@ export class ClusterNode implements AsyncDisposable {
   async start(): Promise<void> {
     await this.placements.start();
     for (const { name } of this.#flows.wanted()) this.#awaited.set(name, this.placements.state.flows.get(name)?.ended === true ? this.placements.state.flows.get(name)?.run : undefined);
-    this.node.questions.answer("placement", () => Promise.resolve(this.#placement()));
+    answerPlacement(this.node, { placements: this.placements, membership: this.heartbeat.membership, leader: this.#leader, host: this.host, moves: this.#flows.moves });
+    answerBegin(this.node, (flow, code) => this.#flows.beginHere(flow, code));
+    this.node.questions.answer("flows", () => Promise.resolve(this.#deployed.report));
     await this.heartbeat.start();
     this.#started = true;
     this.#follow();
     this.#leader.start();
+    await this.#deployed.start();
   }
 
   /** Leaves in order: its actors commit and stop, then it says that it has left, and they go on elsewhere. */
@@ -119,6 +135,7 @@ export class ClusterNode implements AsyncDisposable {
     this.host.stop();
     this.#leader.stop();
     try {
+      await this.#deployed.stop();
       await this.node.root.stop();
       await this.heartbeat.stop();
       await this.placements.stop();
@@ -139,13 +156,5 @@ export class ClusterNode implements AsyncDisposable {
       if (this.#awaited.size === 0) this.#settle.resolve();
     }
     this.#leader.poke();
-  }
-
-  #placement(): unknown {
-    const { term, leader, n, flows } = this.placements.state;
-    return {
-      term, leader: leader?.node, n, nodes: this.heartbeat.membership.nodes,
-      flows: [...flows.values()].map((flow) => ({ name: flow.name, run: flow.run, ended: flow.ended, actors: Object.fromEntries([...seatsOf(flow)].map(([actor, { node }]) => [actor, node])) })),
-    };
   }
 }

@@ -1,10 +1,11 @@
 // An actor on this node, through all its lives.
 import type { Actor, Counts } from "../actor/actor.ts";
 import { type ActorView, viewOf } from "../actor/actor-view.ts";
-import { type ActorEnvironment, type ActorEvents, addressOf } from "../actor/environment.ts";
+import { type ActorEnvironment, type ActorEvents, addressOf, streamName, subjectsOf } from "../actor/environment.ts";
 import type { LetterOrder, LetterOutcome } from "../actor/letters.ts";
 import { createActor } from "../actor/wiring.ts";
 import type { StagePlan } from "../flow/plan.ts";
+import { warmUp } from "../journal/warm-up.ts";
 import { GenerationChild } from "./generation-child.ts";
 import type { Succession } from "./succession.ts";
 import { ActorChild } from "../supervision/actor-child.ts";
@@ -15,9 +16,12 @@ export class HostedActor {
   readonly address: string;
   readonly stage: StagePlan;
   readonly partition: number;
+  readonly #env: ActorEnvironment;
   readonly #local: GenerationChild<Actor>;
   readonly #isolated: IsolatedActor | undefined;
   #recovered = false;
+  /** Called when a life has its state back, before it does anything with it. */
+  onRecovered = (_actor: Actor): void => {};
   /** All that came is past, and that is committed. */
   hasEnded = false;
   /** The last life of the generation before. */
@@ -26,6 +30,7 @@ export class HostedActor {
 
   /** `succession`: of its stage, while that is being scaled. `isolation`: where actors run that are isolated. */
   constructor(env: ActorEnvironment, stage: StagePlan, partition: number, succession: () => Succession | undefined, isolation?: Isolation) {
+    this.#env = env;
     this.address = addressOf(env.flow, stage, partition);
     this.stage = stage;
     this.partition = partition;
@@ -47,6 +52,14 @@ export class HostedActor {
   /** Of its newest life that has its state back. */
   get generation(): string | undefined {
     return this.#isolated?.generation ?? this.recovered?.generation;
+  }
+
+  /** Brings what it has recorded here, while it runs on another node. @throws what warmUp throws */
+  warm(signal: AbortSignal): Promise<void> {
+    const { broker, stores, clock, flow, division } = this.#env, { generation } = division(this.stage.name), { log, chunks } = subjectsOf(flow.name, this.stage.name, generation, this.partition);
+    return warmUp({
+      where: this.address, log: broker.stream(streamName(log), log), chunks: broker.stream(streamName(chunks), chunks), stores, store: `${flow.name}/${this.stage.name}/${generation}/${this.partition}`, clock, signal,
+    });
   }
 
   /** What is known of it, once it has its state back; after its end, too. */
@@ -83,7 +96,10 @@ export class HostedActor {
         events.onExit(exit);
       },
       onState: (state, error) => {
-        if (state === "running.active") this.#recovered = true;
+        if (state === "running.active" && !this.#recovered) {
+          this.#recovered = true;
+          this.onRecovered(this.#local.actor as Actor);
+        }
         events.onState(state, error);
       },
     };

@@ -90,7 +90,7 @@ export async function startNode(options: NodeOptions = {}, watch: NodeWatch = {}
       log.info(`${plan.name}: ${run.resumed ? notes.resumed : notes.begun}`, { run: run.record.token });
       const flow = new HostedFlow(host, plan, run);
       node.scalings.set(plan.name, new FlowScaling({ ...host, stores: parts.journals, root: node.root }, flow, run));
-      void node.host(flow, new FlowEnd(run, clock, log, () => node?.look()));
+      void node.host(flow, new FlowEnd(run, clock, log, () => node?.look(), (actor) => (node as RunningNode).root.unpark(actor)));
       node.scalings.get(plan.name)?.resume();
     }
     return node;

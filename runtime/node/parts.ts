@@ -37,7 +37,7 @@ export async function realParts({ nats = "embedded", dataDir = ".millrace", fsyn
   }
   const lock = await lockDataFolder(dataDir);
   try {
-    const access = await connectTo(nats);
+    const access = await connectTo(nats, (error) => watch.onFault(error, false));
     return { ...stores, access, close: () => access.close().finally(() => lock.release()) };
   } catch (error) {
     await lock.release();

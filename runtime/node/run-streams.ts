@@ -1,4 +1,5 @@
 // The streams of a run: made before its actors start, deleted when a new run begins (PROTOCOL 2).
+import { retainedFrames } from "../actor/mailbox-room.ts";
 import { deadStream, streamName, subjectsOf } from "../actor/environment.ts";
 import type { Broker, StreamSpec } from "../broker/broker.ts";
 import { MillraceError } from "../event/errors.ts";
@@ -10,8 +11,6 @@ import { storyStream } from "./story.ts";
 const atOnce = 32;
 /** A broker that is busy making hundreds of streams may let one time out. */
 const tries = 5;
-/** Above the mailbox's limit, for what only P32 keeps. */
-const retainedFrames = 4_096;
 const dayMs = 86_400_000;
 const keptDays = 30;
 const keptDecisions = 200;

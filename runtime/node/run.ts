@@ -109,6 +109,13 @@ export class FlowRun {
     return this.record;
   }
 
+  /** Whether the flow is still this node's: whether its key is as this node wrote it. @throws MillraceError UNREACHABLE */
+  isHeld(): Promise<boolean> {
+    const held = this.#writing.then(async () => (await readRun(this.#env.broker.keys, this.#flow))?.revision === this.#kept.revision);
+    this.#writing = held.then(() => {}, () => {});
+    return held;
+  }
+
   // One write after the other: each expects what the one before it wrote.
   #write(to: RunRecord | ((record: RunRecord) => RunRecord)): Promise<void> {
     const written = this.#writing.then(() => this.#writeNow(typeof to === "function" ? to(this.record) : to));

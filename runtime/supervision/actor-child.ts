@@ -3,6 +3,7 @@ import type { ActorEvents } from "../actor/environment.ts";
 import type { Exit } from "../actor/exit.ts";
 import { ask, type StateName } from "../actor/lifecycle.ts";
 import type { Clock } from "../event/clock.ts";
+import { MillraceError } from "../event/errors.ts";
 import type { Child, Run } from "./child.ts";
 
 /** What the engine offers: one life of an actor. */
@@ -89,7 +90,7 @@ export function reportState(run: Run, state: StateName, error: Error | undefined
     if (ask(run.lifecycle, type).answer === "moves") run.report({ type });
   };
   if (state.startsWith("unavailable")) {
-    const why = error === undefined ? { code: "UNREACHABLE", message: "NATS does not answer" } : { message: error.message };
+    const why = error === undefined ? { code: "UNREACHABLE", message: "NATS does not answer" } : { ...(error instanceof MillraceError ? { code: error.code } : {}), message: error.message };
     if (ask(run.lifecycle, "unavailable").answer === "moves") run.report({ type: "unavailable", why });
     return;
   }

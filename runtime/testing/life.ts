@@ -4,6 +4,7 @@ import type { Actor } from "../actor/actor.ts";
 import { type ActorEnvironment, type ActorEvents, subjectsOf, Turnstile } from "../actor/environment.ts";
 import { createActor } from "../actor/wiring.ts";
 import type { Clock, Random } from "../event/clock.ts";
+import { MillraceError } from "../event/errors.ts";
 import { isPromise } from "../flow/display.ts";
 import type { FlowPlan, StagePlan } from "../flow/plan.ts";
 import type { ManualClock } from "./manual-clock.ts";
@@ -152,6 +153,15 @@ export class Life implements Network {
     this.#stores.kill();
     // Later: it may be in the middle of something.
     queueMicrotask(() => this.actor.exit({ class: "process" }));
+  }
+
+  /** Its thread is ended in the middle of a handler; its supervisor is told what that of an isolated actor is. */
+  endThread(deadlineMs: number): void {
+    const { address } = this.actor;
+    if (this.dead) return;
+    this.kill();
+    const error = new MillraceError("LOOP_STALLED", address, `A handler did not come back within ${deadlineMs} ms (poison.deadline)`, "Look at it for a loop that does not end.");
+    queueMicrotask(() => this.#events.onExit({ class: "process", error, event: `in the thread of ${address}` }));
   }
 
   #die(): boolean {

@@ -72,6 +72,13 @@ export class MemoryBroker implements Broker {
     if (otherwise !== undefined) throw streamConflict(spec.name, otherwise);
   }
 
+  describe(name: string): Promise<StreamSpec | undefined> {
+    return this.#ask(name, () => {
+      const { firstSequence: _, ...spec } = this.#server.streams.get(name)?.spec ?? { name: "" };
+      return spec.name === "" ? undefined : (spec as StreamSpec);
+    });
+  }
+
   list(prefix: string): Promise<readonly string[]> {
     return this.#ask(prefix, () => [...this.#server.streams.keys()].filter((name) => name.startsWith(prefix)).sort());
   }
@@ -94,6 +101,7 @@ export class MemoryBroker implements Broker {
       get: (seq) => ask((stream) => stream.at(seq)),
       bounds: () => ask((stream) => stream.bounds()),
       purge: (before) => ask((stream) => stream.purge(before)),
+      raise: (maxMessages) => ask((stream) => stream.raise(maxMessages)),
       read: (from, to) => this.#read(ask, subject, from, to),
       follow: (from) => this.#follow(name, subject, from),
     };

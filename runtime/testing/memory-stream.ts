@@ -58,7 +58,7 @@ export class MemoryStream {
   at(seq: number): Stored | undefined {
     this.#expire();
     const message = this.#messages.get(seq);
-    return message && { seq, data: message.data.slice() };
+    return message && { seq, data: message.data.slice(), subject: message.subject };
   }
 
   lastOf(subject: string): Stored | undefined {
@@ -81,6 +81,11 @@ export class MemoryStream {
   /** Removes what is before a sequence. */
   purge(before: number): void {
     for (let seq = this.#first; seq < before && seq <= this.#last; seq++) this.#drop(seq);
+  }
+
+  /** Lets it hold at least so many messages. */
+  raise(maxMessages: number): void {
+    if (this.spec.maxMessages !== undefined) this.spec = { ...this.spec, maxMessages: Math.max(maxMessages, this.spec.maxMessages) };
   }
 
   /** Loses its tail, as a power loss with lazy fsync does: sequences above `to` will be given out again. */

@@ -46,7 +46,9 @@ export interface TestFlow<X> extends AsyncDisposable {
    *
    * A handler that throws anything else is tried again at once, as by its supervisor; after `poison.after` tries the event is a
    * dead letter. Rejects where the supervisor would give up first, and from then on: GIVEN_UP, names stage, event and cause.
-   * A handler that is not done meets its deadline (`poison.deadline`, default 1 m) in real time.
+   * A handler that is not done meets its deadline (`poison.deadline`, default 1 m) in real time. Of a stage with `isolate` that ends one that does
+   * not give the loop back, too: it is given up after `poison.after` counted tries, which takes up to two lives more. All else of `isolate` is
+   * left out: there is one thread, with one copy of each module, and `process.exit` or a full memory ends it.
    *
    * @throws MillraceError GIVEN_UP, NOT_FOUND, SOURCE_ENDED, TEST_HANGS, TEST_OVER
    */

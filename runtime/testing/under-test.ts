@@ -1,6 +1,7 @@
 // A stage's operators as a test runs them: the same, but what their handlers are handed is frozen, what they are busy with is
-// counted, and a crash before a handler keeps it from being called.
+// counted, and a crash before a handler keeps it from being called. One of a stage with `isolate` is ended at its deadline.
 import { frozen } from "./frozen.ts";
+import { bounded } from "./handler-bound.ts";
 import type { OperatorSpec, Scope, Step, StepEnvironment } from "../flow/operator.ts";
 import type { ProcessorPlan } from "../flow/plan.ts";
 import type { Life } from "./life.ts";
@@ -9,17 +10,21 @@ const never = new Promise<never>(() => {});
 
 /** @param isRead whether the flow itself reads that further output: a test reads all */
 export function processorUnderTest(plan: ProcessorPlan, life: Life, isRead: (output: string) => boolean): ProcessorPlan {
-  return { ...plan, steps: plan.steps.map((spec) => operatorUnderTest(spec, life, isRead)) };
+  const { isolate, poison: { deadlineMs } } = plan;
+  const call: Call = isolate === undefined ? (handler) => handler() : (handler) => bounded(deadlineMs, handler, () => { life.endThread(deadlineMs); return never; });
+  return { ...plan, steps: plan.steps.map((spec) => operatorUnderTest(spec, life, isRead, call)) };
 }
 
-function operatorUnderTest(spec: OperatorSpec, life: Life, isRead: (output: string) => boolean): OperatorSpec {
+type Call = (handler: () => void | Promise<void>) => void | Promise<void>;
+
+function operatorUnderTest(spec: OperatorSpec, life: Life, isRead: (output: string) => boolean, call: Call): OperatorSpec {
   return {
     ...spec,
     open: (env) => {
       const step = spec.open(environmentUnderTest(env, isRead)), { onTimer } = step;
       return {
-        on: (data, scope) => (life.reaches("before-handler") ? never : life.follow(step.on(frozen(data), scope))),
-        ...(onTimer === undefined ? {} : { onTimer: (name: string, scope: Scope) => (life.reaches("before-handler") ? never : life.follow(onTimer.call(step, name, scope))) }),
+        on: (data, scope) => (life.reaches("before-handler") ? never : life.follow(call(() => step.on(frozen(data), scope)))),
+        ...(onTimer === undefined ? {} : { onTimer: (name: string, scope: Scope) => (life.reaches("before-handler") ? never : life.follow(call(() => onTimer.call(step, name, scope)))) }),
       } satisfies Step;
     },
   };

@@ -10,6 +10,7 @@ import { csv, jsonl, text } from "../../actors/index.ts";
 import type { Files } from "../../actors/result-file.ts";
 import { UnavailableError } from "../../runtime/event/errors.ts";
 import type { Batch } from "../../runtime/flow/sink.ts";
+import { gate } from "../support/gate.ts";
 import { rejection } from "../support/rejection.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { Chance, seed } from "./seeded.ts";
@@ -480,6 +481,33 @@ for (const [code, at] of [["ENOSPC", "write"], ["EIO", "write"], ["EDQUOT", "wri
     assert.is(await content(path), "one\ntwo\n");
   });
 }
+
+test("a sink that is closed while it opens its file leaves none open, and writes nothing more", async () => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, "out.txt"), asked = gate(), opened = gate();
+  let isOpen = 0, opens = 0;
+  const slow = {
+    ...fs,
+    async open(name: string, flags: string | number) {
+      const file = await open(name, flags), { close } = file;
+      opens++;
+      isOpen++;
+      file.close = () => { isOpen--; return close.call(file); };
+      if (name !== folder.path && flags !== "a") { asked.open(); await opened.opened; }
+      return file;
+    },
+  } as unknown as Files;
+  const sink = await session(fileSink("text", path, lines, slow)), writing = rejection(sink.write(batch(1, "one")));
+  await asked.opened;
+  await sink.close?.();
+  assert.is(isOpen, 1);
+  opened.open();
+  assert.is((await writing).code, "SINK_CLOSED");
+  assert.equal([isOpen, await content(`${path}.${generation}`)], [0, ""]);
+  const before = opens;
+  assert.is((await rejection(sink.write(batch(1, "one")))).code, "SINK_CLOSED");
+  assert.equal([opens, isOpen], [before, 0]);
+});
 
 test("no permission is told to a person, and not waited for", async () => {
   await using folder = await temporaryFolder();

@@ -76,6 +76,15 @@ export function brokerContract(name: string, make: () => Promise<BrokerFixture>)
     assert.is(fixture.broker.connected, true);
   });
 
+  test("a stream tells how it was made, and of a message its subject; where there is no stream, nothing", async () => {
+    await using fixture = await withStream({ maxMessages: 70, maxPerSubject: 9, maxAgeMs: 86_400_000, firstSequence: 5 });
+    const { firstSequence: _, ...made } = spec(fixture.stream.subject, { maxMessages: 70, maxPerSubject: 9, maxAgeMs: 86_400_000, firstSequence: 5 });
+    assert.equal(await fixture.broker.describe(fixture.name), made);
+    assert.is(await fixture.broker.describe("mr_nowhere"), undefined);
+    assert.is(await fixture.stream.append(text("m")), 5);
+    assert.is((await fixture.stream.get(5))?.subject, fixture.stream.subject);
+  });
+
   test("appends get the sequences 1, 2, 3 in the order of the calls, also when none is awaited", async () => {
     await using fixture = await withStream();
     const outcomes = await Promise.all(Array.from({ length: 500 }, (_, i) => fixture.stream.append(text(`m${i + 1}`))));
@@ -187,6 +196,16 @@ export function brokerContract(name: string, make: () => Promise<BrokerFixture>)
     assert.equal(await fixture.stream.bounds(), { first: 6, last: 5 });
     assert.is(await fixture.stream.last(), undefined);
     assert.is(await fixture.stream.append(text("m6"), 0), 6);
+  });
+
+  test("a limit can be raised, and is never lowered (P32)", async () => {
+    await using fixture = await withStream({ maxMessages: 2 });
+    for (let i = 1; i <= 2; i++) await fixture.stream.append(text(`m${i}`));
+    assert.is(await fixture.stream.append(text("m3")), "full");
+    await fixture.stream.raise(3);
+    await fixture.stream.raise(2);
+    assert.is(await fixture.stream.append(text("m3")), 3);
+    assert.is(await fixture.stream.append(text("m4")), "full");
   });
 
   test("a purge is from the front and exclusive; one that names nothing left, or more than there is, changes no number", async () => {

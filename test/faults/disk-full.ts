@@ -17,9 +17,11 @@ export interface DiskFullResult extends ChaosVerdict {
   readonly said: string;
   /** Whether the server had to be started again to take anything. */
   readonly restarted: boolean;
+  /** What the tree said of an actor, with room again, before that; "" where there was no need of it. */
+  readonly stuck: string;
 }
 
-const mebibytes = 96, saysMs = 30_000, endMs = 90_000, serverMs = 10_000;
+const mebibytes = 96, saysMs = 30_000, endMs = 90_000, serverMs = 10_000, stuckMs = 40_000;
 
 /** `undefined` where this system has no small disks. */
 export async function diskFull(which: FullDisk, { seed, events, rate }: { readonly seed: number; readonly events: number; readonly rate: number }): Promise<DiskFullResult | undefined> {
@@ -64,10 +66,14 @@ async function filled(world: ChaosWorld, disk: SmallDisk, flow: ChaosFlow, dataD
     return line === undefined ? undefined : `${line.id} ${line.state}: ${line.why}`;
   }, saysMs).catch((error: Error) => { throw new Error(`${error.message}; it says: ${seen}`); });
   await disk.free();
-  // nats-server takes nothing more on a stream that it could not write to, which only a new start of it mends.
+  // nats-server takes nothing more on a stream that it could not write to, which only a new start of it mends: that is said.
   const restarted = server !== undefined && !(await within(serverMs, "the flow ends by itself", node.ended.then(() => true)).catch(() => false));
+  const stuck = !restarted ? "" : await eventually("it is said that the server writes nothing more, and what to do", async () => {
+    await taken();
+    return (await world.ask(node)).lines.find(({ why }) => why?.includes("NATS_NOT_WRITING"))?.why;
+  }, stuckMs);
   if (restarted) await server.restart();
   const end = await within(endMs, "the flow ends when there is room", node.ended);
   if (end.is !== "done") throw new Error(`the node ended: ${JSON.stringify(end)}`);
-  return { ...(await chaosVerdict({ broker: await world.broker(), flow, folder: world.options.folder, dataDir })), said, restarted };
+  return { ...(await chaosVerdict({ broker: await world.broker(), flow, folder: world.options.folder, dataDir })), said, restarted, stuck };
 }

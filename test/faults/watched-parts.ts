@@ -60,6 +60,7 @@ export function watchedBroker(inner: Broker, point: KillPoint, archive: string):
           onReady: (call) => followed.onReady(call), close: () => followed.close(),
         };
       },
+      raise: (maxMessages) => its.raise(maxMessages),
       async purge(before) {
         if (purge === undefined) return await its.purge(before);
         if (purge === "purge") await keep(join(archive, name), its, before);
@@ -71,7 +72,7 @@ export function watchedBroker(inner: Broker, point: KillPoint, archive: string):
   };
   return {
     get maxPayload() { return inner.maxPayload; }, get version() { return inner.version; }, get connected() { return inner.connected; }, keys: inner.keys,
-    onConnection: (call) => inner.onConnection(call), create: (spec) => inner.create(spec), list: (prefix) => inner.list(prefix), remove: (name) => inner.remove(name),
+    onConnection: (call) => inner.onConnection(call), create: (spec) => inner.create(spec), describe: (name) => inner.describe(name), list: (prefix) => inner.list(prefix), remove: (name) => inner.remove(name),
     stream, serve: (subject, answer) => inner.serve(subject, answer), request: (subject, data, ms) => inner.request(subject, data, ms), close: () => inner.close(),
   };
 }

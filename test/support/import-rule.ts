@@ -2,13 +2,13 @@
 import { posix } from "node:path";
 
 /** Imports go one way: a folder imports itself and what stands before it. DESIGN.md section 8. */
-export const layers = ["event", "flow", "broker", "journal", "actor", "supervision", "cluster", "node", "repair", "inspect", "testing", "dashboard", "cli"] as const;
+export const layers = ["event", "flow", "broker", "journal", "actor", "supervision", "cluster", "deploy", "node", "repair", "backup", "inspect", "testing", "dashboard", "cli"] as const;
 
 /** From here on a layer may choose an adapter, such as NATS or LevelDB; what is below knows the ports only. */
 const firstThatJoins = "node";
 
 /** The packages that stand behind a port or a core, each imported by one file of that folder. */
-export const wrapped: Readonly<Record<string, string>> = { msgpackr: "runtime/event", xstate: "runtime/actor", level: "runtime/journal", nats: "runtime/broker", "@nats-io/transport-node": "runtime/broker" };
+export const wrapped: Readonly<Record<string, string>> = { msgpackr: "runtime/event", xstate: "runtime/actor", level: "runtime/journal", nats: "runtime/broker", "@nats-io/transport-node": "runtime/broker", "nkeys.js": "runtime/deploy" };
 
 /** Adapters: whoever imports such a file has chosen the vendor. The codec and the lifecycle chart are no choice. */
 const chosen = ["level", "nats", "@nats-io/transport-node"];

@@ -41,4 +41,5 @@ export class ScriptedStream implements BrokerStream {
   async *read(): AsyncGenerator<Stored> {}
   follow(): Subscription { throw new Error("nothing is followed here"); }
   async purge(): Promise<void> {}
+  async raise(): Promise<void> {}
 }

@@ -3,6 +3,8 @@
 import type { Appended } from "../broker.ts";
 import type { Api } from "./api.ts";
 import type { Client } from "./client.ts";
+import { MuteStreams } from "./mute-streams.ts";
+import { notPermitted } from "./permission.ts";
 import type { Message } from "./wire.ts";
 import { MillraceError } from "../../event/errors.ts";
 
@@ -14,6 +16,8 @@ const UNACKED_BYTES = 64 * 1024 * 1024;
 const FORGET_MS = 30_000;
 /** Of a message beside its data: so that many small ones count, too. */
 const OVERHEAD = 256;
+/** Subjects of which it is remembered that this user may not publish there. */
+const MOST_REFUSALS = 1_000;
 
 /** JetStream's numbers for what became of a publish. Whatever is not here is "unknown" (PROTOCOL 1: 10158, 10163, 10164 are). */
 const WRONG_LAST_SEQUENCE = 10071;
@@ -22,6 +26,7 @@ const STORE_FAILED = 10077;
 
 interface Pending {
   readonly stream: string;
+  readonly subject: string;
   readonly bytes: number;
   deadline: number;
   /** Undefined: it was told as unknown, and its ack may still come. */
@@ -33,15 +38,19 @@ export class Appender {
   readonly #api: Api;
   readonly #inbox: string;
   readonly #pending = new Map<number, Pending>();
+  readonly #refusals = new Map<string, MillraceError>();
   readonly #asked = new Map<string, Promise<"missing" | "unknown">>();
+  readonly #mute: MuteStreams;
   #id = 0;
   #unacked = 0;
   #sweep: NodeJS.Timeout | undefined;
   #due = 0;
 
-  constructor(client: Client, api: Api) {
+  /** `mute`: told of streams that the server writes to no more. */
+  constructor(client: Client, api: Api, mute: (streams: readonly string[]) => void = () => {}) {
     this.#client = client;
     this.#api = api;
+    this.#mute = new MuteStreams({ now: () => performance.now(), answers: (stream) => api.about(stream, `STREAM.INFO.${stream}`).then(() => true), told: mute });
     this.#inbox = `${client.newInbox()}.`;
     client.subscribe(`${this.#inbox}*`, (message) => this.#answer(message));
   }
@@ -53,7 +62,7 @@ export class Appender {
     // Too much under way: it is not sent, and found out by its time-out like one that was, so that nobody tries again at once.
     const bytes = this.#unacked > UNACKED_BYTES ? 0 : data.length + OVERHEAD;
     return new Promise((settle) => {
-      this.#pending.set(id, { stream, bytes, deadline: performance.now() + timeoutMs, settle });
+      this.#pending.set(id, { stream, subject, bytes, deadline: performance.now() + timeoutMs, settle });
       this.#unacked += bytes;
       if (this.#sweep === undefined) this.#arm();
       if (bytes === 0) return;
@@ -71,16 +80,35 @@ export class Appender {
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     this.#unacked = 0;
+    this.#mute.lost();
     for (const { settle } of pending) settle?.("unknown");
+  }
+
+  /** The server does not let this user publish there: nothing of it is stored, and none of it is acknowledged. */
+  refused(subject: string): void {
+    if (this.#refusals.size < MOST_REFUSALS) this.#refusals.set(subject, notPermitted({ operation: "publish", subject }));
+    for (const [id, pending] of this.#pending) if (pending.subject === subject) this.#settle(id, "refused");
+  }
+
+  /** Why appends to a subject are refused, where it is for want of a permission. */
+  refusalOf(subject: string): MillraceError | undefined {
+    return this.#refusals.get(subject);
+  }
+
+  /** What the server is known to fail at, though it answers. */
+  get fault(): MillraceError | undefined {
+    return this.#mute.fault;
   }
 
   #answer(message: Message): void {
     const id = Number(message.subject.slice(this.#inbox.length));
     const pending = this.#pending.get(id);
     if (!pending) return;
+    this.#mute.answered(pending.stream);
     const outcome = parseAck(message, pending.stream);
     if (outcome === "nobody") void this.#whyNobody(pending.stream).then((why) => this.#settle(id, why));
     else this.#settle(id, outcome);
+    if (this.#refusals.size > 0) this.#refusals.delete(pending.subject);
   }
 
   #settle(id: number, outcome: Appended): void {
@@ -124,6 +152,7 @@ export class Appender {
       }
       pending.settle("unknown");
       pending.settle = undefined;
+      this.#mute.unanswered(pending.stream);
       pending.deadline = now + FORGET_MS;
     }
     if (this.#pending.size > 0) this.#arm();

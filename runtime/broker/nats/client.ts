@@ -1,10 +1,14 @@
 // The connection to NATS, in as few words as the rest of the adapter needs, over the client library that was chosen.
 import { asError, MillraceError } from "../../event/errors.ts";
 import { nobodyListens, unreachable } from "../failures.ts";
+import { notPermitted, type Refusal } from "./permission.ts";
 import { reconnectPace } from "./reconnect-pace.ts";
+import { identityCheck, tlsFailure, tlsFault } from "./tls.ts";
 import { type ClientLibrary, type ConnectOptions, loadLibrary, type Message, type Wire, type WireSettings } from "./wire.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
+/** A server that has not greeted by then is asked whether it wants another certificate. */
+const DOUBT_MS = 1_000;
 
 interface Outgoing {
   readonly subject: string;
@@ -25,11 +29,13 @@ export class Client {
   #outgoing: Outgoing[] = [];
   /** Called on each change of `connected`. */
   onChange: (connected: boolean) => void = () => {};
+  /** Called for each publish and each subscription that the server refuses for want of a permission. */
+  onRefusal: (refusal: Refusal) => void = () => {};
 
-  /** @throws UNREACHABLE, NATS_AUTH, OPTION_INVALID (no such client library) */
+  /** @throws UNREACHABLE, NATS_AUTH, NATS_TLS, OPTION_INVALID (no such client library) */
   static async connect(options: ConnectOptions): Promise<Client> {
     const servers = typeof options.servers === "string" ? [options.servers] : [...options.servers];
-    const { user, pass, tls } = options, library = await loadLibrary(options.client);
+    const { user, pass, tls, credentials, nkeySeed } = options, library = await loadLibrary(options.client);
     const settings: WireSettings = {
       servers,
       name: options.name ?? "millrace",
@@ -48,14 +54,16 @@ export class Client {
       resolve: tls !== undefined,
       ...(user === undefined ? {} : { user }),
       ...(pass === undefined ? {} : { pass }),
-      ...(tls === undefined ? {} : { tls: { ...tls } }),
+      ...(tls === undefined ? {} : { tls: { ...tls, checkServerIdentity: identityCheck(servers) } }),
     };
+    const secret = { ...(credentials === undefined ? {} : { credentials }), ...(nkeySeed === undefined ? {} : { nkeySeed }) };
     try {
-      return new Client(await library.connect(settings, options.credentials), library, settings.inboxPrefix);
+      return new Client(await orTlsFault(() => library.connect(settings, secret), servers, tls), library, settings.inboxPrefix);
     } catch (thrown) {
-      const where = servers.join(", ");
+      const where = servers.join(", "), overTls = thrown instanceof MillraceError ? thrown : tlsFailure(where, thrown);
+      if (overTls !== undefined) throw overTls;
       if (library.failureOf(asError(thrown)) === "auth") {
-        throw new MillraceError("NATS_AUTH", where, "The server refuses these credentials", "Give --nats-user and --nats-password, or --nats-creds, of an account with JetStream.", { cause: thrown });
+        throw new MillraceError("NATS_AUTH", where, "The server refuses these credentials", "Give --nats-user and its password (MILLRACE_NATS_PASSWORD or --nats-password-file), --nats-creds or --nats-nkey, of an account with JetStream.", { cause: thrown });
       }
       throw unreachable(where, asError(thrown).message, thrown);
     }
@@ -138,6 +146,10 @@ export class Client {
     for await (const status of this.#connection.status()) {
       if (status.type === "disconnect") this.#change(false);
       else if (status.type === "reconnect" && !this.#closed) this.#change(true);
+      else if (status.type === "error") {
+        const refusal = this.#library.refusalOf(status);
+        if (refusal !== undefined) this.onRefusal(refusal);
+      }
     }
     this.#change(false);
   }
@@ -155,8 +167,22 @@ export class Client {
   }
 
   #requestError(subject: string, timeoutMs: number, error: Error): Error {
-    const failure = this.#library.failureOf(error);
+    const failure = this.#library.failureOf(error), refusal = this.#library.refusalOf(error);
+    if (refusal !== undefined) return notPermitted(refusal, error);
     if (failure === "nobody-listens") return nobodyListens(subject);
     return unreachable(subject, failure === "timeout" ? `no answer within ${timeoutMs} ms` : error.message, error);
   }
+}
+
+/** Connects; a handshake that fails for the certificate of this client is told at once, not as a time-out. */
+async function orTlsFault(connect: () => Promise<Wire>, servers: readonly string[], tls: ConnectOptions["tls"]): Promise<Wire> {
+  const connecting = connect();
+  let timer: NodeJS.Timeout | undefined;
+  const doubt = new Promise<"doubt">((resolve) => { timer = setTimeout(resolve, DOUBT_MS, "doubt"); });
+  const first = await Promise.race([connecting, doubt]).finally(() => clearTimeout(timer));
+  if (first !== "doubt") return first;
+  const fault = await tlsFault(servers, tls);
+  if (fault === undefined) return await connecting;
+  connecting.then((wire) => wire.close(), () => {});
+  throw fault;
 }

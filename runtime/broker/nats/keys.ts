@@ -39,6 +39,8 @@ export class Keys implements KeyValue {
         await this.#create();
         continue;
       }
+      const refusal = outcome === "refused" ? this.#appender.refusalOf(of) : undefined;
+      if (refusal !== undefined) throw refusal;
       const there = await this.#last(of);
       if (there && headers(there).includes(mark)) return there.seq;
       // A key that a person deleted with the nats tool is not there, though its mark of deletion is.

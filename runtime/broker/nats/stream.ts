@@ -1,14 +1,18 @@
 // One subject of one stream: appends with compare-and-set, and reads from the leader.
+import { MillraceError } from "../../event/errors.ts";
 import type { Appended, BrokerStream, Stored } from "../broker.ts";
 import { tooLarge, unreachable } from "../failures.ts";
 import { matches } from "../subject.ts";
 import { type Api, ApiError } from "./api.ts";
 import { APPEND_TIMEOUT_MS, type Appender } from "./appender.ts";
+import type { StreamConfig } from "./streams.ts";
 import { Follower, type FollowerParts } from "./follower.ts";
 
 const NO_MESSAGE = 10037;
 /** A range of so many sequences is read one by one: cheaper than a consumer. */
 const FEW = 16;
+/** Without a consumer so many are asked for at a time. */
+const PAGE = 64;
 /** A read that gets nothing for so long is given up. */
 const READ_PATIENCE_MS = 5_000;
 
@@ -31,7 +35,7 @@ export function expectation(stream: string, expected: number, more = ""): Uint8A
 }
 
 /** One message of a stream, from the leader; rejects with STREAM_MISSING or UNREACHABLE. */
-export async function getMessage(api: Api, stream: string, which: { seq: number } | { last_by_subj: string }): Promise<ApiMessage | undefined> {
+export async function getMessage(api: Api, stream: string, which: { seq: number; next_by_subj?: string } | { last_by_subj: string }): Promise<ApiMessage | undefined> {
   try {
     return (await api.about<{ message: ApiMessage }>(stream, `STREAM.MSG.GET.${stream}`, which, undefined, [NO_MESSAGE])).message;
   } catch (thrown) {
@@ -60,6 +64,10 @@ export class NatsStream implements BrokerStream {
     return this.#parts.appender.append(this.#name, this.subject, data, headers, timeoutMs);
   }
 
+  get refusal(): MillraceError | undefined {
+    return this.#parts.appender.refusalOf(this.subject);
+  }
+
   async last(): Promise<Stored | undefined> {
     const message = await getMessage(this.#parts.api, this.#name, { last_by_subj: this.subject });
     return message && { seq: message.seq, data: messageData(message) };
@@ -68,7 +76,7 @@ export class NatsStream implements BrokerStream {
   async get(seq: number): Promise<Stored | undefined> {
     if (seq < 1) return undefined;
     const message = await getMessage(this.#parts.api, this.#name, { seq });
-    return message && { seq, data: messageData(message) };
+    return message && { seq, data: messageData(message), subject: message.subject };
   }
 
   async bounds(): Promise<{ readonly first: number; readonly last: number }> {
@@ -80,6 +88,11 @@ export class NatsStream implements BrokerStream {
     // The server takes a sequence beyond the end for an order to go on numbering from there.
     const seq = Math.min(before, (await this.bounds()).last + 1);
     if (seq > 1) await this.#parts.api.about(this.#name, `STREAM.PURGE.${this.#name}`, { seq });
+  }
+
+  async raise(maxMessages: number): Promise<void> {
+    const { config } = await this.#parts.api.about<{ config: StreamConfig }>(this.#name, `STREAM.INFO.${this.#name}`);
+    if (config.max_msgs > 0 && config.max_msgs < maxMessages) await this.#parts.api.about(this.#name, `STREAM.UPDATE.${this.#name}`, { ...config, max_msgs: maxMessages });
   }
 
   follow(from: number): Follower {
@@ -94,7 +107,33 @@ export class NatsStream implements BrokerStream {
     const start = Math.max(from, first);
     const end = Math.min(to, last);
     if (end - start < FEW) yield* this.#readFew(start, end);
-    else yield* this.#readMany(start, end);
+    else {
+      let at = start - 1;
+      try {
+        for await (const message of this.#readMany(start, end)) {
+          at = message.seq;
+          yield message;
+        }
+      } catch (thrown) {
+        if (!(thrown instanceof MillraceError) || thrown.code !== "NATS_PERMISSION") throw thrown;
+        yield* this.#readByNumber(at + 1, end);
+      }
+    }
+  }
+
+  // For who may make no consumer: one has its messages sent to any subject of the account, so only nodes are let (nats-roles.conf).
+  async *#readByNumber(from: number, to: number): AsyncGenerator<Stored> {
+    for (let at = from; at <= to; at += PAGE) {
+      let any = false;
+      for await (const message of this.#readFew(at, Math.min(to, at + PAGE - 1))) {
+        any = true;
+        yield message;
+      }
+      if (any || at + PAGE > to) continue;
+      const next = await getMessage(this.#parts.api, this.#name, { seq: at + PAGE, next_by_subj: this.subject });
+      if (next === undefined) return;
+      at = next.seq - PAGE;
+    }
   }
 
   async *#readFew(from: number, to: number): AsyncGenerator<Stored> {

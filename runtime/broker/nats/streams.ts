@@ -98,6 +98,21 @@ function difference(there: StreamConfig, wanted: StreamConfig): string | undefin
   return undefined;
 }
 
+/** As it was asked for; a stream that somebody else made otherwise is told as far as a StreamSpec can tell it. */
+export async function describeStream(api: Api, name: string): Promise<StreamSpec | undefined> {
+  const info = await api.call<{ config: StreamConfig }>(`STREAM.INFO.${name}`).catch((thrown) => {
+    if (!(thrown instanceof ApiError)) throw thrown;
+    if (thrown.errCode === STREAM_NOT_FOUND) return undefined;
+    throw refused(name, thrown);
+  });
+  if (info === undefined) return undefined;
+  const { subjects, max_msgs, max_msgs_per_subject, max_age, num_replicas } = info.config;
+  return {
+    name, subject: subjects[0] ?? "", replicas: num_replicas === 3 ? 3 : 1,
+    ...(max_msgs > 0 ? { maxMessages: max_msgs } : {}), ...(max_msgs_per_subject > 0 ? { maxPerSubject: max_msgs_per_subject } : {}), ...(max_age > 0 ? { maxAgeMs: max_age / 1e6 } : {}),
+  };
+}
+
 export async function listStreams(api: Api, prefix: string): Promise<readonly string[]> {
   const found: string[] = [];
   for (let offset = 0; ; ) {

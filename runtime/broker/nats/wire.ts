@@ -1,5 +1,7 @@
 // The seam between the adapter and a client library. There are two: they look alike, and differ in how their errors are told apart.
+import type { PeerCertificate } from "node:tls";
 import { MillraceError } from "../../event/errors.ts";
+import type { Refusal } from "./permission.ts";
 
 export interface ConnectOptions {
   /** Such as "nats://10.0.0.1:4222", one or more. IPs spare a look-up. */
@@ -8,12 +10,16 @@ export interface ConnectOptions {
   readonly pass?: string;
   /** Content of a `.creds` file. */
   readonly credentials?: Uint8Array;
-  /** Where it is set, a server without TLS is refused. */
+  /** Seed of an nkey ("SU…"). */
+  readonly nkeySeed?: Uint8Array;
+  /** Content of PEM files. Where it is set, a server without TLS is refused. */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
   /** Name of the connection, as the server shows it. Default "millrace". */
   readonly name?: string;
-  /** First token of the subjects on which answers come. Default "_INBOX"; give each node its own where permissions bind it. */
+  /** Beginning of the subjects on which answers come. Default "_INBOX"; each role its own where permissions bind it (nats-roles.conf). */
   readonly inbox?: string;
+  /** Told, once for each subject, what the server does not let this user do; NATS_PERMISSION. */
+  readonly refused?: (error: MillraceError) => void;
   /** The client library. Default: MILLRACE_NATS_CLIENT, else "nats". */
   readonly client?: ClientName;
 }
@@ -57,16 +63,19 @@ export interface WireSettings {
   readonly resolve: boolean;
   readonly user?: string;
   readonly pass?: string;
-  readonly tls?: { ca?: string; cert?: string; key?: string };
+  /** As Node's own options of these names. */
+  readonly tls?: { ca?: string; cert?: string; key?: string; checkServerIdentity: (host: string, certificate: PeerCertificate) => Error | undefined };
 }
 
 /** Why a library failed, as far as the adapter must know. */
 export type WireFailure = "auth" | "nobody-listens" | "timeout" | "other";
 
 export interface ClientLibrary {
-  /** `credentials`: content of a `.creds` file. */
-  connect(settings: WireSettings, credentials: Uint8Array | undefined): Promise<Wire>;
+  /** @throws what the library throws, also where credentials or seed are none */
+  connect(settings: WireSettings, secret: Pick<ConnectOptions, "credentials" | "nkeySeed">): Promise<Wire>;
   failureOf(error: Error): WireFailure;
+  /** What the server refused for want of a permission, where an error or a status says that it did. */
+  refusalOf(of: object): Refusal | undefined;
 }
 
 /** "nats": the package nats 2.29, which gets no more releases. "natsio": its successor, @nats-io/transport-node. */

@@ -106,7 +106,7 @@ test("the mailbox is trimmed up to what is committed, and the actor recovers beh
   await its.start();
   for (let i = 1; i <= 60; i++) { its.send(numbers(i, i)); await its.clock.elapse(20); }
   await its.until("all are there", () => its.data().length === 60);
-  await its.clock.elapse(3_000);
+  await its.clock.elapse(6_000);
   const { first } = its.server.streams.get("mr_actor_f_work_g-1_0_in_0")?.bounds() ?? { first: 0 };
   assert.is(first, 60, "the anchor stays");
   its.kill();

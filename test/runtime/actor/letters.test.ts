@@ -44,6 +44,23 @@ async function withOneLetter(options = once): Promise<{ readonly its: ActorBench
   return { its, trouble };
 }
 
+test("two letters that were stored, of which no record says so yet when the process is killed, stand there once each", async () => {
+  const trouble = new Trouble(), its = new ActorBench(trouble.operator, parking), dead = () => its.server.streams.get("mr_dead_f")?.bounds().last;
+  for (const n of [2, 3]) trouble.broken.add(n);
+  await its.start();
+  its.network.next("ack", ["held"], "mr.dead.f.work.g-1.0");
+  its.send(sent(["a", 2]));
+  await its.until("the first is stored", () => dead() === 1);
+  its.send(sent(["b", 3]));
+  await its.until("both are parked", () => its.actor.memory.waiting.parked.size === 2);
+  await its.clock.elapse(1);
+  its.network.release();
+  await its.until("the second is stored", () => dead() === 2);
+  for (let life = 0; life < 2; life++) { its.kill(); await its.restart(); await its.clock.elapse(1_000); }
+  assert.is(dead(), 2);
+  assert.equal(its.letters().map(({ event }) => event.data), [2, 3]);
+});
+
 test("a replayed event goes through once, as an event of its key; asked again, also by the next life, it is answered and not done again", async () => {
   const { its, trouble } = await withOneLetter();
   assert.equal(its.data(), [["a", 1, 1], ["b", 3, 1], ["a", 4, 2]]);

@@ -195,6 +195,27 @@ test("a RetryableError: the event waits with its deadline, its key behind it in 
   assert.ok(its.clock.monotonic() >= 30_000, "10 s, then 20 s");
 });
 
+for (const concurrency of [1, 4]) {
+  test(`with 16 MiB that wait for a later try the actor takes nothing new, other keys neither, until they are past (concurrency ${concurrency})`, async () => {
+    let down = true, begun = 0;
+    const large = "x".repeat(1_000_000), its = new ActorBench(map(({ n }: { n: number; text: string }) => { begun++; if (n === 0 && down) throw new RetryableError("not now", { retryAfter: "1s" }); return n; }, concurrency === 1 ? {} : { concurrency }));
+    await its.start();
+    for (let n = 0; n < 30; n++) its.send([{ data: { n, text: large }, key: n === 29 ? "b" : "a" }]);
+    await its.until("it holds as much as it may", () => its.actor.memory.waiting.full);
+    await its.clock.elapse(3_000);
+    const { size } = its.actor.memory.waiting;
+    assert.ok(size >= 17 && size <= 16 + concurrency, `${size} wait`);
+    assert.equal(its.data(), []);
+    its.kill();
+    await its.restart();
+    await its.clock.elapse(100);
+    assert.is(its.actor.memory.waiting.size, size);
+    down = false;
+    assert.equal([...(await through(its, 30))].sort((a, b) => (a as number) - (b as number)), range(0, 29));
+    assert.ok(begun < 100, `${begun} were begun`);
+  });
+}
+
 test("any data waits as it is: through a restart a Map is a Map, a bigint a bigint", async () => {
   let down = true;
   const seen: unknown[] = [], its = new ActorBench(map((data: unknown) => { if (down) throw new RetryableError("not now", { retryAfter: "1s" }); seen.push(data); return 1; }));
@@ -429,6 +450,45 @@ test("deaths that are no event's fault blame none: work goes on as usual after w
   assert.is((await through(its, 20)).length, 20);
   await its.until("nothing is suspected any more", () => its.actor.memory.tries.k === 0);
 });
+
+/** Its process died twice with the events at hand: they are tried one by one. */
+async function diedTwice(operator: unknown, after: number, events: readonly Sent[]): Promise<ActorBench> {
+  const its = new ActorBench(operator, { poison: { after } });
+  await its.start();
+  its.send(events);
+  for (let life = 0; life < 2; life++) { its.kill(); await its.restart(); }
+  return its;
+}
+
+for (const when of ["the attempt is on its way", "the handler is under way"] as const) {
+  test(`a stop is no death: an event that is tried alone while it comes is not counted (${when})`, async () => {
+    const slow = map((n: number) => new Promise<number>((done) => { setImmediate(() => setImmediate(() => done(n))); }));
+    const its = await diedTwice(slow, 1, numbers(1, 3)), { actor } = its, { attempt } = actor, stop = () => void actor.stop();
+    actor.attempt = (event, then) => {
+      attempt.call(actor, event, () => { then(); if (when === "the handler is under way") stop(); });
+      if (when === "the attempt is on its way") stop();
+    };
+    await its.until("it is stopped", () => its.exits.length === 3);
+    assert.is(its.log().at(-1)?.kind, "stop");
+    await its.start();
+    assert.equal([await through(its, 3), its.letters()], [[1, 2, 3], []]);
+  });
+}
+
+for (const [what, failure] of [["a later try", () => new RetryableError("not now", { retryAfter: 0 })], ["what is down", () => new UnavailableError("down", { retryAfter: 30 })]] as const) {
+  test(`a try alone that ends with a wait for ${what} is not counted, through a stop, too`, async () => {
+    const failed = new Map<number, number>();
+    const its = await diedTwice(map((n: number) => {
+      const times = failed.get(n) ?? 0;
+      if (times < 4 && its.actor.memory.tries.k >= 2) { failed.set(n, times + 1); throw failure(); }
+      return n;
+    }), 1, numbers(1, 3, (n) => `k${n}`));
+    await its.until("some tries have failed", () => (failed.get(1) ?? 0) >= 2);
+    await its.stop();
+    await its.start();
+    assert.equal([[...(await through(its, 3))].sort(), its.letters()], [[1, 2, 3], []]);
+  });
+}
 
 // ── order "time"
 

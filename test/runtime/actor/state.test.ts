@@ -1,6 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { Changes } from "../../../runtime/actor/change.ts";
+import { Changes, seal } from "../../../runtime/actor/change.ts";
 import { State } from "../../../runtime/actor/state.ts";
 import { decode, encode } from "../../../runtime/event/codec.ts";
 import { MillraceError } from "../../../runtime/event/errors.ts";
@@ -130,6 +130,38 @@ test("what is not much is kept in memory although it is folded", async () => {
   kept.state.release();
   await its.write([{ type: "del", key: stateKey(0, "a", undefined) }]);
   assert.is(kept.get("a"), 1);
+});
+
+test("what a snapshot removed is let go at once, however little it is: windows that are over, keys that are forgotten", async () => {
+  const kept = new Kept(), its = await store();
+  for (const part of [undefined, 1, 2]) kept.set("a", 1, part);
+  kept.rows();
+  await fold(kept.changes, its);
+  kept.state.readFrom(its);
+  kept.state.release();
+  for (const part of [undefined, 1]) kept.set("a", undefined, part);
+  kept.set("b", 1);
+  kept.set("b", undefined);
+  kept.rows();
+  await fold(kept.changes, its);
+  // Set anew before the snapshot's record was accepted: it stays.
+  kept.set("a", 5, 1);
+  kept.state.release();
+  await its.write([undefined, 1].map((part) => ({ type: "put" as const, key: stateKey(0, "a", part), value: seal([1, "from the store"]) })));
+  assert.equal([kept.get("a"), kept.get("a", 1), kept.get("a", 2)], ["from the store", 5, 1]);
+});
+
+test("a handler that waits for something keeps its entry, also when that is let go meanwhile: what it sets then counts", async () => {
+  const kept = new Kept(), its = await store(), entry = kept.state.entry(0, "a");
+  kept.set("a", 1);
+  kept.set("a", undefined);
+  kept.rows();
+  await fold(kept.changes, its);
+  kept.state.readFrom(its);
+  kept.state.release();
+  kept.state.set(entry, 7);
+  assert.is(kept.get("a"), 7);
+  assert.equal(kept.rows(), [[0, 1, "a", null, 7]]);
 });
 
 test("all parts of a key, in their order: those in memory, those in the store, without those that are removed", async () => {

@@ -1,6 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { Changes } from "../../../runtime/actor/change.ts";
+import { Changes, seal } from "../../../runtime/actor/change.ts";
 import { type WaitingEntry, WaitingEvents } from "../../../runtime/actor/waiting.ts";
 import { decode, encode } from "../../../runtime/event/codec.ts";
 import type { Key } from "../../../runtime/event/event.ts";
@@ -75,6 +75,35 @@ test("the next one is due when the first of its key is: those behind it wait for
   kept.add("a2", "a", 0);
   kept.add("b1", "b", 80);
   assert.is(kept.waiting.nextDue, 70);
+});
+
+test("it is full by number and by bytes: what waits in all, also after what was done or added is taken back, and after a restart", async () => {
+  const kept = new Kept(), large = keptEvent({ time: 100, key: "a", data: "x".repeat(1_000_000) }), { waiting, changes } = kept;
+  for (let n = 1; n <= 16; n++) waiting.add(`l${n}`, 0, 1, large);
+  kept.changes.keep();
+  assert.is(waiting.full, false);
+  waiting.add("l17", 0, 1, large);
+  assert.is(waiting.full, true);
+  changes.revert();
+  assert.is(waiting.full, false);
+  waiting.add("l17", 0, 1, large);
+  changes.keep();
+  const first = waiting.find("l1") as WaitingEntry;
+  waiting.done(first);
+  assert.is(waiting.full, false);
+  changes.revert();
+  assert.is(waiting.full, true);
+  waiting.postpone(first, 500, 2);
+  const store = await new MemoryStores().open("s"), again = new Kept(), replayed = new Kept();
+  replayed.waiting.apply(kept.rows());
+  assert.is(replayed.waiting.full, true);
+  await store.write([...Array(17).keys()].map((n) => ({ type: "put" as const, key: Buffer.from(`wl${n}`), value: seal([n, 0, 1, large]) })));
+  await again.waiting.load(store, "f/a/0");
+  assert.is(again.waiting.full, true);
+  for (let n = 1; n <= 17; n++) waiting.done(waiting.find(`l${n}`) as WaitingEntry);
+  assert.equal([waiting.full, waiting.size], [false, 0]);
+  for (let n = 0; n < 10_000; n++) { assert.is(waiting.full, false); waiting.add(`s${n}`, 0, 1, keptEvent({ time: 1, key: "b", data: n })); }
+  assert.is(waiting.full, true);
 });
 
 test("the earliest time of all that waits is known: the watermark stays below it", () => {

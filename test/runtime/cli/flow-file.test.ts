@@ -65,6 +65,24 @@ test("import.meta.url and its kin are those of the file that they are written in
   assert.is(flow.name, "f-more");
 });
 
+test("import.meta in a string, a template, a regular expression or a comment stays as it is written; lines stay, too", async () => {
+  await using folder = await temporaryFolder();
+  const said = ["import.meta.url", "import.meta.dirname", "import.meta.filename"];
+  const { flow } = await load(folder.path, {
+    "flow.ts": names([
+      "// import.meta.url", `const said: string[] = ["import.meta.url", 'import.meta.dirname', \`import.meta.filename\`];`, "const form = /import.meta.url/.source;",
+      `const own = \`\${import.meta.url} \${import.meta.filename}\`, late = import . meta . dirname;`, 'import { basename } from "node:path";', 'const line = new Error("x").stack?.includes("flow.ts:8") === true;',
+      `const name = JSON.stringify(said) === ${JSON.stringify(JSON.stringify(said))} && form === ["import", "meta", "url"].join(".") && own.startsWith("file://") && basename(own) === "flow.ts" && !late.includes("flow.ts") && line ? "right" : "wrong";`,
+    ].join("\n")),
+    "part.mjs": "",
+  });
+  assert.is(flow.name, "right");
+  const marked = await load(folder.path, { "marked.mjs": `#!/usr/bin/env node\n${imports}const name = import.meta.filename.endsWith("marked.mjs") ? "f" : "g";\nexport default defineFlow(name, ${body});` });
+  assert.is(marked.flow.name, "f");
+  const error = await rejection(load(folder.path, { "gone.ts": 'interface X { a: string }\nconst url = import.meta.url;\nimport { a } from "./gone-too.ts";\nexport default a;' }));
+  assert.match(error.message, /gone\.ts:3:19 {2}Could not resolve/);
+});
+
 test("the hash is that of the code: the same wherever it lies, another with any change of it", async () => {
   await using folder = await temporaryFolder();
   const files = { "flow.ts": names('import { name } from "./name.ts";\nimport { more } from "es-part";\nimport.meta.url;'), "name.ts": 'export const name = "f";', "node_modules/es-part/package.json": '{"name":"es-part","exports":"./index.mjs"}', "node_modules/es-part/index.mjs": "export const more = 1;" };

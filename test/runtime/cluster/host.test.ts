@@ -1,6 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { Host } from "../../../runtime/cluster/host.ts";
+import { Host, type PlannedMove } from "../../../runtime/cluster/host.ts";
 import { Membership } from "../../../runtime/cluster/membership.ts";
 import { anywhere } from "../../../runtime/cluster/placement.ts";
 import { type ClusterState, emptyState, type FlowSeats, type SeatState } from "../../../runtime/cluster/placement-record.ts";
@@ -16,6 +16,12 @@ class World {
   readonly calls: string[] = [];
   readonly free = new Set<string>();
   fails = new Set<string>();
+  stopsWhenAsked = false;
+  /** Nodes that answer nothing. */
+  readonly hangs = new Set<string>();
+  answers: PlannedMove["before"] = { taken: 7, sent: 5 };
+  /** Of the newest start. */
+  move: PlannedMove | undefined;
   #n = 0;
   seats: SeatState[] = [];
   readonly host: Host;
@@ -28,7 +34,14 @@ class World {
       return this.fails.delete(what) ? Promise.reject(new Error("no")) : Promise.resolve();
     };
     this.host = new Host({ node: "me", clock: this.clock, log: silent, membership: this.membership, hosting: {
-      open: ({ run }) => call(`open ${run}`), close: (flow) => call(`close ${flow}`), start: (actor) => call(`start ${actor.slice(4)}`), stop: (actor) => call(`stop ${actor.slice(4)}`),
+      open: ({ run }) => call(`open ${run}`), close: (flow) => call(`close ${flow}`), start: (actor, move) => { this.move = move; return call(`start ${actor.slice(4)}`); }, stop: (actor) => call(`stop ${actor.slice(4)}`),
+      warm: (actor) => call(`warm ${actor.slice(4)}`),
+      handOver: async (actor, from) => {
+        await call(`ask ${from} for ${actor.slice(4)}`);
+        if (this.hangs.has(from)) return new Promise(() => {});
+        if (this.stopsWhenAsked) this.free.add(actor.slice(4));
+        return this.answers;
+      },
       released: (actor) => Promise.resolve(this.free.has(actor.slice(4))),
     } });
   }
@@ -62,44 +75,130 @@ test("what is placed here is started here, and nothing else; a flow is opened on
   assert.equal(world.news, []);
 });
 
-test("what is placed elsewhere is stopped here", async () => {
+test("what is placed elsewhere works here until the other node asks for it, and is stopped then", async () => {
   const world = new World(2);
   await world.place({ 0: "me", 1: "me" });
   world.news;
   await world.place({ 1: "b" });
-  assert.equal(world.news, ["stop 1"]);
+  await world.clock.elapse(2_000);
+  assert.equal(world.news, []);
+  const since = world.seats[1]?.since as number;
+  let isGone = false;
+  void world.host.handOver("f/s/1", since).then(() => { isGone = true; });
+  await world.clock.elapse(0);
+  assert.equal([world.news, isGone], [["stop 1"], true]);
+  await world.host.handOver("f/s/1", since);
 });
 
-test("an actor that comes from a node that is there is started when that one has stopped it", async () => {
+test("an actor that is asked for before its new place is heard of is stopped when it is", async () => {
+  const world = new World(1);
+  await world.place({ 0: "me" });
+  world.news;
+  const gone = world.host.handOver("f/s/0", 2);
+  await world.clock.elapse(2_000);
+  assert.equal(world.news, []);
+  await world.place({ 0: "b" });
+  assert.equal(world.news, ["stop 0"]);
+  await gone;
+});
+
+test("where nobody asks for it, since the other node is gone or hangs, or never had a part in it, it is stopped all the same", async () => {
+  for (const how of ["gone", "hangs", "unknown"]) {
+    const world = new World(1);
+    await world.place({ 0: "me" });
+    world.news;
+    await world.place({ 0: how === "unknown" ? "c" : "b" });
+    if (how === "gone") await world.goes("b");
+    if (how === "hangs") await world.clock.elapse(61_000);
+    assert.equal(world.news, ["stop 0"], how);
+  }
+});
+
+test("records that are read together are both carried out", async () => {
+  const world = new World(2);
+  await world.place({ 0: "me" });
+  world.news;
+  await Promise.all([world.place({ 1: "me" }), world.place({ 0: "b" })]);
+  await world.host.handOver("f/s/0", world.seats[0]?.since as number);
+  assert.equal(world.news.toSorted(), ["start 1", "stop 0"]);
+});
+
+test("one that comes back before it was asked for was never stopped", async () => {
+  const world = new World(1);
+  await world.place({ 0: "me" });
+  world.news;
+  await world.place({ 0: "b" });
+  await world.place({ 0: "me" });
+  await world.clock.elapse(61_000);
+  assert.equal(world.news, []);
+});
+
+test("an actor that comes from a node that is there: what can be done before is done, then it is asked for, and started when it has stopped there", async () => {
   const world = new World(1);
   await world.place({ 0: "b" });
   await world.place({ 0: "me" });
-  await world.clock.elapse(2_000);
-  assert.equal(world.news, ["open r"]);
+  await world.clock.elapse(500);
+  assert.equal(world.news, ["open r", "warm 0", "ask b for 0"]);
   world.free.add("0");
   await world.clock.elapse(100);
   assert.equal(world.news, ["start 0"]);
+  assert.equal([world.move?.from, world.move?.since, world.move?.before], ["b", 2, { taken: 7, sent: 5 }]);
+});
+
+test("where the other node says that it does not run it, little is waited for, whatever the log says: its owner died here or elsewhere", async () => {
+  const world = new World(1);
+  world.answers = null;
+  await world.place({ 0: "b" });
+  await world.place({ 0: "me" });
+  await world.clock.elapse(1_200);
+  assert.equal(world.news, ["open r", "warm 0", "ask b for 0", "start 0"]);
+});
+
+test("the other node answers nothing, and is then known to be gone: it is waited for no longer", async () => {
+  const world = new World(1);
+  world.hangs.add("b");
+  await world.place({ 0: "b" });
+  await world.place({ 0: "me" });
+  await world.clock.elapse(2_000);
+  assert.equal(world.news, ["open r", "warm 0", "ask b for 0"]);
+  await world.goes("b");
+  assert.equal(world.news, ["start 0"]);
+});
+
+test("many that come are asked for a few at a time", async () => {
+  const world = new World(6);
+  await world.place({ 0: "b", 1: "b", 2: "b", 3: "b", 4: "b", 5: "b" });
+  await world.place({ 0: "me", 1: "me", 2: "me", 3: "me", 4: "me", 5: "me" });
+  await world.clock.elapse(1_000);
+  assert.equal(world.news.filter((call) => call.startsWith("ask")), ["ask b for 0", "ask b for 1", "ask b for 2", "ask b for 3"]);
+  world.stopsWhenAsked = true;
+  await world.clock.elapse(2_000);
+  assert.equal(world.news.filter((call) => call.startsWith("start")).toSorted(), ["start 0", "start 1", "start 2", "start 3", "start 4", "start 5"]);
 });
 
 test("an actor that comes from a node that is gone, or does not stop it in time, is started all the same: the claim fences", async () => {
   for (const how of ["gone", "hangs"]) {
     const world = new World(1);
+    world.answers = undefined;
     await world.place({ 0: "b" });
     await world.place({ 0: "me" });
-    assert.equal(world.news, ["open r"]);
-    await (how === "gone" ? world.goes("b") : world.clock.elapse(11_000));
+    await world.clock.elapse(5_000);
+    assert.equal(world.news, ["open r", "warm 0", "ask b for 0"]);
+    await (how === "gone" ? world.goes("b") : world.clock.elapse(6_000));
     assert.equal(world.news, ["start 0"]);
+    assert.is(world.move?.before, undefined, "what it had done there is not known");
   }
 });
 
 test("one that is placed elsewhere again while it waits is not started", async () => {
   const world = new World(1);
+  world.answers = undefined;
   await world.place({ 0: "b" });
   await world.place({ 0: "me" });
   await world.place({ 0: "b" });
   world.free.add("0");
   await world.clock.elapse(20_000);
-  assert.equal(world.news, ["open r"]);
+  assert.equal(world.news, ["open r", "warm 0", "ask b for 0"]);
 });
 
 test("one that was fenced and is placed elsewhere is let go of", async () => {
@@ -157,7 +256,7 @@ test("a node that stops starts nothing more", async () => {
   world.free.add("0");
   await world.place({ 1: "me" });
   await world.clock.elapse(20_000);
-  assert.equal(world.news, ["open r"]);
+  assert.equal(world.news, ["open r", "warm 0", "ask b for 0"]);
 });
 
 test.run();

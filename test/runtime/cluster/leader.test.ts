@@ -3,12 +3,14 @@ import * as assert from "uvu/assert";
 import { type FlowDirectory, Leader } from "../../../runtime/cluster/leader.ts";
 import { beatMs, missedBeats } from "../../../runtime/cluster/membership.ts";
 import { anywhere } from "../../../runtime/cluster/placement.ts";
+import type { PlacementOrder } from "../../../runtime/cluster/placement-order.ts";
 import { decisionsBetween } from "../../../runtime/cluster/placement-log.ts";
 import { type FlowSeats, seatsOf } from "../../../runtime/cluster/placement-record.ts";
 import { MillraceError } from "../../../runtime/event/errors.ts";
 import { ManualClock } from "../../../runtime/testing/manual-clock.ts";
 import { MemoryBroker } from "../../../runtime/testing/memory-broker.ts";
 import { MemoryServer } from "../../../runtime/testing/memory-server.ts";
+import { rejection } from "../../support/rejection.ts";
 import { MemberOfTest, silent } from "./members.ts";
 
 const test = suite("leader");
@@ -45,6 +47,8 @@ class LedNode {
         return Promise.resolve({ token: runs.token, stages: [{ name: "s", place: anywhere, seats: Array.from({ length: partitions }, () => ({ node: null, since: 0, from: null, standby: [] })) }] });
       },
       finish: () => Promise.resolve((runs.finished = runs.allEnded)),
+      stops: () => false,
+      settle: () => Promise.resolve(),
       refused: (flow) => { this.refused.push(flow); this.wants = false; },
     };
     this.leader = new Leader({ clock, log: silent, lease: this.member.lease, placements: this.member.log, membership: this.member.heartbeat.membership, directory });
@@ -205,6 +209,80 @@ test("the log of decisions stays short, and who comes then knows all the same", 
   assert.ok(first > 1 && last - first <= 2 * decisionsBetween + 2, `${first} to ${last}`);
   const b = await world.start("b");
   assert.equal(b.flow, a.flow);
+});
+
+test("a node is drained by an order to the leader: its actors go, others stay, whoever leads next knows it; it ends with an order, or with that start of the node", async () => {
+  const world = new World(), nodes = await Promise.all(["a", "b", "c"].map((name) => world.start(name, { nodes: 3, partitions: 9 }))) as [LedNode, LedNode, LedNode];
+  await world.clock.elapse(2_000);
+  const leader = nodes.find(({ member }) => member.lease.held) as LedNode, [drained, other] = nodes.filter((node) => node !== leader) as [LedNode, LedNode], name = drained.member.name;
+  const code = async (asked: LedNode, order: PlacementOrder) => (await rejection(asked.leader.order(order))).code;
+  assert.is(await code(other, { action: "cordon", node: name }), "NOT_LEADER");
+  assert.is(await code(leader, { action: "cordon", node: "x" }), "NODE_UNKNOWN");
+  const since = await leader.leader.order({ action: "cordon", node: name });
+  await world.clock.elapse(0);
+  assert.is(await leader.leader.order({ action: "cordon", node: name }), since, "given again it is the same");
+  assert.equal(Object.values(leader.counts).toSorted(), [4, 5]);
+  assert.is(name in leader.counts, false);
+  const moved = leader.member.records.flatMap((record) => (record.kind === "place" && record.n > since ? record.moves : []));
+  assert.ok(moved.length === 3 && moved.every(({ from }) => from === name));
+  // The next leader.
+  leader.leader.stop();
+  leader.broker.disconnect();
+  await world.clock.elapse(detection);
+  assert.equal(other.counts, { [other.member.name]: 9 });
+  assert.ok(other.member.lease.held || drained.member.lease.held);
+  const next = other.member.lease.held ? other : drained;
+  await next.leader.order({ action: "uncordon", node: name });
+  await world.clock.elapse(1_000);
+  assert.equal(Object.values(next.counts).toSorted(), [4, 5]);
+});
+
+test("a drained node that leaves is gone with its cordon, and started again it takes actors", async () => {
+  const world = new World(), [a, b] = await Promise.all(["a", "b"].map((name) => world.start(name, { nodes: 2 }))) as [LedNode, LedNode];
+  await world.clock.elapse(2_000);
+  const [leader, other] = a.member.lease.held ? [a, b] as const : [b, a] as const, { name } = other.member;
+  await leader.leader.order({ action: "cordon", node: name });
+  await world.clock.elapse(1_000);
+  const records = leader.member.records.length;
+  other.leader.stop();
+  await other.member.stop();
+  await world.clock.elapse(2_000);
+  assert.equal(leader.member.records.slice(records).map(({ kind }) => kind), ["cordon"], "nothing moves");
+  assert.equal(leader.member.log.state.cordons, []);
+  await world.start(name);
+  await world.clock.elapse(3_000);
+  assert.equal(leader.counts, { a: 3, b: 3 });
+});
+
+test("an actor is pinned by an order to the leader, stays through what others do, and is let go when its node goes", async () => {
+  const world = new World(), nodes = await Promise.all(["a", "b", "c"].map((name) => world.start(name, { nodes: 3 }))) as [LedNode, LedNode, LedNode];
+  await world.clock.elapse(2_000);
+  const leader = nodes.find(({ member }) => member.lease.held) as LedNode, seat = () => leader.flow?.stages[0]?.seats[0], to = nodes.find(({ member }) => member !== leader.member && member.name !== seat()?.node) as LedNode;
+  const since = await leader.leader.order({ action: "pin", actor: "f/s/0", node: to.member.name });
+  await world.clock.elapse(0);
+  assert.equal([seat()?.node, seat()?.pin, leader.counts], [to.member.name, { node: to.member.name, since }, { a: 2, b: 2, c: 2 }]);
+  await world.start("d");
+  await world.clock.elapse(3_000);
+  assert.is(seat()?.node, to.member.name);
+  to.leader.stop();
+  await to.member.stop();
+  await world.clock.elapse(1_000);
+  assert.not(seat()?.node === to.member.name || seat()?.node === null);
+  assert.is(seat()?.pin, undefined);
+});
+
+test("orders that a leader cannot carry out any more are refused, not forgotten", async () => {
+  const world = new World(), a = await world.start("a");
+  await world.clock.elapse(2_000);
+  a.broker.disconnect();
+  const refused = rejection(a.leader.order({ action: "cordon", node: "a" }));
+  await world.clock.elapse(20_000);
+  assert.is((await refused).code, "UNREACHABLE");
+  const waiting = rejection(a.leader.order({ action: "cordon", node: "a" }));
+  a.leader.stop();
+  await world.clock.elapse(20_000);
+  assert.match((await waiting).code, /NOT_LEADER|UNREACHABLE/);
+  assert.is((await rejection(a.leader.order({ action: "cordon", node: "a" }))).code, "NOT_LEADER");
 });
 
 test.run();

@@ -102,6 +102,90 @@ test("each move says why", () => {
   assert.is(two.reasons.get("f/s/0"), "it is there, and nothing asks for a move");
 });
 
+const pinned = (actors: readonly PlacementActor[], pins: Readonly<Record<string, string>>): PlacementActor[] => actors.map((actor) => (pins[actor.address] === undefined ? actor : { ...actor, pin: pins[actor.address] as string }));
+const cordoned = (all: readonly PlacementNode[], ...names: readonly string[]): PlacementNode[] => all.map((one) => (names.includes(one.name) ? { ...one, cordoned: true } : one));
+
+test("a cordoned node gives up what it has, nothing else moves, and it gets nothing; taken back it takes its share again, and no more", () => {
+  const actors = stage("s", 12), before = place(nodes(3), actors, nothing), drained = place(cordoned(nodes(3), "n2"), actors, before.seats);
+  assert.equal(counts(drained), { n1: 6, n3: 6 });
+  assert.is(drained.moves.length, 4);
+  assert.ok(drained.moves.every(({ from, why }) => from === "n2" && /^n2 is cordoned; n[13] had the most room/.test(why)));
+  assert.equal(place(cordoned(nodes(3), "n2"), actors, drained.seats).moves, []);
+  assert.equal(counts(place(cordoned([...nodes(3), node("n4")], "n2"), actors, drained.seats)), { n1: 4, n3: 4, n4: 4 });
+  const back = place(nodes(3), actors, drained.seats);
+  assert.equal([counts(back), back.moves.length], [{ n1: 4, n2: 4, n3: 4 }, 4]);
+  assert.is(place(nodes(3).filter(({ name }) => name !== "n2"), actors, drained.seats).moves.length, 0, "stopped, a drained node is simply gone");
+});
+
+test("what no other node may have stays on a cordoned node and goes on, and it is said why; as soon as one may, it moves", () => {
+  const both = [node("a", { labels: ["gpu"] }), node("b")], actors = [...stage("s", 2, { labels: ["gpu"] }), ...stage("t", 2)], before = place(both, actors, nothing);
+  const drained = place(cordoned(both, "a"), actors, before.seats);
+  assert.equal([counts(drained, "f/s"), counts(drained, "f/t"), drained.moves.length], [{ a: 2 }, { b: 2 }, 0]);
+  assert.is(drained.reasons.get("f/s/0"), "stays on a: no node may have it: a is cordoned, b does not offer label gpu");
+  const moved = place([...cordoned(both, "a"), node("c", { labels: ["gpu"] })], actors, drained.seats);
+  assert.equal(counts(moved, "f/s"), { c: 2 });
+  assert.equal(counts(place(cordoned(both, "a", "b"), actors, nothing)), { none: 4 }, "what was nowhere waits");
+});
+
+test("warm copies are on no cordoned node, and a stage that is spread is spread over the others", () => {
+  const actors = [...stage("w", 3, { standby: 1 }), ...stage("x", 3, { spread: true })], before = place(nodes(4), actors, nothing), drained = place(cordoned(nodes(4), "n1"), actors, before.seats);
+  for (const { node: at, standby } of drained.seats.values()) assert.ok(at !== "n1" && !standby.includes("n1"));
+  assert.equal(counts(drained, "f/x"), { n2: 1, n3: 1, n4: 1 });
+});
+
+test("a pinned actor goes to its node and stays there; to keep the balance at most one comes back for it", () => {
+  const actors = stage("s", 6), before = place(nodes(3), actors, nothing), from = before.seats.get("f/s/0")?.node as string, to = from === "n2" ? "n3" : "n2";
+  const after = place(nodes(3), pinned(actors, { "f/s/0": to }), before.seats);
+  assert.is(after.seats.get("f/s/0")?.node, to);
+  assert.is(after.moves.find(({ actor }) => actor === "f/s/0")?.why, `pinned to ${to}`);
+  assert.equal([counts(after), after.moves.length], [{ n1: 2, n2: 2, n3: 2 }, 2]);
+  assert.equal(place(nodes(3), pinned(actors, { "f/s/0": to }), after.seats).moves, []);
+  // Sticky: what would move otherwise moves around it.
+  const all = Object.fromEntries(actors.map(({ address }) => [address, "n2"])), piled = place(nodes(3), pinned(actors, all), before.seats);
+  assert.equal([counts(piled), piled.reasons.get("f/s/5")], [{ n2: 6 }, "pinned to n2"]);
+  assert.equal(counts(place([...nodes(3), node("n4")], pinned(actors, all), piled.seats)), { n2: 6 });
+  assert.equal(counts(place(nodes(3), actors, piled.seats)), { n1: 2, n2: 2, n3: 2 }, "released, the balance has them");
+});
+
+test("a pin holds as long as its node may have the actor: gone, cordoned or without the label it is as if there were none", () => {
+  const able = [node("a", { labels: ["gpu"] }), node("b", { labels: ["gpu"] }), node("c")], actors = pinned(stage("s", 2, { labels: ["gpu"] }), { "f/s/0": "b", "f/s/1": "c" }), before = place(able, actors, nothing);
+  assert.equal([before.seats.get("f/s/0")?.node, before.seats.get("f/s/1")?.node], ["b", "a"]);
+  assert.is(place(able.filter(({ name }) => name !== "b"), actors, before.seats).seats.get("f/s/0")?.node, "a");
+  assert.is(place(cordoned(able, "b"), actors, before.seats).seats.get("f/s/0")?.node, "a");
+  assert.is(place([node("a", { labels: ["gpu"] }), node("b")], actors, before.seats).seats.get("f/s/0")?.node, "a");
+});
+
+test("pinned actors come first: others make room for them, in number and where a stage is spread", () => {
+  const small = [node("a", { capacity: 2 }), node("b", { capacity: 4 })], actors = stage("s", 6), before = place(small, actors, nothing), its = [...before.seats].find(([, seat]) => seat.node === "b")?.[0] as string;
+  const after = place(small, pinned(actors, { [its]: "a" }), before.seats);
+  assert.equal([after.seats.get(its)?.node, counts(after)], ["a", { a: 2, b: 4 }]);
+  const apart = stage("x", 3, { spread: true }), placed = place(nodes(3), apart, nothing), [first] = apart as [PlacementActor], other = placed.seats.get("f/x/1")?.node as string;
+  const swapped = place(nodes(3), pinned(apart, { [first.address]: other }), placed.seats);
+  assert.equal([swapped.seats.get(first.address)?.node, counts(swapped)], [other, { n1: 1, n2: 1, n3: 1 }]);
+});
+
+for (const seed of [11, 12, 13, 14]) {
+  test(`random cordons and pins, seed ${seed}: legal, pins held, a second look moves nothing`, () => {
+    const random = new SeededRandom(seed), int = (below: number): number => Math.floor(random.next() * below), labels = ["gpu", "eu"], some = (): string[] => labels.filter(() => random.next() < 0.6);
+    const actors = Array.from({ length: 1 + int(4) }, (_, at) => stage(`s${at}`, 1 + int(12), { labels: random.next() < 0.3 ? [labels[int(2)] as string] : [], spread: random.next() < 0.3, standby: int(2) as 0 | 1 })).flat();
+    const there = Array.from({ length: 2 + int(4) }, (_, at) => node(`n${at}`, { weight: 1 + int(3), labels: some() }));
+    let before = nothing;
+    for (let step = 0; step < 30; step++) {
+      const now = there.map((one) => (random.next() < 0.25 ? { ...one, cordoned: true } : one)), wanted = actors.map((actor) => (random.next() < 0.2 ? { ...actor, pin: `n${int(there.length + 1)}` } : actor));
+      const placed = place(now, wanted, before), by = new Map(now.map((one) => [one.name, one]));
+      for (const actor of wanted) {
+        const { node: at, standby } = placed.seats.get(actor.address) as Seat, its = by.get(at ?? ""), pin = by.get(actor.pin ?? ""), mayHave = (one: PlacementNode): boolean => one.cordoned !== true && actor.place.labels.every((label) => one.labels.includes(label));
+        if (pin !== undefined && mayHave(pin)) assert.is(at, pin.name);
+        if (its?.cordoned === true) assert.ok(before.get(actor.address)?.node === at && !now.some(mayHave), "only what was there, and what no other may have, is on a cordoned node");
+        if (at === null) assert.not(now.some(mayHave));
+        for (const name of standby) assert.ok(mayHave(by.get(name) as PlacementNode));
+      }
+      assert.equal(place(now, wanted, placed.seats).moves, []);
+      before = placed.seats;
+    }
+  });
+}
+
 // Random clusters, changed step by step; what must hold after every step.
 for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
   test(`random clusters, seed ${seed}: legal, balanced, sticky, deterministic`, () => {

@@ -3,6 +3,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { collect, generate, map } from "../../../actors/index.ts";
 import { defineFlow, type Flow, TerminalError } from "../../../runtime/index.ts";
+import { notWriting } from "../../../runtime/broker/failures.ts";
 import { askAll, askTree } from "../../../runtime/inspect/inquiry.ts";
 import { decodeMessage, encodeFrame, message } from "../../../runtime/event/frame.ts";
 import { allLetters, letterOf, newestLetters } from "../../../runtime/inspect/dead-letters.ts";
@@ -87,6 +88,16 @@ test("a page that is none begins at the top; one beyond the end is empty", async
   assert.equal([await page("x"), await page(-1), await page(1.5), await page(99)], [1, 1, 1, 0]);
 });
 
+test("what the server fails at though it answers is in the report, with what to do: another thing for a server of one's own", async () => {
+  await using world = await TwinWorld.make();
+  await using it = await world.start([], { name: "n1" });
+  assert.is((await askTree(it.broker, "n1")).nats.fault, undefined);
+  Object.defineProperty(it.broker, "fault", { value: notWriting(["mr_x", "mr_y"]) });
+  const { fault } = (await askTree(it.broker, "n1")).nats;
+  assert.equal([fault?.code, fault?.message], ["NATS_NOT_WRITING", "nats-server answers, and writes nothing more to mr_x and 1 others"]);
+  assert.match(fault?.remedy as string, /Make room .* restarts its server by itself/);
+});
+
 test("all nodes are asked, and one that was killed is named as silent", async () => {
   await using world = await TwinWorld.make();
   await using killed = await world.start([], { name: "n1" });
@@ -129,6 +140,21 @@ test("dead letters: what cannot be read hides no other, and is named with the re
   assert.equal(told, [["TERMINAL", { n: 99 }], ["BYTES_REFUSED", null], ["FRAME_NEWER", null], ["BYTES_REFUSED", null]]);
   for await (const { code, event: { data } } of allLetters(it.broker, "plain")) all.push([code, data]);
   assert.equal(all, told);
+});
+
+test("dead letters: a frame that stands there twice is told once, under the number that it had first (P29)", async () => {
+  await using world = await TwinWorld.make();
+  await using it = await world.start([plain(1, (item) => { if (item.n >= 98) throw new TerminalError(`not ${item.n}`); return item; })], { name: "n1" });
+  await within(10_000, "the end", it.node.done);
+  const before = await newestLetters(it.broker, "plain", 10), stream = world.server.streams.get("mr_dead_plain"), { first, last } = stream?.bounds() as { first: number; last: number };
+  assert.equal(before.map(({ event: { data } }) => data), [{ n: 98 }, { n: 99 }]);
+  // Farther away than a page of what is read at a time, and near.
+  for (let copy = 0; copy < 80; copy++) for (let at = first; at <= last; at++) stream?.append("mr.dead.plain.each.g-1.0", stream.at(at)?.data as Uint8Array, undefined);
+  assert.equal(await newestLetters(it.broker, "plain", 10), before);
+  assert.equal((await newestLetters(it.broker, "plain", 1)).map(({ event: { data } }) => data), [{ n: 99 }]);
+  const all: unknown[] = [];
+  for await (const letter of allLetters(it.broker, "plain")) all.push(letter);
+  assert.equal(all, before);
 });
 
 test("what a server holds of each flow: its run, and logs that are gone", async () => {

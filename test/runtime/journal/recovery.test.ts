@@ -7,6 +7,7 @@ import type { Term } from "../../../runtime/event/term.ts";
 import { foldedKey, headKey, rangeOf, recordKey, stateKey } from "../../../runtime/journal/keys.ts";
 import { LevelStores } from "../../../runtime/journal/level-store.ts";
 import { type Body, type CommitRecord, decodeRecord, encodeRecord, messagesOf, type RecordKind } from "../../../runtime/journal/record.ts";
+import { warmUp } from "../../../runtime/journal/warm-up.ts";
 import { recover, type Recovered } from "../../../runtime/journal/recovery.ts";
 import type { Store, Stores } from "../../../runtime/journal/store.ts";
 import { ManualClock } from "../../../runtime/testing/manual-clock.ts";
@@ -414,6 +415,74 @@ for (const [name, lose] of [
     assert.is(world.log.length, 6);
   });
 }
+
+// ── warmed up while another owner goes on
+
+/** As recovery reads: without a claim. */
+function warm(world: World, stores: Stores, log = world.streamOf("log")): Promise<void> {
+  return driven(world.clock, warmUp({ where: "f/s/0", log, chunks: world.streamOf("snap"), stores, store: storeName, clock: world.clock, signal: new AbortController().signal }));
+}
+
+onBoth("a journal that was warmed up, once and again, leaves only the tail to read, and the owner that went on meanwhile is not disturbed", async (world, stores) => {
+  const owner = await world.own(new MemoryStores());
+  await owner.turns(5);
+  await warm(world, stores);
+  assert.equal([world.log.length, last(world).kind], [6, "turn"], "it claims nothing (I1)");
+  await owner.turns(100);
+  await warm(world, stores);
+  await owner.turns(3);
+  await owner.commit({}, { kind: "stop" });
+  const network = new ScriptedNetwork(), recovered = await world.recover(stores, { network });
+  assert.equal([recovered.n, recovered.journal.head?.n], [111, 111]);
+  await recovered.journal.store.close();
+  assert.is(await givenOn(world, stores), await givenOn(world, new MemoryStores()));
+});
+
+onBoth("a snapshot and its tail are warmed up as recovery would load them", async (world, stores) => {
+  const owner = await world.own(new MemoryStores()), snapshot = { n: 4, chunks: [], entries: [entry("a", 4)] };
+  await owner.turns(3);
+  await owner.commit({ ...counted(4), snapshot }, { kind: "snapshot" });
+  await world.streamOf("log").purge(5);
+  await owner.turns(2);
+  await warm(world, stores);
+  assert.is(await givenOn(world, stores), await givenOn(world, new MemoryStores()));
+});
+
+test("a journal of this node that the log does not fit is left for recovery to judge: it is evidence of a loss", async () => {
+  const world = new World(), stores = new MemoryStores(), owner = await world.own(stores);
+  await owner.turns(3);
+  await owner.close();
+  const before = await stores.open(storeName), head = Buffer.from(before.get(headKey) as Uint8Array);
+  await before.close();
+  // Another log under the same name, of other records.
+  const other = new World();
+  const its = await other.own(new MemoryStores());
+  for (let n = 0; n < 9; n++) await its.commit(counted(100 + n));
+  await warm(other, stores);
+  const after = await stores.open(storeName);
+  assert.equal(Buffer.from(after.get(headKey) as Uint8Array), head);
+  await after.close();
+  assert.is((await rejection(other.recover(stores))).code, "BROKER_WENT_BACK");
+});
+
+test("a crash at any write of the warming up: the next start gives the same", async () => {
+  for (const chunks of [false, true]) {
+    const world = new World();
+    await withSnapshot(world, { chunks, purged: true });
+    const good = await givenOn(world, new MemoryStores());
+    for (let writes = 0; ; writes++) {
+      const disk = new MemoryDisk();
+      let left = writes, died = () => {};
+      const death = new Promise<void>((done) => { died = done; });
+      const dying = new MemoryStores(disk, (_name, run) => { if (left-- > 0) queueMicrotask(run); else died(); });
+      const outcome = await Promise.race([warm(world, dying).then(() => "done", () => "failed"), death.then(() => "died")]);
+      dying.kill();
+      assert.is(await givenOn(world, new MemoryStores(disk)), good, `after ${writes} writes`);
+      if (outcome !== "died") break;
+      assert.ok(writes < 50);
+    }
+  }
+});
 
 /** Two snapshots in chunks, as of 3 and 6; the log purged up to the older one. */
 async function withTwoSnapshots(world: World): Promise<void> {

@@ -70,10 +70,11 @@ test("a sync that is none, and credentials that cannot be read, are refused", as
 test("credentials and certificates are given to the client by their content", async () => {
   await using folder = await temporaryFolder();
   const creds = join(folder.path, "a.creds"), ca = join(folder.path, "ca.pem");
-  await writeFile(creds, "secret");
+  const secret = `-----BEGIN NATS USER JWT-----\neyJ0\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\nSU${"A".repeat(56)}\n------END USER NKEY SEED------\n`;
+  await writeFile(creds, secret);
   await writeFile(ca, "PEM");
   const options = await natsOptions({ servers: "nats://h:1", credentials: creds, tls: { ca } });
-  assert.equal([options.servers, Buffer.from(options.credentials ?? "").toString(), options.tls], ["nats://h:1", "secret", { ca: "PEM" }]);
+  assert.equal([options.servers, Buffer.from(options.credentials ?? "").toString(), options.tls], ["nats://h:1", secret, { ca: "PEM" }]);
 });
 
 test("a broker of one's own: a node connects to it, and it ends with its disposal", async () => {

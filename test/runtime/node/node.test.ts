@@ -3,6 +3,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { aggregate, collect, filter, generate, map, tumbling } from "../../../actors/index.ts";
 import { defineFlow, defineSink, defineSource, type Flow, type SinkActor, TerminalError, UnavailableError } from "../../../runtime/index.ts";
+import type { TreeNode } from "../../../runtime/supervision/tree.ts";
 import { readRun } from "../../../runtime/node/run-record.ts";
 import { gate } from "../../support/gate.ts";
 import { rejection } from "../../support/rejection.ts";
@@ -316,6 +317,33 @@ test("another node that takes the flow over: the first one says so and does not 
   const error = await within(endMs, "the failure", rejection(first.node.done));
   assert.is(error.code, "FLOW_TAKEN");
   opened.open();
+});
+
+test("an old node that comes back and claims an actor late ends; the one that has the flow takes that actor again, and goes on to the end", async () => {
+  await using world = await TwinWorld.make();
+  const opened = gate(), result: number[] = [], flow = defineFlow("taken", (builder) => void builder.sink("out", builder.source("feed", defineSource<number, number>({
+    kind: "open", guarantee: "replayable", start: 0,
+    async *read(from) {
+      if (from === 0) yield { data: 0, position: 1 };
+      await opened.opened;
+      for (let n = Math.max(1, from); n < 100; n++) yield { data: n, position: n + 1 };
+    },
+  })), collect<number>(result)));
+  const states = (it: { readonly node: { tree(): TreeNode } }) => it.node.tree().children[0]?.children.flatMap(({ children }) => children.map(({ state }) => state));
+  await using first = await world.start([flow]);
+  await eventually("it runs", () => states(first)?.every((state) => state === "running.active"));
+  first.broker.disconnect();
+  await using second = await world.start([flow], {}, await partsOf(world));
+  await eventually("it runs there", () => states(second)?.every((state) => state === "running.active"));
+  first.broker.reconnect();
+  // One of its actors was just about to start again: it claims the log after the new owner did. Others are fenced by that one's claims.
+  await first.node.root.terminate("taken/feed/0").catch(() => {});
+  await first.node.root.unpark("taken/feed/0");
+  opened.open();
+  await eventually("the new owner's actor is fenced", () => states(second)?.includes("fenced"));
+  assert.is((await within(endMs, "the end of the old one", rejection(first.node.done))).code, "FLOW_TAKEN");
+  await within(endMs, "the end of the flow", second.node.done);
+  assert.equal([...new Set(result)].sort((a, b) => a - b), Array.from({ length: 100 }, (_, n) => n));
 });
 
 /** Journals of its own, as on another machine. */

@@ -168,9 +168,14 @@ test("of two that start at the same time one has it", async () => {
   assert.is(lost?.code, "FLOW_TAKEN");
 });
 
-test("who lost the flow to another node cannot mark it", async () => {
+test("who lost the flow to another node cannot mark it, and sees that it is not his", async () => {
   const { begin, broker } = world(), run = await begin(), kept = await readRun(broker.keys, "quakes");
+  const [, held] = await Promise.all([run.mark("running"), run.isHeld()]);
+  assert.is(held, true, "its own writes are its own");
   await writeRun(broker.keys, "quakes", { ...run.record, node: "n2" }, kept?.revision as number);
+  assert.is(await run.isHeld(), true, "a write that expected something else changed nothing");
+  await writeRun(broker.keys, "quakes", { ...run.record, node: "n2" }, (await readRun(broker.keys, "quakes"))?.revision as number);
+  assert.is(await run.isHeld(), false);
   assert.is((await rejection(run.mark("finished"))).code, "FLOW_TAKEN");
 });
 

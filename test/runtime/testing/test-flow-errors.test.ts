@@ -2,7 +2,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { defineFlow, type Emits, RetryableError, type StageOptions, TerminalError, UnavailableError } from "millrace";
-import { aggregate, jsonl, map, stateful } from "millrace/actors";
+import { aggregate, jsonl, map, pipe, stateful } from "millrace/actors";
 import { advance, at, crash, end, testFlow } from "millrace/testing";
 import { MillraceError } from "../../../runtime/event/errors.ts";
 import { gate } from "../../support/gate.ts";
@@ -215,6 +215,44 @@ test("a handler that hangs meets its deadline in real time", async () => {
   await t.send("numbers", 1, 2, 3);
   assert.equal([t.output("out"), aborted], [[1, 3], [true, true, true]]);
   assert.equal(t.deadLetters().map(({ reason, event }) => [reason, event.data]), [["POISON", 2]]);
+});
+
+for (const after of [1, 3]) {
+  test(`a handler of a stage with isolate that never gives the loop back is ended at its deadline; its event is a dead letter, all else goes through once (poison.after ${after})`, async () => {
+    let begun = 0;
+    const loops = (): never => { for (;;) begun++; };
+    await using t = await testFlow(defineFlow("looping", (flow) => {
+      const numbers = flow.source("numbers", jsonl.source<number>("x"));
+      const handled = flow.processor("handled", numbers.keyBy((n) => n % 2), { isolate: "worker", poison: { deadline: "30ms", after } }, pipe(map((n: number) => n), stateful({
+        initial: () => 0,
+        on(sum: number, n: number, ctx: Emits<number[]>) { ctx.emit([n, sum + n]); if (n === 4) loops(); return sum + n; },
+      })));
+      return { numbers, handled, out: flow.sink("out", handled, jsonl.sink("x")) };
+    }));
+    await t.send("numbers", 1, 2, 3, 4, 5, 6);
+    assert.equal([...t.output("out")].sort(([a], [b]) => (a as number) - (b as number)), [[1, 1], [2, 2], [3, 4], [5, 9], [6, 8]]);
+    assert.equal(t.deadLetters().map(({ reason, event }) => [reason, event.data]), [["POISON", 4]]);
+    assert.ok(begun > 0);
+    await t.send("numbers", 7, 8);
+    assert.equal(t.output("out").slice(5), [[7, 16], [8, 16]]);
+  });
+}
+
+test("what a handler of a stage with isolate gives and throws is as without it", async () => {
+  const flow = (options: StageOptions & { isolate?: "worker" }) => handling((n, { attempt }) => {
+    if (n === 2 && attempt === 1) throw new RetryableError("not now", { retryAfter: "1s" });
+    if (n === 3) throw new TerminalError("never");
+    if (n === 4) throw new TypeError("four");
+    return n % 2 === 0 ? Promise.resolve(n) : n;
+  }, options);
+  const seen: unknown[] = [];
+  for (const options of [{}, { isolate: "worker" }] as const) {
+    await using t = await testFlow(flow(options));
+    await t.send("numbers", 1, 2, 3, 4, 5, 6, advance("2s"));
+    seen.push([t.output("out"), t.deadLetters().map(({ reason, event, error: { name, message } }) => [reason, event.data, name, message])]);
+  }
+  assert.equal(seen[1], seen[0]);
+  assert.equal(seen[0], [[1, 5, 6, 2], [["TERMINAL", 3, "TerminalError", "never"], ["POISON", 4, "TypeError", "four"]]]);
 });
 
 test("an end in the middle: what is under way is told, what waits rejects, nothing runs any more", async () => {

@@ -1,0 +1,49 @@
+// `millrace flows`: what is deployed and what runs, and who refused what.
+import type { Command } from "commander";
+import { type FlowLine, flowsOn, type FlowsReport } from "../inspect/flows-report.ts";
+import { exitCode } from "./exit-code.ts";
+import { type NatsFlags, reach, withNatsFlags } from "./nats-options.ts";
+import { type Column, table } from "./table.ts";
+import { plain, type Terminal, terminalOn } from "./terminal.ts";
+import { ago, count, listed, several } from "./words.ts";
+
+interface FlowsFlags extends NatsFlags {
+  readonly json?: true;
+}
+
+export function flowsCommand(program: Command, ended: (code: number) => void): void {
+  withNatsFlags(program.command("flows").argument("[flow]", "only this one").description("print the flows that are deployed or run: their code, who signed it, which nodes have it, and who refuses it"))
+    .option("--json", "as JSON, with whole hashes and keys")
+    .addHelpText("after", "\nExamples:\n  millrace flows\n  millrace flows quakes --json --nats nats://10.0.0.1:4222\n\nExit code 1 where there is none, or a node refuses one.")
+    .action(async (flow: string | undefined, flags: FlowsFlags) => ended(await flows(flow, flags)));
+}
+
+async function flows(only: string | undefined, flags: FlowsFlags): Promise<number> {
+  const out = terminalOn(process.stdout), broker = await reach(flags);
+  try {
+    const report = await flowsOn(broker), shown = report.flows.filter(({ name }) => only === undefined || name === only);
+    if (flags.json === true) out.write(JSON.stringify({ ...report, flows: shown }));
+    else out.write(textOf({ ...report, flows: shown }, out));
+    return shown.length > 0 && shown.every(({ refusals }) => refusals.length === 0) ? exitCode.fine : exitCode.failed;
+  } finally {
+    await broker.close();
+  }
+}
+
+const columns: readonly Column[] = [
+  { title: "flow", least: 8 }, { title: "state", least: 7 }, { title: "code", least: 8 }, { title: "actors", align: "right", spare: 2 }, { title: "loaded on", least: 9, spare: 1 },
+  { title: "deployed", spare: 3 }, { title: "signed by", least: 10, spare: 4 },
+];
+
+function textOf({ flows, nodes }: FlowsReport, { columns: width, colors }: Terminal): string {
+  const parts: string[] = [], deaf = nodes.filter(({ trusted }) => trusted.length === 0).map(({ node }) => node), now = Date.now();
+  if (flows.length === 0) parts.push("No flow is deployed, and none runs: `millrace deploy <flow> --key <seed file>`, or `millrace run <flow>`.");
+  else parts.push(table(columns, flows.map((flow) => rowOf(flow, now)), width - 1, { head: (text) => colors.dim(text), cell: (text, { title }, row) => (title === "state" && flows[row]?.state === "refused" ? colors.red(text) : text) }));
+  for (const { name, refusals } of flows) for (const { node, code, message, remedy } of refusals) parts.push(`${colors.red("refused")} ${name} by ${node}: ${plain(message)} (${code})\n  ${colors.dim("do")}  ${plain(remedy)}`);
+  if (deaf.length > 0) parts.push(colors.dim(`${listed(deaf)} ${deaf.length === 1 ? "takes" : "take"} no deployed flows: ${deaf.length === 1 ? "it was" : "they were"} started without --trust.`));
+  return parts.join("\n\n");
+}
+
+function rowOf({ name, state, hash, key, at, loaded, actors }: FlowLine, now: number): readonly string[] {
+  return [name, state, hash.slice(0, 12), count(actors), loaded.length <= 2 ? loaded.join(", ") : several(loaded.length, "node"), at === null ? "" : ago(now - at), key ?? "not deployed"];
+}

@@ -1,0 +1,27 @@
+// What planned moves cost, for people.
+import type { MoveReceipt } from "../node/move-receipt.ts";
+import { type Column, table } from "./table.ts";
+import { type Terminal, wrapped } from "./terminal.ts";
+import { count, several } from "./words.ts";
+
+const columns: readonly Column[] = [
+  { title: "actor", least: 12 }, { title: "from", least: 4, spare: 4 }, { title: "to", least: 4 }, { title: "paused", align: "right" },
+  { title: "in flight", align: "right", spare: 2 }, { title: "sent again", align: "right", spare: 3 }, { title: "lost", align: "right", spare: 1 },
+];
+
+const known = (n: number | null): string => (n === null ? "?" : count(n));
+
+/** Lines without a line break at the end. */
+export function moveText({ actors, moved, pauseMs, inFlight, sentAgain, lost }: MoveReceipt, { columns: width, colors }: Terminal): string {
+  const rows = actors.map((one) => [one.actor, one.from, one.to, `${count(one.pauseMs)} ms`, known(one.inFlight), known(one.sentAgain), known(one.lost)]);
+  const unknown = actors.filter(({ lost: its }) => its === null).length, alone = actors.filter(({ compared, lost: its }) => !compared && its !== null).length;
+  return [
+    table(columns, rows, width - 1, { head: (text) => colors.dim(text) }),
+    `  moved       ${several(moved, "actor")}`,
+    `  paused      ${moved === 1 ? `${count(pauseMs.most)} ms` : `${count(pauseMs.median)} ms in the middle, ${count(pauseMs.most)} ms at most`}`,
+    `  in flight   ${several(inFlight, "frame")}`,
+    `  sent again  ${several(sentAgain, "frame")}`,
+    `  lost        ${count(lost)}${unknown === 0 ? "" : `; not counted of ${several(unknown, "actor")} in threads of their own`}${alone === 0 ? "" : `; of ${several(alone, "actor")} only in the mailboxes: the old node does not tell any more`}`,
+    ...wrapped("Paused: from when the old node was asked to stop an actor, which worked until then, to when it took events on the new one. In flight: what waited in its mailboxes at that moment.", width - 1, 5),
+  ].join("\n");
+}

@@ -1,0 +1,204 @@
+// The flows that are deployed, on one node: follows what is deployed, and has the placement run what a trusted key signed. What is not trusted,
+// or does not fit its hash, is refused before anything of it is evaluated, and told; it never ends the node.
+import type { Broker, Stored, Subscription } from "../broker/broker.ts";
+import { readBundle } from "../deploy/bundle-store.ts";
+import { createDeployments, followDeployments } from "../deploy/deployments.ts";
+import { checkSignature, decodeDeployment, type Deployed, type Deployment, type Manifest } from "../deploy/manifest.ts";
+import { type Clock, pause } from "../event/clock.ts";
+import { asError, MillraceError } from "../event/errors.ts";
+import type { Logger } from "../flow/context.ts";
+import type { FlowPlan } from "../flow/plan.ts";
+import type { FlowCatalog } from "./flow-catalog.ts";
+import { type Refusal, refusalOf } from "./refusal.ts";
+
+/** Evaluates a bundle whose signature and hash were checked, and gives the flow that it exports. */
+export type BundleLoader = (bundle: Uint8Array, manifest: Manifest) => Promise<FlowPlan>;
+
+export interface DeployedFlowsOptions {
+  readonly broker: Broker;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly replicas: 1 | 3;
+  /** Public keys; none: nothing is loaded, and what is undeployed is followed nevertheless, since this node may lead. */
+  readonly trusted: ReadonlySet<string>;
+  /** Default: nothing can be. */
+  readonly load: BundleLoader | undefined;
+  /** Names of the flows that the node was started with: they stand. */
+  readonly given: ReadonlySet<string>;
+  /** Whether its actors can run here. Throws where not. */
+  readonly admit: (plan: FlowPlan) => void;
+  readonly catalog: Pick<FlowCatalog, "add" | "deployed" | "withdraw">;
+  /** What the catalog holds is another now. */
+  readonly changed: () => void;
+}
+
+/** What has come of a deployment on this node. Plain data. */
+export interface DeployedFlow {
+  readonly name: string;
+  readonly hash: string;
+  /** Who signed. */
+  readonly key: string;
+  readonly signature: string;
+  /** When it was signed, and whose file it was made of. */
+  readonly at: number;
+  readonly file: string;
+  readonly state: "loading" | "loaded" | "refused";
+  /** Of one that was loaded: why no run of it can be begun. */
+  readonly refusal?: Refusal["refused"];
+}
+
+/** What a node answers to "flows". */
+export interface DeploymentsHere {
+  /** Public keys; none: it takes no deployed flows. */
+  readonly trusted: readonly string[];
+  /** Of each stream that is made for it. */
+  readonly replicas: 1 | 3;
+  readonly flows: readonly DeployedFlow[];
+  /** Flows that were undeployed; they may be stopping yet. */
+  readonly undeployed: readonly { readonly name: string; readonly hash: string }[];
+}
+
+interface Entry {
+  readonly seq: number;
+  readonly deployment: Deployment;
+  state: DeployedFlow["state"];
+  refusal?: Refusal["refused"];
+}
+
+/** What failed for want of NATS is tried again after so long, in ms. */
+const againMs = 1_000;
+/** Flows of which the newest deployment is known here; more are refused, undeployed ones count. */
+const mostFlows = 1_000;
+
+export class DeployedFlows {
+  readonly #options: DeployedFlowsOptions;
+  readonly #entries = new Map<string, Entry>();
+  /** What is done about a flow is done one after the other. */
+  readonly #turns = new Map<string, Promise<void>>();
+  readonly #stopped = new AbortController();
+  #subscription: Subscription | undefined;
+
+  constructor(options: DeployedFlowsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws MillraceError UNREACHABLE, STREAM_CONFLICT */
+  async start(): Promise<void> {
+    const { broker, replicas } = this.#options;
+    await createDeployments(broker, replicas);
+    const subscription = followDeployments(broker);
+    this.#subscription = subscription;
+    subscription.onReady(() => {
+      for (let message = subscription.take(); message !== undefined; message = subscription.take()) this.#hear(message);
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await this.#subscription?.close();
+  }
+
+  get report(): DeploymentsHere {
+    const flows: DeployedFlow[] = [], undeployed: { name: string; hash: string }[] = [];
+    for (const { deployment, state, refusal } of this.#entries.values()) {
+      if (deployment.kind === "deployed" && this.#isDeaf) continue;
+      if (deployment.kind === "undeployed") {
+        undeployed.push({ name: deployment.name, hash: deployment.hash });
+        continue;
+      }
+      const { manifest: { name, hash, at, file }, key, signature } = deployment;
+      flows.push({ name, hash, key, signature, at, file, state, ...(refusal === undefined ? {} : { refusal }) });
+    }
+    return { trusted: [...this.#options.trusted], replicas: this.#options.replicas, flows, undeployed };
+  }
+
+  /** It was told to trust nobody. */
+  get #isDeaf(): boolean {
+    return this.#options.trusted.size === 0;
+  }
+
+  /** It was loaded, and no run of it can be begun. */
+  refuse(flow: string, error: Error): void {
+    // Nothing is wrong: this deployment has done what it was for.
+    if (error instanceof MillraceError && error.code === "FLOW_FINISHED") return;
+    const entry = this.#entries.get(flow);
+    if (entry?.deployment.kind === "deployed") this.#refuse(flow, entry, error, entry.state);
+  }
+
+  #hear({ seq, data }: Stored): void {
+    let deployment: Deployment;
+    try {
+      deployment = decodeDeployment(data);
+    } catch (thrown) {
+      return this.#options.log.warn("something under mr.flow.> is refused", { reason: asError(thrown).message });
+    }
+    const flow = deployment.kind === "deployed" ? deployment.manifest.name : deployment.name;
+    if (!this.#entries.has(flow) && this.#entries.size >= mostFlows) return this.#options.log.warn(`flow ${flow} is refused: more than ${mostFlows} were deployed`);
+    const entry: Entry = { seq, deployment, state: "loading" };
+    this.#entries.set(flow, entry);
+    const turn = (this.#turns.get(flow) ?? Promise.resolve()).then(() => this.#take(flow, entry)).catch((thrown: unknown) => this.#refuse(flow, entry, asError(thrown)));
+    this.#turns.set(flow, turn);
+  }
+
+  async #take(flow: string, entry: Entry): Promise<void> {
+    const { deployment } = entry, { catalog, changed, log, given } = this.#options;
+    if (!this.#isNewest(flow, entry)) return;
+    if (deployment.kind === "undeployed") {
+      if (given.has(flow)) return;
+      catalog.withdraw(flow, deployment.hash);
+      log.info(`${flow}: undeployed`, { hash: deployment.hash });
+      return changed();
+    }
+    if (!given.has(flow)) catalog.deployed(flow, deployment.manifest.hash);
+    if (this.#isDeaf) return;
+    const plan = await this.#load(flow, entry, deployment);
+    if (plan === undefined || !this.#isNewest(flow, entry)) return;
+    const { manifest: { hash, nodes, mode }, key, signature } = deployment;
+    entry.state = "loaded";
+    catalog.add({ plan, code: hash, nodes, deployment: { id: signature, mode } });
+    log.info(`${flow}: deployed code was loaded`, { hash, key });
+    changed();
+  }
+
+  /** `undefined`: another deployment has come in between, or the node stops. */
+  async #load(flow: string, entry: Entry, { manifest, ...rest }: Deployed): Promise<FlowPlan | undefined> {
+    const { broker, clock, trusted, load, admit, given, log } = this.#options;
+    if (given.has(flow)) throw new MillraceError("FLOW_TWICE", flow, `This node was started with a flow "${flow}" of its own`, "Leave --flow away there, or undeploy this one: a name is one run at a time.");
+    checkSignature({ manifest, ...rest }, trusted);
+    for (;;) {
+      try {
+        const bundle = await readBundle(broker, manifest);
+        if (!this.#isNewest(flow, entry)) return undefined;
+        if (load === undefined) throw new MillraceError("LOADER_MISSING", flow, "This node was not told how to load what is deployed", "Start it by `millrace node`.");
+        const plan = await load(bundle, manifest);
+        if (plan.name !== flow) throw new MillraceError("FLOW_NAME_DIFFERS", flow, `The bundle that was signed as flow "${flow}" holds a flow "${plan.name}"`, "Deploy it again with `millrace deploy`.");
+        admit(plan);
+        return plan;
+      } catch (thrown) {
+        if (!(thrown instanceof MillraceError) || thrown.code !== "UNREACHABLE") throw thrown;
+        log.debug(`${flow}: its bundle cannot be read now`, { reason: thrown.message });
+      }
+      await pause(againMs, { clock, signal: this.#stopped.signal });
+      if (!this.#isNewest(flow, entry)) return undefined;
+    }
+  }
+
+  #isNewest(flow: string, entry: Entry): boolean {
+    return this.#entries.get(flow) === entry && !this.#stopped.signal.aborted;
+  }
+
+  #refuse(flow: string, entry: Entry, error: Error, state: Entry["state"] = "refused"): void {
+    if (this.#stopped.signal.aborted) return;
+    entry.state = state;
+    entry.refusal = whyRefused(error, flow);
+    const { code, message } = entry.refusal;
+    this.#options.log.error(`${flow}: what was deployed is refused`, { code, reason: message });
+  }
+}
+
+const longest = 2_000;
+
+function whyRefused(error: Error, flow: string): Refusal["refused"] {
+  const known = error instanceof MillraceError ? error : new MillraceError("BUNDLE_FAILED", flow, error.message, "Mend the flow, undeploy this one, and deploy it again."), { refused } = refusalOf(known);
+  return { ...refused, message: refused.message.slice(0, longest) };
+}
