@@ -167,6 +167,7 @@ async function compare(options: RecoveryOptions, head: Head, last: { readonly se
 interface Claimed extends ReadingOptions {
   /** Bytes of this owner's claim; `undefined`: it has none, and what is missing proves nothing. */
   readonly claim: Uint8Array | undefined;
+  readonly inherits?: boolean | undefined;
 }
 
 export async function readTail(options: Claimed, journal: Journal, from: number, to: number): Promise<void> {
@@ -224,7 +225,8 @@ async function loadNewest(options: Claimed, journal: Journal, snapshots: readonl
     gone ??= missed;
     await empty(journal.store);
   }
-  if (first === 1) return snapshots.length;
+  // Of one that goes on with the state of others, all from record 1 is nothing without the snapshot that it began with†.
+  if (first === 1 && (options.inherits !== true || snapshots.length === 0)) return snapshots.length;
   return missing(options, gone ?? `record ${(snapshots[0]?.snapshot?.n ?? 0) + 1} of ${options.where}`);
 }
 

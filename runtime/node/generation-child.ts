@@ -1,17 +1,19 @@
 // An actor through all its lives and generations, as one child of its supervisor: where its old generation is sealed, it goes on in place
 // as one of the next, and that is no end, no failure and no restart.
 import { exitOf } from "../actor/exit.ts";
+import { sealedInVain } from "../journal/seal.ts";
 import type { OneLife, ActorChild } from "../supervision/actor-child.ts";
 import type { Child, Run } from "../supervision/child.ts";
+import type { After } from "./succession.ts";
 
 export class GenerationChild<A extends OneLife> implements Child {
   readonly id: string;
   readonly #local: ActorChild<A>;
-  readonly #succeeds: (signal: AbortSignal) => Promise<boolean>;
+  readonly #succeeds: (signal: AbortSignal) => Promise<After>;
   #waiting = new AbortController();
 
-  /** `succeeds`: a generation is sealed; whether this address is one of the next, once that starts. */
-  constructor(local: ActorChild<A>, succeeds: (signal: AbortSignal) => Promise<boolean>) {
+  /** `succeeds`: a generation is sealed; what comes after it, once that is known. */
+  constructor(local: ActorChild<A>, succeeds: (signal: AbortSignal) => Promise<After>) {
     this.id = local.id;
     this.#local = local;
     this.#succeeds = succeeds;
@@ -34,9 +36,10 @@ export class GenerationChild<A extends OneLife> implements Child {
   }
 
   async #succeed(run: Run, signal: AbortSignal): Promise<void> {
-    const goesOn = await this.#succeeds(signal);
+    const after = await this.#succeeds(signal);
     if (signal.aborted) return;
-    if (!goesOn) return run.exit({ class: "normal" });
+    if (after === "withdrawn") return run.exit(exitOf(sealedInVain(this.id)));
+    if (after === "over") return run.exit({ class: "normal" });
     try {
       await this.#local.start(run);
     } catch (error) {

@@ -36,7 +36,7 @@ export class HostedActor {
     this.partition = partition;
     this.#isolated = stage.kind === "processor" && stage.isolate === "worker" && isolation !== undefined ? new IsolatedActor(env, stage, partition, isolation) : undefined;
     const local = new ActorChild(this.address, env.clock, (events) => createActor(env, stage, partition, this.#watched(events), succession()?.place()));
-    this.#local = new GenerationChild(local, async (signal) => (await succession()?.succeed(partition, signal)) === true);
+    this.#local = new GenerationChild(local, async (signal) => (await succession()?.succeed(partition, signal)) ?? "withdrawn");
   }
 
   /** For its supervisor. */

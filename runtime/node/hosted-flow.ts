@@ -82,7 +82,11 @@ export class HostedFlow {
   adopt(): void {
     const { record } = this.run, { change } = record;
     this.#generations = new Map(this.plan.stages.map(({ name, parallelism }) => [name, new StageGenerations(record, name, parallelism)]));
-    if (change === undefined) this.succession = undefined;
+    if (change === undefined) {
+      // Where it was carried out nobody waits any more.
+      this.succession?.withdraw();
+      this.succession = undefined;
+    }
     else if (this.succession?.change.to.generation !== change.generation) this.succession = new Succession(changeOf(record) as Change, () => this.onSealed());
     for (const { recovered } of this.#actors.values()) if (recovered?.signal.aborted === false) recovered.planChanged();
   }

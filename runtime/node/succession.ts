@@ -3,6 +3,9 @@
 import type { Division, Place } from "../actor/environment.ts";
 import type { Change } from "./scale-step.ts";
 
+/** What comes after a sealed actor: one of the next generation under its address, none, or nothing at all: the plan was taken back. */
+export type After = "goes on" | "over" | "withdrawn";
+
 export class Succession {
   readonly change: Change;
   /** Partitions of the old generation that are sealed. */
@@ -10,7 +13,7 @@ export class Succession {
   /** Since when it goes on as the next one, monotonic ms. */
   switchedAt: number | undefined;
   readonly #changed: () => void;
-  readonly #waiting = new Set<(goesOn: boolean) => void>();
+  readonly #waiting = new Set<(after: After) => void>();
 
   /** `changed`: called when one more is sealed. */
   constructor(change: Change, changed: () => void) {
@@ -28,26 +31,32 @@ export class Succession {
     return this.switchedAt === undefined ? this.change.from : this.change.to;
   }
 
-  /** An actor of the old generation is sealed; resolves with whether one of the next generation has its address, or when the signal ends that: false. */
-  async succeed(partition: number, signal: AbortSignal): Promise<boolean> {
+  /** An actor of the old generation is sealed; resolves when it is known what comes after it, or the signal ends that: "over". */
+  async succeed(partition: number, signal: AbortSignal): Promise<After> {
     this.sealed.add(partition);
     this.#changed();
-    const goesOn = this.switchedAt !== undefined || (await new Promise<boolean>((done) => {
-      const finish = (goes: boolean): void => {
+    const after = this.switchedAt !== undefined ? "goes on" : await new Promise<After>((done) => {
+      const finish = (its: After): void => {
         this.#waiting.delete(finish);
         signal.removeEventListener("abort", end);
-        done(goes);
-      }, end = (): void => finish(false);
+        done(its);
+      }, end = (): void => finish("over");
       signal.addEventListener("abort", end);
       this.#waiting.add(finish);
-    }));
-    return goesOn && !signal.aborted && partition < this.change.to.count;
+    });
+    if (signal.aborted) return "over";
+    return after === "goes on" && partition >= this.change.to.count ? "over" : after;
   }
 
   /** All old ones are sealed†: it goes on as the next generation. */
   switchOver(now: number): void {
     if (this.switchedAt !== undefined) return;
     this.switchedAt = now;
-    for (const finish of this.#waiting) finish(true);
+    for (const finish of this.#waiting) finish("goes on");
+  }
+
+  /** The plan is gone, and nobody follows it. Who is sealed all the same heard of it from senders that have lost that they did. */
+  withdraw(): void {
+    for (const finish of this.#waiting) finish("withdrawn");
   }
 }

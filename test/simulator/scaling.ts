@@ -1,8 +1,10 @@
 // Live scaling in a world: a leader that plans, starts, retires and takes back by the engine's own steps (scale-step.ts), at random moments,
 // and nodes that learn of it late, each at its own time.
 import { type Division, type Generations, streamName, subjectsOf } from "../../runtime/actor/environment.ts";
+import { exitOf } from "../../runtime/actor/exit.ts";
 import type { StagePlan } from "../../runtime/flow/plan.ts";
 import { Assembler, type Body } from "../../runtime/journal/record.ts";
+import { sealedInVain } from "../../runtime/journal/seal.ts";
 import { type Change, type Facts, nextStep, type Upstream } from "../../runtime/node/scale-step.ts";
 import type { SimulatedNode } from "./node.ts";
 import type { Slot, World } from "./world.ts";
@@ -76,6 +78,14 @@ export class SimulatedScaling {
     };
   }
 
+  /** One is sealed: where no plan says what comes after it, it has to say so. */
+  sealed(slot: Slot): void {
+    const { change } = this.#plan_;
+    if (change?.stage === slot.stage.name || slot.generation !== this.division(slot.stage.name).generation) return;
+    slot.done = false;
+    this.#world.park(slot, exitOf(sealedInVain(slot.address)));
+  }
+
   #tell(node: SimulatedNode): void {
     const { scheduler } = this.#world;
     scheduler.add(scheduler.lane(`${node.name} hears of the plan`, node), () => {
@@ -134,6 +144,7 @@ export class SimulatedScaling {
     const gone = finished ? from : to;
     this.done[finished ? "finished" : "withdrawn"]++;
     this.#write({ divisions: finished ? new Map([...divisions, [stage, to]]) : divisions, change: undefined, retired: new Set([...retired, `${stage} ${gone.generation}`]) });
+    if (!finished) for (const slot of this.#world.slots) if (slot.stage.name === stage && slot.sealed) this.sealed(slot);
     this.#later(() => this.#world.removeGeneration(stage, gone));
     if (--this.#left > 0) this.#later(() => this.#plan());
   }

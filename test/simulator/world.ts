@@ -288,13 +288,11 @@ export class World implements FlowHost, TargetHost {
     slot.lives.delete(life);
     this.scheduler.trace?.(`    ${slot.address} on ${node.name} exits: ${exit.class} ${exit.error?.message ?? ""}`);
     if (exit.class === "normal") { slot.done = true; return; }
-    if (exit.class === "sealed") { slot.done = slot.sealed = true; return; }
+    if (exit.class === "sealed") { slot.done = slot.sealed = true; return this.scaling.sealed(slot); }
     if (exit.class === "parked") {
       // A zombie that finds the broker gone back says nothing about who came after it.
       if (this.lost && [...slot.lives].some(({ number }) => number > life.number)) return;
-      slot.parked = exit;
-      if (!this.lost) this.failure ??= `${slot.address} parked although the broker lost nothing: ${exit.error?.message}`;
-      return;
+      return this.park(slot, exit);
     }
     if (exit.class === "fenced" && (slot.lives.size > 0 || slot.done)) return;
     slot.done = false;
@@ -302,6 +300,11 @@ export class World implements FlowHost, TargetHost {
     if (this.lost && exit.class === "unavailable") slot.restarts--;
     if (++slot.restarts > 200) this.failure ??= `${slot.address} is restarted again and again: ${exit.class} ${exit.error?.message ?? ""}`;
     this.startSoon(slot, exit.class === "fenced" ? 5 : this.scheduler.chance.between(1, 300));
+  }
+
+  park(slot: Slot, exit: Exit): void {
+    slot.parked = exit;
+    if (!this.lost) this.failure ??= `${slot.address} parked although the broker lost nothing: ${exit.error?.message}`;
   }
 
   /** The world ends: no call of a handler that never came back may keep this process alive. */

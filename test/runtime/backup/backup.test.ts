@@ -317,7 +317,7 @@ test("a run that is there is not overwritten without --replace; with it journals
   const before = [...its.world.server.streams].map(([name, stream]) => [name, stream.bounds()]);
   assert.is((await rejection(its.restore(its.folder))).code, "RUN_EXISTS");
   assert.equal([...its.world.server.streams].map(([name, stream]) => [name, stream.bounds()]), before, "nothing was changed");
-  const { offset, generation } = (manifest.flows[0]?.sinks[0] as SinkManifest).mark as { offset: number; generation: string };
+  const { mark } = (manifest.flows.flatMap(({ sinks }) => sinks)[0] as SinkManifest), { offset, generation } = mark as { offset: number; generation: string };
   await its.restore(its.folder, { replace: true });
   await truncate(`${its.output}.${generation}`, offset);
   await its.start(count);
