@@ -254,7 +254,7 @@ export class SinkWriter implements Behaviour {
 
   get finished(): boolean {
     const { inbound, held } = this.#actor.memory;
-    return this.#intake.isRead && inbound.ended && this.#free && this.#begun.written && this.#gathered.length === 0 && held.size === 0 && this.#taken.length === 0 && this.#intake.open.length === 0;
+    return this.#intake.isRead && inbound.ended && held.size === 0 && this.quiet;
   }
 
   get quiet(): boolean {

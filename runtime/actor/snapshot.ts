@@ -58,7 +58,6 @@ export class Snapshots {
 
   async #write(captured: Captured, known: boolean): Promise<Body> {
     const { n, body } = captured, entries = await this.#fold(captured);
-    await this.#journal.store.write([this.#journal.foldedMark(n, { ...body, snapshot: { n, chunks: [] } })]);
     if (known && this.#chunks.length > 0 && this.#deltaBytes <= this.#baseBytes / 2) {
       this.#chunks = [...this.#chunks, ...(await this.#append(entries, (bytes) => { this.#deltaBytes += bytes; }))];
       this.#known = true;
@@ -77,10 +76,9 @@ export class Snapshots {
 
   /** As `write`, of all that there is: in sections, one for each actor of the generation that follows (PROTOCOL 11). */
   async seal(captured: Captured, generation: string, sections: Sections): Promise<Body> {
-    const { n, body } = captured;
+    const { body } = captured;
     this.#known = false;
     await this.#fold(captured);
-    await this.#journal.store.write([this.#journal.foldedMark(n, { ...body, snapshot: { n, chunks: [] } })]);
     const small = await this.#small();
     if (small !== undefined) {
       const entries = Array.from({ length: sections.count }, (): FoldedEntry[] => []);
@@ -130,7 +128,7 @@ export class Snapshots {
     return this.#stream.purge(before);
   }
 
-  async #fold({ entries }: Captured): Promise<FoldedEntry[]> {
+  async #fold({ n, body, entries }: Captured): Promise<FoldedEntry[]> {
     const folded: FoldedEntry[] = [];
     for (let i = 0; i < entries.length; i += step) {
       const operations: StoreOperation[] = [];
@@ -141,6 +139,7 @@ export class Snapshots {
       }
       await this.#journal.store.write(operations);
     }
+    await this.#journal.store.write([this.#journal.foldedMark(n, { ...body, snapshot: { n, chunks: [] } })]);
     return folded;
   }
 

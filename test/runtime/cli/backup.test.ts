@@ -9,22 +9,12 @@ import * as assert from "uvu/assert";
 import { findNatsServer } from "../../../runtime/broker/nats-server/find.ts";
 import { cli, type CliEnd, startCli } from "../../support/cli-process.ts";
 import { startNatsServer, type TestServer } from "../../support/nats-server.ts";
+import { tallied } from "../../support/tallied.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { eventually } from "../../support/waiting.ts";
 
 const test = suite("backup and restore");
 const flow = fileURLToPath(new URL("../../support/flows/tallies.ts", import.meta.url)), count = 60_000;
-
-/** What a single thread would have written. */
-function reference(): string {
-  const counts = new Map<string, number>(), lines: string[] = [];
-  for (let n = 0; n < count; n++) {
-    const key = `k${(n * 7_919) % 1_000}`, its = (counts.get(key) ?? 0) + 1;
-    counts.set(key, its);
-    lines.push(JSON.stringify({ key, count: its, last: n }));
-  }
-  return `${lines.join("\n")}\n`;
-}
 
 interface Told {
   readonly flows: readonly { readonly flow: string; readonly run: string; readonly actors: readonly { readonly actor: string; readonly commit: number }[]; readonly sinks: readonly { readonly batch: number; readonly mark: { readonly offset: number; readonly generation: string }; readonly target: string }[] }[];
@@ -70,7 +60,7 @@ test("copied while it runs and after a kill, restored into other servers, both c
     const ended = await cli(["run", flow, ...data, "--json"], options);
     assert.is(ended.code, 0, ended.stderr);
     assert.match(ended.stderr, `resuming run ${its.run}`);
-    assert.ok((await readFile(mine, "utf8")) === reference(), `${name}: the file is another`);
+    assert.ok((await readFile(mine, "utf8")) === tallied(count), `${name}: the file is another`);
   };
   await goOn("live", live, on(other));
   await goOn("still", still, {});

@@ -6,22 +6,12 @@ import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { cli, type CliProcess, startCli } from "../../support/cli-process.ts";
+import { tallied } from "../../support/tallied.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { eventually } from "../../support/waiting.ts";
 
 const test = suite("scale");
 const flow = fileURLToPath(new URL("../../support/flows/tallies.ts", import.meta.url));
-
-/** What a single thread would have written. */
-function reference(count: number): string {
-  const counts = new Map<string, number>(), lines: string[] = [];
-  for (let n = 0; n < count; n++) {
-    const key = `k${(n * 7_919) % 1_000}`, its = (counts.get(key) ?? 0) + 1;
-    counts.set(key, its);
-    lines.push(JSON.stringify({ key, count: its, last: n }));
-  }
-  return `${lines.join("\n")}\n`;
-}
 
 const actorsOf = (tree: string): number => {
   const { nodes } = JSON.parse(tree) as { nodes: { lines?: { id: string; kind: string }[] }[] };
@@ -56,7 +46,7 @@ test("200,000 keyed events while a stage goes from 4 to 8 to 3 actors and its no
   await using third = startCli(run, options);
   const { code, stderr } = await third.ended;
   assert.is(code, 0, stderr);
-  assert.ok((await readFile(join(folder.path, "out.jsonl"), "utf8")) === reference(200_000), "the file is another");
+  assert.ok((await readFile(join(folder.path, "out.jsonl"), "utf8")) === tallied(200_000), "the file is another");
 });
 
 test("what cannot be scaled is refused with its reason", async () => {
