@@ -57,6 +57,11 @@ export abstract class Delivery {
     return this.queue.length;
   }
 
+  /** Number of the oldest frame that is committed and not settled. */
+  get firstUnsettled(): number | undefined {
+    return this.queue[0]?.seq;
+  }
+
   /** Whether nobody reads it any more, and its stream goes. */
   get retired(): boolean {
     return this.options.retired?.() === true;

@@ -45,6 +45,15 @@ export class Outlet {
     return outletId(this.target);
   }
 
+  /**
+   * Whether each frame is either settled or still in a record. A frame leaves the log only when a record says that it is settled (P23): where
+   * one is neither, that record was lost, and its reader would wait for it for ever (P30). As of the newest record, before anything is sent.
+   */
+  get isWhole(): boolean {
+    const { retired, settled, firstUnsettled } = this.delivery;
+    return retired || firstUnsettled === (settled < this.seq ? settled + 1 : undefined);
+  }
+
   add(edge: number, k: number, time: number, key: Key | null, data: unknown, id: string | null, type: string | null): void {
     let open = this.#open;
     if (open === undefined || open.edge !== edge || open.rows.rows.length * this.#bytesPerEvent > frameBytes || open.rows.rows.length >= maxFrameEvents) {

@@ -1,6 +1,6 @@
 // Replay: puts an actor's memory together again from what recovery gives, records applied in order. Performs no effect and
 // runs no handler (I7); frames that are not known to be stored go back into their deliveries.
-import type { Recovered } from "../journal/recovery.ts";
+import { type Recovered, wentBack } from "../journal/recovery.ts";
 import type { Body, CommitRecord, Target } from "../journal/record.ts";
 import type { Actor } from "./actor.ts";
 import type { Outlet } from "./outlet.ts";
@@ -47,6 +47,7 @@ export async function replay(actor: Actor, recovered: Recovered, keeper: RecordK
   }
   // Only now, as of the newest record: a repair makes less settled than it was before (P31).
   for (const [{ delivery }, number, frame] of frames) delivery.add(number, frame);
+  for (const { id, isWhole, delivery } of emitter.all) if (!isWhole) throw wentBack(actor.address, `frame ${delivery.settled + 1} that ${actor.address} sent to ${id} is in no record, and none says that it was stored`);
   const { in: _taken, ...given } = counts;
   emitter.counts = { settled: 0, ...given };
   emitter.replayed();

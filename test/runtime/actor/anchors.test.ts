@@ -2,6 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { map } from "../../../actors/index.ts";
 import { isAnchor } from "../../../runtime/actor/anchors.ts";
+import { snapshotEvery } from "../../../runtime/actor/snapshot.ts";
 import { MemoryBroker } from "../../../runtime/testing/memory-broker.ts";
 import { MemoryServer } from "../../../runtime/testing/memory-server.ts";
 import { TerminalError } from "../../../runtime/index.ts";
@@ -121,6 +122,27 @@ test("a mailbox that was trimmed, while the log says that nothing was read from 
   its.server.rollback(log, 0);
   its.disk.stores.clear();
   assert.is((await rejection(its.start())).code, "BROKER_WENT_BACK");
+});
+
+test("a frame is in no record, and none says that it is settled: that record was lost, and its reader would wait for ever (P23)", async () => {
+  const { records } = snapshotEvery;
+  snapshotEvery.records = 5;
+  try {
+    const its = await worked();
+    await its.until("a snapshot was taken", () => its.log().some(({ kind }) => kind === "snapshot"));
+    its.kill();
+    await its.ended();
+    // The copy ends with the snapshot, and lacks what was purged when later records said that it was settled.
+    const { last: end } = its.server.streams.get(log)?.bounds() as { last: number }, snapshot = end - its.log().toReversed().findIndex(({ kind }) => kind === "snapshot");
+    its.server.rollback(log, snapshot);
+    its.server.streams.get(log)?.purge(snapshot);
+    its.disk.stores.clear();
+    const refusal = await rejection(its.start());
+    assert.is(refusal.code, "BROKER_WENT_BACK");
+    assert.match(refusal.message, /frame \d+ that f\/work\/0 sent to .* is in no record/);
+  } finally {
+    snapshotEvery.records = records;
+  }
 });
 
 test("after a reconnect nothing is committed before it is known that nothing was lost", async () => {
