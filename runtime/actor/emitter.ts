@@ -3,6 +3,7 @@ import { asError, MillraceError } from "../event/errors.ts";
 import { type EventInfo, isKey, type Key } from "../event/event.ts";
 import { type Note, type Row, rowData } from "../event/frame.ts";
 import { partitionOf } from "../event/partition.ts";
+import type { Term } from "../event/term.ts";
 import type { EdgePlan } from "../flow/plan.ts";
 import type { Body, Target } from "../journal/record.ts";
 import type { DeadLetter, Replay, Settlement } from "./dead-letter.ts";
@@ -96,7 +97,7 @@ export class Emitter {
   /** Replay is over: what the own log says of the routing holds. */
   replayed(): void {
     // What was routed to before the log was read, and never used, is forgotten.
-    for (const [id, outlet] of this.#known) if (outlet.seq === 0) this.#known.delete(id);
+    for (const [id, outlet] of this.#known) if (outlet.seq === 0 && outlet.term === null) this.#known.delete(id);
     this.#route();
   }
 
@@ -237,7 +238,7 @@ export class Emitter {
     for (const routes of this.#routes.values()) for (const route of routes) {
       if (route.dealt) { route.deal = (route.deal + 1) % route.outlets.length; route.dealt = false; }
     }
-    if (barriers !== undefined) this.#follow(barriers);
+    if (barriers !== undefined) this.#follow(barriers, head.term);
     return frames;
   }
 
@@ -251,9 +252,29 @@ export class Emitter {
     return barriers.size === 0 ? undefined : barriers;
   }
 
-  #follow(barriers: ReadonlyMap<string, Note>): void {
+  #follow(barriers: ReadonlyMap<string, Note>, term: Term): void {
     for (const [stage, note] of barriers) this.routing.set(stage, { generation: note[1] as string, count: note[2] as number });
     this.#route();
+    for (const stage of barriers.keys()) this.#continues(stage, term);
+  }
+
+  /** Replay: a record of this term went over to these generations. */
+  follow(body: Body, term: Term): void {
+    this.routing.apply(body);
+    for (const [stage] of body.routing ?? []) this.#continues(stage, term);
+  }
+
+  // †The first frame to a new generation goes on from the barrier: it says that one's term. Else a history that was written anew after a
+  // loss, of which a part went to the old mailboxes, where nobody reads any more, would be taken for the one that the seals know (P17).
+  #continues(stage: string, term: Term): void {
+    const { generation, count } = this.routing.of(stage);
+    for (const { to, input } of this.#edges) {
+      if (to !== stage) continue;
+      for (let partition = 0; partition < count; partition++) {
+        const outlet = this.#outletOf([to, generation, partition, input]);
+        if (outlet.seq === 0) outlet.term = term;
+      }
+    }
   }
 
   get all(): readonly Outlet[] {

@@ -12,7 +12,7 @@ export class Channel {
   readonly input: number;
   readonly from: string;
   readonly generation: string;
-  /** Number accepted last, and its term. */
+  /** Number accepted last, and its term; of the first frame to a new generation the one that its sender's barrier had†. */
   seq = 0;
   term: Term | null = null;
   /** Events already handled of the frame after it, and that frame's term†. */
@@ -128,7 +128,7 @@ export class Inbound {
 
   /** The next frame is wholly done. */
   accept(channel: Channel, frame: Frame): void {
-    if (!sameTerm(frame.term, channel.term)) {
+    if (channel.starts.length === 0 || !sameTerm(frame.term, channel.term)) {
       channel.starts.push([frame.seq, frame.term]);
       if (channel.starts.length > keptStarts) channel.starts.shift();
     }

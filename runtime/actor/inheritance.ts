@@ -1,12 +1,15 @@
 // How an actor of a new generation begins (PROTOCOL 11): with its section of the seal of every actor of the old one†. What comes of it
 // is the same however often it is done, since seals do not change; it is kept when the snapshot of it is in the actor's own log†.
 import { decodeRecord, type Body } from "../journal/record.ts";
+import { MillraceError } from "../event/errors.ts";
+import { sameTerm, type Term } from "../event/term.ts";
 import type { Journal } from "../journal/journal.ts";
 import { foldedKey, rangeOf } from "../journal/keys.ts";
 import { notSealed, readSeal, type Sealed } from "../journal/seal.ts";
 import type { StoreOperation } from "../journal/store.ts";
 import type { Actor } from "./actor.ts";
 import { type Division, streamName, subjectsOf } from "./environment.ts";
+import { Inbound } from "./inbound.ts";
 import { foldedLetters } from "./snapshot.ts";
 import { inheritedKey, triedAs } from "./section.ts";
 
@@ -39,7 +42,7 @@ export async function inherit(actor: Actor, journal: Journal, from: Division): P
       await journal.store.write([...batch.values()]);
     }
   }
-  return merged(bodies, partition, tried);
+  return merged(actor.address, bodies, partition, tried);
 }
 
 /** The seals of a generation. */
@@ -93,16 +96,24 @@ async function emptied({ store }: Journal): Promise<void> {
   await store.write([{ type: "del", key: foldedKey }]);
 }
 
-/** The fields of the actor that goes on with these. Watermarks, caught up and ends are those of the seals, which agree. */
-export function merged(bodies: readonly Body[], partition: number, tried: ReadonlySet<string>): Body {
+/**
+ * The fields of the actor that goes on with these. Watermarks, caught up and ends are those of the seals, which agree; so do the terms of a
+ * sender's barriers, which are of one record. @throws MillraceError HISTORY_FORKED
+ */
+export function merged(where: string, bodies: readonly Body[], partition: number, tried: ReadonlySet<string>): Body {
   const least = (a: number | null, b: number | null): number | null => (a === null || b === null ? null : Math.min(a, b));
   const channels = new Map<string, NonNullable<Body["channels"]>[number]>(), inputs = new Set<number>(), counts = { in: 0, out: 0, late: 0, deadLetters: 0, settled: 0 };
   let own: NonNullable<Body["own"]> | undefined;
-  const events: (readonly [string, number])[] = [], floors = new Map<string, NonNullable<Body["floors"]>[number]>();
+  const barriers = new Map<string, Term | null>(), events: (readonly [string, number])[] = [], floors = new Map<string, NonNullable<Body["floors"]>[number]>();
   for (const [p, body] of bodies.entries()) {
     for (const [input] of body.inputs ?? []) inputs.add(input);
-    for (const [input, from, generation, watermark, caught, ended] of body.channels ?? []) {
-      const name = `${input} ${from}@${generation}`, known = channels.get(name);
+    for (const [input, from, generation, watermark, caught, ended, barrier] of body.channels ?? []) {
+      const name = Inbound.id(input, from, generation), known = channels.get(name);
+      if (barrier !== undefined) {
+        const term = body.cursors?.find((cursor) => Inbound.id(cursor[0], cursor[1], cursor[2]) === name)?.[4] ?? null;
+        if (barriers.has(name) && !sameTerm(barriers.get(name), term)) throw new MillraceError("HISTORY_FORKED", where, `What ${from} sent was written anew after a loss: it went over to this generation twice`, "Start the flow anew with --fresh, or bring the server's store back.");
+        barriers.set(name, term);
+      }
       channels.set(name, known === undefined ? [input, from, generation, watermark, caught, ended] : [input, from, generation, least(known[3], watermark), known[4] && caught, known[5] && ended]);
     }
     for (const floor of body.floors ?? []) floors.set(`${floor[0]} ${floor[1]}`, floor);
@@ -119,8 +130,8 @@ export function merged(bodies: readonly Body[], partition: number, tried: Readon
   const [first] = bodies;
   return {
     inputs: [...inputs].map((input) => [input, 0, null, null, 0]), channels: [...channels.values()],
-    // Its mailboxes are new: so are the numbers on their channels.
-    cursors: [...channels.values()].map(([input, from, generation]) => [input, from, generation, 0, null, 0, null, []]),
+    // Its mailboxes are new: so are the numbers on their channels. What comes first there goes on from the barrier†.
+    cursors: [...channels].map(([name, [input, from, generation]]) => [input, from, generation, 0, barriers.get(name) ?? null, 0, null, []]),
     own: own ?? { watermark: null, ended: false, caught: false }, tries: { k: 0, events },
     ...(floors.size === 0 ? {} : { floors: [...floors.values()] }), ...(first?.routing === undefined ? {} : { routing: first.routing }), counts,
   };

@@ -23,8 +23,10 @@ export async function replay(actor: Actor, recovered: Recovered, keeper: RecordK
   const apply = (record: CommitRecord): void => {
     behaviour.apply(record);
     memory.apply(record.body);
+    // A snapshot says each outlet's term itself.
+    if (record.kind === "snapshot") emitter.routing.apply(record.body);
+    else emitter.follow(record.body, record.term);
     applyOutlets(outletAt, record);
-    emitter.routing.apply(record.body);
     own = record.body.own ?? own;
     counts = record.body.counts ?? counts;
   };

@@ -1,5 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import type { Generations } from "../../../runtime/actor/environment.ts";
 import { ChainDelivery, MailboxDelivery } from "../../../runtime/actor/delivery.ts";
 import { type ClosedFrame, type DeadLetter, Emitter } from "../../../runtime/actor/emitter.ts";
 import { Outlet } from "../../../runtime/actor/outlet.ts";
@@ -8,6 +9,7 @@ import { systemRandom } from "../../../runtime/event/clock.ts";
 import type { MillraceError } from "../../../runtime/event/errors.ts";
 import type { Key } from "../../../runtime/event/event.ts";
 import { decodeFrame, type Frame, type Note, rowData } from "../../../runtime/event/frame.ts";
+import type { Term } from "../../../runtime/event/term.ts";
 import { partitionOf } from "../../../runtime/event/partition.ts";
 import type { EdgePlan } from "../../../runtime/flow/plan.ts";
 import type { Body } from "../../../runtime/journal/record.ts";
@@ -21,12 +23,12 @@ const options = { clock: new ManualClock(), random: systemRandom, onChange: () =
 class World {
   readonly emitter: Emitter;
 
-  constructor(edges: readonly EdgePlan[], counts: Readonly<Record<string, number>> = {}) {
+  constructor(edges: readonly EdgePlan[], counts: Readonly<Record<string, number>> = {}, generations?: Pick<Generations, "next">) {
     const outlets = new Map<string, Outlet>();
     this.emitter = new Emitter({
-      actor: "f/a/0", code: "abc", type: "f.a", edges, routing: new Routing((to) => ({ generation: "g-1", count: counts[to] ?? 1 }), undefined),
-      outlet: ([to, , partition, input]) => {
-        const id = `${to} ${input} ${partition}`, known = outlets.get(id) ?? new Outlet([to, "g-1", partition, input], new MailboxDelivery(new ScriptedStream(), options), edges.some((one) => one.to === to && one.eventTime));
+      actor: "f/a/0", code: "abc", type: "f.a", edges, routing: new Routing((to) => ({ generation: "g-1", count: counts[to] ?? 1 }), generations as Generations | undefined),
+      outlet: (target) => {
+        const [to] = target, id = target.join(" "), known = outlets.get(id) ?? new Outlet(target, new MailboxDelivery(new ScriptedStream(), options), edges.some((one) => one.to === to && one.eventTime));
         outlets.set(id, known);
         return known;
       },
@@ -38,8 +40,8 @@ class World {
     this.emitter.emit(output, data, time, key, type);
   }
 
-  close(more: { watermark?: number; watermarkAlone?: boolean; note?: Note | null; limit?: number } = {}): readonly ClosedFrame[] {
-    return this.emitter.close({ from: "f/a/0", generation: "g-1", term: [1, new Uint8Array(8)], n: 1 },
+  close({ term = [1, new Uint8Array(8)], ...more }: { watermark?: number; watermarkAlone?: boolean; note?: Note | null; limit?: number; followsPlan?: boolean; term?: Term } = {}): readonly ClosedFrame[] {
+    return this.emitter.close({ from: "f/a/0", generation: "g-1", term, n: 1 },
       { watermark: -Infinity, watermarkAlone: false, note: null, limit: 1_000_000, info: ([k, time]) => ({ id: `id-${k}`, type: "f.a", time, source: "f/a/0" }), ...more });
   }
 }
@@ -210,6 +212,24 @@ test("after its end nothing more is taken", () => {
 });
 
 // ── what a record says of it
+
+test("the first frame to a new generation says the term of the barrier before it, also from the log and from a snapshot (P17)", () => {
+  const planned = () => new World([edge("b")], {}, { next: () => ({ generation: "g-2", count: 2, takenBack: false }) });
+  const first = planned(), body: Body = {}, whole: Body = {};
+  const barrier = first.close({ followsPlan: true });
+  first.emitter.write(body, false);
+  first.emitter.write(whole, true);
+  const { term } = decodeFrame((barrier[0] as ClosedFrame).bytes), replayed = planned(), loaded = planned();
+  replayed.emitter.follow(body, term);
+  loaded.emitter.routing.apply(whole);
+  for (const [target, seq, its] of whole.sent ?? []) Object.assign(loaded.emitter.outletAt(target), { seq, term: its });
+  for (const its of [replayed, loaded]) its.emitter.replayed();
+  for (const its of [first, replayed, loaded]) {
+    its.emit(1, { key: "k" });
+    const [frame] = its.close({ term: [2, new Uint8Array(8)] }).map(({ outlet, bytes }) => ({ to: outlet.target[1], frame: decodeFrame(bytes) }));
+    assert.equal([frame?.to, frame?.frame.seq, frame?.frame.before], ["g-2", 1, term]);
+  }
+});
 
 test("what is settled is told once, in a snapshot whole, with the newest number and term of each outlet", () => {
   const world = new World([edge("b"), edge("c")]), write = (whole: boolean): Body => { const body: Body = {}; world.emitter.write(body, whole); return body; };
