@@ -14,6 +14,7 @@ import { AtWork } from "./at-work.ts";
 import { Availability } from "./availability.ts";
 import type { Behaviour } from "./behaviour.ts";
 import type { Closed, Committer } from "./committer.ts";
+import { DueRecord } from "./due-record.ts";
 import type { Emitter } from "./emitter.ts";
 import { type ActorEnvironment, type ActorEvents, addressOf, type Division, type Place } from "./environment.ts";
 import { type Exit, type ExitClass, exitOf } from "./exit.ts";
@@ -42,8 +43,9 @@ export class Actor {
   readonly behaviour: Behaviour;
   readonly availability: Availability;
   readonly letters: Letters;
-  /** Events taken so far; handled in the open turn. */
+  /** Events taken so far. */
   taken = 0;
+  /** Events handled in the open turn. */
   events = 0;
   readonly pace: Pace;
   /** Monotonic ms; NaN: it did not run yet. */
@@ -64,8 +66,8 @@ export class Actor {
   #soon = false;
   #laterAt = Infinity;
   /** The last record, and what comes after it; nothing is closed after it. */
-  #last: { closed: boolean; readonly then: () => void } | undefined;
-  #attempt: { closed: boolean; readonly then: () => void } | undefined;
+  readonly #last = new DueRecord();
+  #attempt = new DueRecord();
   #waitsForSettling = false;
   /** Who waits for the open turn to be committed. */
   readonly #closing: (() => void)[] = [];
@@ -113,6 +115,7 @@ export class Actor {
       this.taken = replayed.counts.in;
       this.#mustLive();
       await this.#anchors.checkOwn(committer.log);
+      this.#mustFollow();
       this.availability.watch(committer.log, (error) => this.exit(exitOf(error)));
       await this.behaviour.start();
       this.#mustLive();
@@ -130,6 +133,7 @@ export class Actor {
     this.soon();
   }
 
+  #mustFollow(): void { if (!this.#time.ended && this.#time.sealed === undefined) this.emitter.mustFollow(); }
   #mustLive(): void { if (this.#over) throw this.#exit?.error ?? fenced(this.address); }
   /** An event was given up since it crashed its actor too often: that spends no restart. */
   poisoned(event: string, error: Error): void { this.#events.onPoison(event, error); }
@@ -146,7 +150,7 @@ export class Actor {
 
   /** Whether the open turn takes no more. */
   get full(): boolean {
-    return this.#over || this.events >= this.pace.turnEvents || this.emitter.gathered >= turnLimit.bytes || this.#last !== undefined || this.#attempt !== undefined || this.#time.sealed !== undefined;
+    return this.#over || this.events >= this.pace.turnEvents || this.emitter.gathered >= turnLimit.bytes || this.#last.asked || this.#attempt.asked || this.#time.sealed !== undefined;
   }
 
   /** Works, and commits what there is to commit. */
@@ -173,18 +177,11 @@ export class Actor {
   // Commits now if the log is free and something must be committed; says whether it did.
   #closeIfDue(): boolean {
     const committer = this.#committer as Committer, { behaviour } = this;
-    if (!committer.free || !this.availability.checked || this.#last?.closed === true || this.sealing.begun) return false;
+    if (!committer.free || !this.availability.checked || this.#last.closed || this.sealing.begun) return false;
     if (committer.appendSnapshot()) return true;
     if (!behaviour.closable) return false;
-    if (this.#attempt !== undefined) {
-      if (this.#attempt.closed) return false;
-      this.#attempt.closed = true;
-      return this.#closeTurn("attempt");
-    }
-    if (this.#last !== undefined) {
-      this.#last.closed = true;
-      return this.#closeTurn("stop");
-    }
+    if (this.#attempt.asked) return this.#attempt.close() && this.#closeTurn("attempt");
+    if (this.#last.close()) return this.#closeTurn("stop");
     if (this.#time.sealed !== undefined) return false;
     const now = this.env.clock.monotonic();
     let { pending } = behaviour;
@@ -212,25 +209,25 @@ export class Actor {
     this.behaviour.committed(closed.position);
     if (closed.kind === "attempt") {
       const attempt = this.#attempt;
-      this.#attempt = undefined;
-      attempt?.then();
+      this.#attempt = new DueRecord();
+      attempt.written();
     }
     if (closed.kind === "snapshot") {
       this.memory.state.readFrom((this.#committer as Committer).journal.store);
       this.memory.state.release();
     }
     if (closed.kind === "seal") return void this.availability.whenChecked().then(() => this.exit({ class: "sealed" }));
-    if (closed.kind === "stop") this.#last?.then();
+    if (closed.kind === "stop") this.#last.written();
     else this.pump();
   }
 
   // Nothing more to do now: the end, if this was it, or when to look again.
   #rest(begun: number): void {
     const { env: { clock }, behaviour } = this, { sealed } = this.#time, { idle } = this.#committer as Committer;
-    const isSettled = (this.#time.ended || sealed !== undefined) && idle && this.#last === undefined && this.emitter.all.every(({ delivery }) => delivery.unsettled === 0);
+    const isSettled = (this.#time.ended || sealed !== undefined) && idle && !this.#last.asked && this.emitter.all.every(({ delivery }) => delivery.unsettled === 0);
     if (isSettled && sealed !== undefined) return this.sealing.seal(sealed, this.#committer as Committer, (n) => this.#capture(n));
     if (isSettled && behaviour.finished) {
-      this.#last = { closed: false, then: () => void this.#finish() };
+      this.#last.ask(() => void this.#finish());
       return this.soon();
     }
     const wall = behaviour.wake, due = (at: number): number => (at <= begun ? Infinity : at);
@@ -241,6 +238,7 @@ export class Actor {
   /** The plan for one of the stages around it has changed. */
   planChanged(): void {
     if (this.env.generations?.retired(this.stage.name, this.generation) === true) return this.exit(exitOf(fenced(this.address)));
+    try { if (this.#running) this.#mustFollow(); } catch (error) { return this.exit(exitOf(error)); }
     for (const { delivery } of this.emitter.outlets) if (delivery.retired) delivery.send();
     this.soon();
   }
@@ -250,16 +248,16 @@ export class Actor {
   /** Commits what is in the turn with an attempt of that event, then calls: for an actor that looks for the event that kills. */
   attempt(event: string, then: () => void): void {
     this.memory.tries.attempt(event);
-    this.#attempt = { closed: false, then };
+    this.#attempt.ask(then);
   }
 
   /** Commits what came before the event that failed, with the count of its tries where it is to blame; then it is over (PROTOCOL 9, poison). */
   crash(thrown: unknown, event: string, isToBlame = true, as?: ExitClass): void {
-    if (this.#last !== undefined) return;
+    if (this.#last.asked) return;
     this.memory.tries[isToBlame ? "begin" : "withdraw"](event);
     this.memory.changes.sealed = this.emitter.sealed = true;
     const exit = exitOf(thrown, isToBlame ? event : undefined);
-    this.#last = { closed: false, then: () => this.exit(as === undefined ? exit : { ...exit, class: as }) };
+    this.#last.ask(() => this.exit(as === undefined ? exit : { ...exit, class: as }));
     this.soon();
   }
 
@@ -272,7 +270,7 @@ export class Actor {
     if (this.#over) return;
     await new Promise<void>((done) => {
       (this.#committer as Committer).whenWritten(Infinity, done);
-      this.#last ??= { closed: false, then: () => this.exit({ class: "shutdown" }) };
+      this.#last.ask(() => this.exit({ class: "shutdown" }));
       this.soon();
     });
   }

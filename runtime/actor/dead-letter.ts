@@ -58,3 +58,24 @@ function isReplay(value: unknown): value is Replay {
   const { step, timer, time, type, parks } = Object(value) as Partial<Replay>, orNone = (text: unknown): boolean => text === null || typeof text === "string";
   return Number.isSafeInteger(step) && orNone(timer) && typeof time === "number" && orNone(type) && orNone(parks);
 }
+
+/** Most characters of a text that stands for what cannot be kept whole. */
+const shortText = 8_192;
+
+/** Something of any data that can be kept: for a person to look at. */
+export function textOf(data: unknown): string {
+  try {
+    return (JSON.stringify(data, (_name, value: unknown) => (typeof value === "bigint" ? String(value) : value)) ?? String(data)).slice(0, shortText);
+  } catch {
+    return String(data).slice(0, shortText);
+  }
+}
+
+/** With its data, and what the error says, cut to what any message can hold. */
+export function shortened(letter: DeadLetter): DeadLetter {
+  const { error: { name, message, stack }, event, replay: _, ...rest } = letter;
+  return {
+    ...rest, message: letter.message.slice(0, shortText), error: { name, message: message.slice(0, shortText), stack: stack.slice(0, shortText) },
+    event: { ...event, data: typeof event.data === "string" ? event.data.slice(0, shortText) : textOf(event.data) },
+  };
+}

@@ -5,8 +5,9 @@ import { type Note, type Row, rowData } from "../event/frame.ts";
 import { partitionOf } from "../event/partition.ts";
 import type { Term } from "../event/term.ts";
 import type { EdgePlan } from "../flow/plan.ts";
+import { wentBack } from "../journal/recovery.ts";
 import type { Body, Target } from "../journal/record.ts";
-import type { DeadLetter, Replay, Settlement } from "./dead-letter.ts";
+import { type DeadLetter, type Replay, type Settlement, shortened, textOf } from "./dead-letter.ts";
 import { unsettledLimit } from "./limits.ts";
 import { type FrameHead, type Outlet, outletId } from "./outlet.ts";
 import type { Routing } from "./routing.ts";
@@ -104,6 +105,14 @@ export class Emitter {
   /** Outlets that are routed to: those of earlier generations get nothing new. */
   isRouted(outlet: Outlet): boolean {
     return this.#routed.has(outlet);
+  }
+
+  /**
+   * A generation of a reader is over only when all who feed it are past their barriers†: where the own log holds none, it was lost, and what
+   * is sent there is read by nobody. @throws MillraceError BROKER_WENT_BACK
+   */
+  mustFollow(): void {
+    for (const { to } of this.#edges) if (this.routing.isLeftBehind(to)) throw wentBack(this.#actor, `${to} has gone on from the actors that the log of ${this.#actor} still sends to`);
   }
 
   /** Whether there is a plan for a reader that this actor has to follow, or to refuse. */
@@ -293,24 +302,4 @@ export class Emitter {
     if (settled.length > 0) body.settled = settled;
     if (whole) body.sent = this.all.flatMap(({ target, seq, term }) => (term === null ? [] : [[target, seq, term] as const]));
   }
-}
-
-/** Most characters of a text that stands for what cannot be kept whole. */
-const shortText = 8_192;
-
-/** Something of any data that can be kept: for a person to look at. */
-function textOf(data: unknown): string {
-  try {
-    return (JSON.stringify(data, (_name, value: unknown) => (typeof value === "bigint" ? String(value) : value)) ?? String(data)).slice(0, shortText);
-  } catch {
-    return String(data).slice(0, shortText);
-  }
-}
-
-function shortened(letter: DeadLetter): DeadLetter {
-  const { error: { name, message, stack }, event, replay: _, ...rest } = letter;
-  return {
-    ...rest, message: letter.message.slice(0, shortText), error: { name, message: message.slice(0, shortText), stack: stack.slice(0, shortText) },
-    event: { ...event, data: typeof event.data === "string" ? event.data.slice(0, shortText) : textOf(event.data) },
-  };
 }

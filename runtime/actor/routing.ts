@@ -37,6 +37,11 @@ export class Routing {
     return next?.takenBack === true && next.generation !== this.of(stage).generation && this.#refused.get(stage) !== next.generation;
   }
 
+  /** Whether others have gone on from the generation that its frames go to, as they do only when it has gone over itself. */
+  isLeftBehind(stage: string): boolean {
+    return this.#generations?.retired(stage, this.of(stage).generation) === true;
+  }
+
   /** Goes over: from the next record on. */
   set(stage: string, to: Division): void {
     this.#decided.set(stage, to);

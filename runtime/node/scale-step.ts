@@ -47,6 +47,8 @@ export type Step =
 export function nextStep({ takenBack }: Pick<Change, "takenBack">, { upstream, old, new: its }: Facts): Step {
   const has = (stance: Upstream["stance"]) => upstream.some((one) => one.stance === stance), goesOn = upstream.length === 0 || has("barrier");
   if (!goesOn && upstream.every(({ stance }) => stance === "ended" || (takenBack && stance === "refused"))) return { is: "withdraw" };
+  // It has the end of all who feed it, so that none of them is past a barrier, as far as it knows: who is by now lost its log meanwhile, and parks.
+  if (old.some(({ state }) => state === "ended")) return { is: "withdraw" };
   if (takenBack && has("barrier")) return { is: "stand" };
   const open = upstream.filter(({ stance }) => stance !== "ended" && stance !== (goesOn || !takenBack ? "barrier" : "refused"));
   if (open.length > 0) return { is: "wait", for: open.map(({ actor }) => actor), why: "upstream" };

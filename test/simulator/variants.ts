@@ -325,6 +325,9 @@ export const variants: readonly Variant[] = [
     return found;
   } as Method) },
   { name: "a new actor reads before its state is in its own log", rule: "11.4", outcomeOnly: true, profile: { ...rescaled, kinds: ["wipe", "takeover", "kill"], faults: 4 }, breaks: () => replaced(Committer.prototype, "begin", () => (async () => {}) as Method) },
+  { name: "the first frame to a new generation may go on from any barrier", rule: "P17, 11.2", profile: { ...rescaled, faults: 2, script: ["ruin", "ruin"], ruins: "unread", aim: "processor", parallelism: 1 }, breaks: () => replaced(Inbound.prototype, "judge", (old) => function (this: Inbound, channel: Channel, frame: Frame) {
+    return channel.takenSeq === 0 && frame.seq === 1 ? "next" : call(old, this, channel, frame);
+  } as Method) },
   { name: "a reader keeps no floor", rule: "11.5", outcomeOnly: true, profile: { ...rescaled, faults: 5, aim: "sink", kinds: ["crash", "takeover", "late copy"], events: 8 }, breaks: () => replaced(Inbound.prototype, "write", (old) => function (this: Inbound, body: Body, whole: boolean) {
     call(old, this, body, whole);
     delete body.floors;

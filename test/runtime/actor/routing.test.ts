@@ -10,10 +10,11 @@ const old: Division = { generation: "g-1", count: 2 }, next: Division = { genera
 /** What a node knows of the plan for stage "b". */
 class Plan {
   inForce = old;
+  readonly over: string[] = [];
   planned: (Division & { takenBack: boolean }) | undefined;
 
   routing(...records: readonly Body[]): Routing {
-    const routing = new Routing(() => this.inForce, { first: () => old, next: (stage) => (stage === "b" ? this.planned : undefined), retired: () => false });
+    const routing = new Routing(() => this.inForce, { first: () => old, next: (stage) => (stage === "b" ? this.planned : undefined), retired: (_stage, generation) => this.over.includes(generation) });
     for (const record of records) routing.apply(record);
     return routing;
   }
@@ -68,6 +69,15 @@ test("who refused follows after all where the plan stands; the next plan is aske
   assert.is(routing.stance("b", "g-2"), "barrier");
   plan.planned = { generation: "g-3", count: 1, takenBack: false };
   assert.equal([routing.due("b"), routing.stance("b", "g-3")], [{ generation: "g-3", count: 1 }, "open"]);
+});
+
+test("a generation is over that its own log still sends to: others have gone on from barriers that it does not hold", () => {
+  const plan = new Plan(), routing = plan.routing({ routing: [["b", "g-2", 3]] });
+  assert.not(routing.isLeftBehind("b"));
+  plan.over.push("g-1");
+  assert.not(routing.isLeftBehind("b"));
+  plan.over.push("g-2");
+  assert.ok(routing.isLeftBehind("b"));
 });
 
 test.run();
