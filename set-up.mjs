@@ -70,7 +70,7 @@ async function provideNatsServer() {
 }
 
 function run(nodeArgs) {
-  const child = spawn(process.execPath, nodeArgs, { cwd: root, stdio: "inherit" });
+  const child = spawn(process.execPath, nodeArgs, { cwd: root, stdio: "inherit", env: { ...process.env, MILLRACE_BUILT: "1" } });
   // Ctrl-C goes to the command as well, and it decides when it ends; other signals come to this process alone.
   process.on("SIGINT", () => {});
   for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));

@@ -156,7 +156,7 @@ export class Actor {
   /** Works, and commits what there is to commit. */
   pump(): void {
     if (!this.#running || this.#over || this.#pumping) return;
-    if (!this.pace.begin()) return this.soon();
+    if (!this.pace.begin(() => this.pump())) return;
     this.#pumping = true;
     try {
       let begun: number;

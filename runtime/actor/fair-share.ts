@@ -1,20 +1,44 @@
-// Several flows in one event loop: in each round of it a flow works only for so long, so that what came in for another is looked at soon.
-// A flow that is alone is not held up.
+// Several flows in one event loop: in each round of it a flow works only for so long, so that what came in for another is looked at soon. An
+// event of a calm flow goes through ten rounds and more, and as often through the server: beside one a busy flow works in short rounds, with
+// time in between for both. A flow that is alone is not held up.
+import type { Clock } from "../event/clock.ts";
 
-/** Of a flow that is not alone: ms of work in a round, and events in a turn, whose record is encoded in one go. */
-export const sharedLimit = { roundMs: 2, events: 1_024 };
+export interface ShareLimit {
+  /** Work in a round of the event loop, all actors of the flow together, in ms. */
+  roundMs: number;
+  /** Events in a turn, whose record is encoded in one go. */
+  events: number;
+  /** How long a round lasts at least, in ms. */
+  pauseMs: number;
+}
+
+/** Beside a flow that is calm: it worked within the last second, for a fifth of the time at most, and was not held up. */
+export const besideCalm: ShareLimit = { roundMs: 0.5, events: 128, pauseMs: 1 };
+/** Beside one that is busy, too: short rounds would only slow both down. */
+export const besideBusy: ShareLimit = { roundMs: 2, events: 1_024, pauseMs: 0 };
+
+/** So often it is looked at how much each flow works, in ms. */
+const windowMs = 100;
+const calmShare = 0.2;
+/** Who has not worked for so long, in ms, is not waited for. */
+const restsAfterMs = 1_000;
 
 /** The flows that work in one event loop. */
 export class EventLoopShares {
+  readonly #clock: Clock;
   readonly #soon: (call: () => void) => void;
   readonly #shares = new Map<string, FairShare>();
   #armed = false;
-  /** Number of the round. */
+  #windowSince = -Infinity;
+  /** Number of the round, and who goes on when it is over. */
   round = 0;
+  #waiting: (() => void)[] = [];
   /** How many flows have an actor at work here. */
   flows = 0;
 
-  constructor(soon: (call: () => void) => void) {
+  /** @param soon calls in a later round of the event loop */
+  constructor(clock: Clock, soon: (call: () => void) => void) {
+    this.#clock = clock;
     this.#soon = soon;
   }
 
@@ -24,11 +48,34 @@ export class EventLoopShares {
     return share;
   }
 
-  /** The round ends when what came in meanwhile has been looked at. */
-  arm(): void {
+  /** The round ends when what came in meanwhile has been looked at, and not before its time. */
+  arm(pauseMs: number): void {
     if (this.#armed) return;
     this.#armed = true;
-    this.#soon(() => { this.#armed = false; this.round++; });
+    const end = (): void => {
+      this.#armed = false;
+      this.round++;
+      for (const call of this.#waiting.splice(0)) call();
+    };
+    if (pauseMs === 0) this.#soon(end);
+    else this.#clock.after(pauseMs, end);
+  }
+
+  /** Calls when the round is over. */
+  whenOver(call: () => void): void {
+    this.#waiting.push(call);
+  }
+
+  /** How calm each of them was in the window that is over. */
+  look(now: number): void {
+    if (now - this.#windowSince < windowMs) return;
+    const shares = [...this.#shares.values()], past = Math.min(now - this.#windowSince, restsAfterMs);
+    this.#windowSince = now;
+    for (const share of shares) share.endWindow(now, past);
+    for (const share of shares) {
+      const others = shares.filter((other) => other !== share);
+      share.limit = others.some(({ mood }) => mood === "calm") ? besideCalm : others.some(({ mood }) => mood === "busy") ? besideBusy : undefined;
+    }
   }
 }
 
@@ -37,6 +84,12 @@ export class FairShare {
   #actors = 0;
   #round = -1;
   #usedMs = 0;
+  #windowMs = 0;
+  #heldUp = false;
+  #workedAt = -Infinity;
+  mood: "resting" | "calm" | "busy" = "resting";
+  /** What it has to keep to; `undefined`: nothing. */
+  limit: ShareLimit | undefined;
 
   constructor(shares: EventLoopShares) {
     this.#shares = shares;
@@ -47,27 +100,46 @@ export class FairShare {
   }
 
   leave(): void {
-    if (--this.#actors === 0) this.#shares.flows--;
+    if (--this.#actors > 0) return;
+    this.#shares.flows--;
+    this.#workedAt = -Infinity;
   }
 
-  /** Whether other flows work here, too. */
+  /** Whether other flows are here, too. */
   get isShared(): boolean {
     return this.#shares.flows > 1;
   }
 
-  /** Whether it has worked for so long in this round that it is the others' turn. */
-  get isSpent(): boolean {
-    return this.isShared && this.#round === this.#shares.round && this.#usedMs >= sharedLimit.roundMs;
+  /** Whether it has worked for so long in this round that it is the others' turn. Monotonic ms. */
+  isSpent(now: number): boolean {
+    this.#shares.look(now);
+    const isSpent = this.limit !== undefined && this.#round === this.#shares.round && this.#usedMs >= this.limit.roundMs;
+    if (isSpent) this.#heldUp = true;
+    return isSpent;
   }
 
-  /** It has worked for so long. */
-  used(ms: number): void {
-    if (!this.isShared) return;
+  /** Calls when the round is over. */
+  whenOver(call: () => void): void {
+    this.#shares.whenOver(call);
+  }
+
+  /** It has worked from then until now, monotonic ms. */
+  used(since: number, now: number): void {
     if (this.#round !== this.#shares.round) {
       this.#round = this.#shares.round;
       this.#usedMs = 0;
     }
-    this.#usedMs += ms;
-    this.#shares.arm();
+    this.#usedMs += now - since;
+    this.#windowMs += now - since;
+    this.#workedAt = now;
+    this.#shares.arm(this.limit?.pauseMs ?? 0);
+  }
+
+  /** @param past how long the window was, in ms */
+  endWindow(now: number, past: number): void {
+    const isCalm = !this.#heldUp && this.#windowMs <= calmShare * past;
+    this.mood = now - this.#workedAt > restsAfterMs ? "resting" : isCalm ? "calm" : "busy";
+    this.#windowMs = 0;
+    this.#heldUp = false;
   }
 }

@@ -1,14 +1,16 @@
 // How much an actor does at once: in a turn, and before it lets acks, and others of the event loop, in.
 import type { Clock } from "../event/clock.ts";
-import { type FairShare, sharedLimit } from "./fair-share.ts";
+import type { FairShare, ShareLimit } from "./fair-share.ts";
 import { sliceMs, turnLimit } from "./limits.ts";
 
 export class Pace {
   readonly #clock: Clock;
   readonly #share: FairShare | undefined;
-  #isShared = false;
+  #kept: ShareLimit | undefined;
   #isIn = false;
-  #since = 0;
+  #waits = false;
+  /** Since when it works, monotonic ms; `undefined`: nobody else is here. */
+  #since: number | undefined;
   /** What a turn may have, in events, where nothing else limits it. */
   limit = turnLimit.events;
 
@@ -19,26 +21,32 @@ export class Pace {
 
   /** Events that the open turn may have. */
   get turnEvents(): number {
-    return this.#isShared ? Math.min(this.limit, sharedLimit.events) : this.limit;
+    return this.#kept === undefined ? this.limit : Math.min(this.limit, this.#kept.events);
   }
 
   /** So long it may work without letting others in, in ms. */
   get sliceMs(): number {
-    return this.#isShared ? sharedLimit.roundMs : sliceMs;
+    return this.#kept?.roundMs ?? sliceMs;
   }
 
-  /** It works from now on; false: its flow has worked for so long in this round of the event loop that it is the others' turn. */
-  begin(): boolean {
-    if (this.#share === undefined) return true;
-    if (this.#share.isSpent) return false;
-    this.#isShared = this.#share.isShared;
-    if (this.#isShared) this.#since = this.#clock.monotonic();
+  /** It works from now on; false: its flow has worked for so long in this round of the event loop that it is the others' turn; `later` is called then. */
+  begin(later: () => void): boolean {
+    this.#since = this.#kept = undefined;
+    if (this.#share?.isShared !== true) return true;
+    const now = this.#clock.monotonic();
+    if (this.#share.isSpent(now)) {
+      if (!this.#waits) this.#share.whenOver(() => { this.#waits = false; later(); });
+      this.#waits = true;
+      return false;
+    }
+    this.#since = now;
+    this.#kept = this.#share.limit;
     return true;
   }
 
   /** It has worked. */
   end(): void {
-    if (this.#isShared) this.#share?.used(this.#clock.monotonic() - this.#since);
+    if (this.#since !== undefined) this.#share?.used(this.#since, this.#clock.monotonic());
   }
 
   enter(): void {

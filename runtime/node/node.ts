@@ -76,7 +76,7 @@ export async function startNode(options: NodeOptions = {}, watch: NodeWatch = {}
     let fault = (error: Error, _final: boolean): void => log.error(error.message);
     parts = await (watch.parts ?? ((of) => realParts(of, { say, onFault: (error, final) => fault(error, final) })))(options);
     const host: HostEnvironment = {
-      node: name, broker: parts.access.broker, stores: parts.journals, clock, random, log, soon: (call) => void setImmediate(call), shares: new EventLoopShares((call) => void setImmediate(call)),
+      node: name, broker: parts.access.broker, stores: parts.journals, clock, random, log, soon: (call) => void setImmediate(call), shares: new EventLoopShares(clock, (call) => void setImmediate(call)),
       retainMs: parts.access.retainMs, replicas: parts.access.replicas ?? 1, oneByOne: new Turnstile(), seats: watchdog,
       isolation: (plan) => isolationOf(plan, watch.module?.(plan) ?? plan.module, options.dataDir ?? ".millrace", parts?.access.connection),
     };

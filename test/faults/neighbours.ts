@@ -32,7 +32,7 @@ export async function neighbours({ rounds, measuredMs, rate = 500, say = () => {
       await mkdir(dataDir);
       const of: NeighbourRun = { neighbour, dataDir, servers, user, pass, rate, warmUpMs, measuredMs };
       // It ends itself by SIGKILL: what it said is there.
-      const stdout = await run(process.execPath, [program, JSON.stringify(of)], { timeout: warmUpMs + measuredMs + 30_000 }).then((end) => end.stdout, (error: { stdout?: string; stderr?: string; message: string }) => {
+      const stdout = await run(process.execPath, [program, JSON.stringify(of)], { timeout: warmUpMs + measuredMs + 60_000 }).then((end) => end.stdout, (error: { stdout?: string; stderr?: string; message: string }) => {
         if (!error.stdout) throw new Error(`${neighbour}: ${error.message} ${error.stderr ?? ""}`);
         return error.stdout;
       });

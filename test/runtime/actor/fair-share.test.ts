@@ -1,6 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { EventLoopShares, sharedLimit } from "../../../runtime/actor/fair-share.ts";
+import { besideBusy, besideCalm, EventLoopShares } from "../../../runtime/actor/fair-share.ts";
 import { turnLimit } from "../../../runtime/actor/limits.ts";
 import { Pace } from "../../../runtime/actor/pace.ts";
 import { ManualClock } from "../../../runtime/testing/manual-clock.ts";
@@ -8,19 +8,24 @@ import { ManualClock } from "../../../runtime/testing/manual-clock.ts";
 const test = suite("fair share");
 
 function world() {
-  const later: (() => void)[] = [], clock = new ManualClock(), shares = new EventLoopShares((call) => later.push(call));
+  const later: (() => void)[] = [], clock = new ManualClock(), shares = new EventLoopShares(clock, (call) => later.push(call));
+  const resumed: Pace[] = [];
   const paceOf = (flow: string): Pace => {
     const pace = new Pace(clock, shares.of(flow));
     pace.enter();
     return pace;
   };
   const work = async (pace: Pace, ms: number): Promise<boolean> => {
-    if (!pace.begin()) return false;
+    if (!pace.begin(() => resumed.push(pace))) return false;
     await clock.elapse(ms);
     pace.end();
     return true;
   };
-  return { paceOf, work, nextRound: () => { for (const call of later.splice(0)) call(); } };
+  const nextRound = async (): Promise<void> => {
+    for (const call of later.splice(0)) call();
+    await clock.elapse(besideCalm.pauseMs);
+  };
+  return { paceOf, work, resumed, nextRound };
 }
 
 test("a flow that is alone works as long as it likes, however many actors it has", async () => {
@@ -29,35 +34,63 @@ test("a flow that is alone works as long as it likes, however many actors it has
   assert.is(actors[0]?.turnEvents, turnLimit.events);
 });
 
-test("beside another one its actors share its time of a round, and go on in the next", async () => {
-  const { paceOf, work, nextRound } = world(), [hot, hotToo, calm] = [paceOf("hot"), paceOf("hot"), paceOf("calm")];
-  assert.ok(await work(hot, sharedLimit.roundMs));
-  assert.not.ok(await work(hotToo, 1), "it is spent, for all of its actors");
-  assert.ok(await work(calm, 1), "the other has its own");
-  assert.is(hot.turnEvents, sharedLimit.events);
-  assert.is(hot.sliceMs, sharedLimit.roundMs);
-  nextRound();
+/** Both have worked for a while: how much each does is known. */
+async function known({ work, nextRound }: ReturnType<typeof world>, ...flows: readonly (readonly [pace: Pace, ms: number])[]): Promise<void> {
+  for (let i = 0; i < 60; i++) {
+    for (const [pace, ms] of flows) await work(pace, ms);
+    await nextRound();
+  }
+}
+
+test("beside a calm one its actors share a short time in each round, in small turns, and go on in the next", async () => {
+  const its = world(), { paceOf, work, resumed, nextRound } = its, [hot, hotToo, calm] = [paceOf("hot"), paceOf("hot"), paceOf("calm")];
+  await known(its, [hot, 4], [calm, 0.1]);
+  assert.ok(await work(hot, besideCalm.roundMs));
+  assert.is(hot.turnEvents, besideCalm.events);
+  assert.is(hot.sliceMs, besideCalm.roundMs);
+  resumed.length = 0;
+  for (let i = 0; i < 2; i++) assert.not.ok(await work(hotToo, 1), "it is spent, for all of its actors");
+  assert.ok(await work(calm, 0.2), "the other has its own");
+  assert.is(calm.turnEvents, besideBusy.events);
+  assert.is(resumed.length, 0);
+  await nextRound();
+  assert.equal(resumed, [hotToo]);
   assert.ok(await work(hotToo, 1));
 });
 
-test("once the other has ended nothing is shared any more; to leave twice counts once", async () => {
-  const { paceOf, work, nextRound } = world(), hot = paceOf("hot"), calm = paceOf("calm");
-  await work(hot, 100);
-  calm.close();
-  calm.close();
-  assert.ok(await work(hot, 100));
+test("two that are busy let each other in, in longer rounds and larger turns", async () => {
+  const its = world(), { paceOf, work } = its, [a, b] = [paceOf("a"), paceOf("b")];
+  await known(its, [a, 2], [b, 2]);
+  for (const pace of [a, b]) {
+    assert.ok(await work(pace, besideBusy.roundMs));
+    assert.equal([pace.turnEvents, pace.sliceMs], [besideBusy.events, besideBusy.roundMs]);
+    assert.not.ok(await work(pace, 1));
+  }
+});
+
+test("beside one that rests, or has ended, it works as if it were alone; to leave twice counts once", async () => {
+  const its = world(), { paceOf, work, nextRound } = its, hot = paceOf("hot"), calm = paceOf("calm");
+  await known(its, [hot, 4], [calm, 0.1]);
+  await known(its, [hot, 40]);
+  for (let i = 0; i < 5; i++) assert.ok(await work(hot, 100));
   assert.is(hot.turnEvents, turnLimit.events);
-  nextRound();
+  await known(its, [hot, 4], [calm, 0.1]);
+  calm.close();
+  calm.close();
+  for (let i = 0; i < 5; i++) assert.ok(await work(hot, 100));
+  assert.is(hot.turnEvents, turnLimit.events);
+  await nextRound();
   const again = paceOf("calm");
+  await known(its, [hot, 4], [again, 0.1]);
   assert.ok(await work(hot, 100));
   assert.not.ok(await work(hot, 1));
   again.close();
 });
 
 test("an actor that goes in small turns keeps them", async () => {
-  const { paceOf, work } = world(), hot = paceOf("hot");
-  paceOf("calm");
+  const its = world(), { paceOf, work } = its, hot = paceOf("hot");
   hot.limit = 32;
+  await known(its, [hot, 4], [paceOf("calm"), 0.1]);
   await work(hot, 1);
   assert.is(hot.turnEvents, 32);
 });

@@ -104,19 +104,19 @@ test("a second Ctrl-C stops at once, also where a handler hangs; it was said wha
 
 test("two runs on one data folder: the second is refused and says what to do, the first goes on", async () => {
   await using folder = await temporaryFolder();
-  const options = { cwd: folder.path, env: { NUMBERS: "5000", NUMBERS_RATE: "2000", NUMBERS_OUT: join(folder.path, "out.jsonl") } };
+  const options = { cwd: folder.path, env: { NUMBERS: "10000", NUMBERS_RATE: "2000", NUMBERS_OUT: join(folder.path, "out.jsonl") } };
   await using first = startCli(["run", flowAt("numbers"), ...relaxed], options);
   await first.said(/numbers: run /);
   const second = await cli(["run", flowAt("numbers"), ...relaxed], options);
   assert.is(second.code, 1);
   assert.match(second.stderr, /Error: process \d+ has this data folder[\s\S]*Stop that run, or choose another folder with --data-dir[\s\S]*DATA_FOLDER_BUSY/);
   assert.is((await first.ended).code, 0, first.stderr);
-  assert.is(await readFile(join(folder.path, "out.jsonl"), "utf8"), numbers(5_000));
+  assert.is(await readFile(join(folder.path, "out.jsonl"), "utf8"), numbers(10_000));
 });
 
 test("tree and doctor look at the node that runs; without one tree says so", async () => {
   await using folder = await temporaryFolder();
-  const options = { cwd: folder.path, env: { NUMBERS: "20000", NUMBERS_RATE: "2000", NUMBERS_OUT: join(folder.path, "out.jsonl") } };
+  const options = { cwd: folder.path, env: { NUMBERS: "200000", NUMBERS_RATE: "2000", NUMBERS_OUT: join(folder.path, "out.jsonl") } };
   await using run = startCli(["run", flowAt("numbers"), ...relaxed], options);
   await run.said(/numbers: run /);
   const tree = await cli(["tree"], options);
