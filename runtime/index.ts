@@ -5,7 +5,7 @@ export type { Awaitable, Context, EmitOptions, Emits, Logger, StatefulContext, T
 export { defineOperator, stepsOf, type OperatorSpec, type Scope, type StateEntry, type Step, type StepEnvironment } from "./flow/operator.ts";
 export { isPromise, sortOf } from "./flow/display.ts";
 export { checkOptions, type Report, type Table } from "./flow/option-table.ts";
-export type { EventTime, FlowOptions, Poison, ProcessorOptions, RunOptions, SourceOptions, StageOptions, Supervision } from "./flow/options.ts";
+export type { EventTime, FlowOptions, LagRange, Place, Poison, ProcessorOptions, RunOptions, SourceOptions, StageOptions, Supervision } from "./flow/options.ts";
 export { defineFlow, type Flow, type FlowBuilder, type Handles } from "./flow/flow.ts";
 export { isSchema, type Schema } from "./flow/schema.ts";
 export { defineSink, type Batch, type RepeatingSink, type SinkActor, type SinkContext, type TransactionalContext, type TransactionalSink, type Written } from "./flow/sink.ts";

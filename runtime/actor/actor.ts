@@ -238,7 +238,8 @@ export class Actor {
   /** The plan for one of the stages around it has changed. */
   planChanged(): void {
     if (this.env.generations?.retired(this.stage.name, this.generation) === true) return this.exit(exitOf(fenced(this.address)));
-    try { if (this.#running) this.#mustFollow(); } catch (error) { return this.exit(exitOf(error)); }
+    // By what is committed: what only memory says it has gone over to may never be.
+    if (this.#running) this.whenCommitted().then((committed) => { if (committed) this.#mustFollow(); }).catch((error: unknown) => this.exit(exitOf(error)));
     for (const { delivery } of this.emitter.outlets) if (delivery.retired) delivery.send();
     this.soon();
   }

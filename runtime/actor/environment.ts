@@ -16,6 +16,11 @@ export interface Division {
   readonly count: number;
 }
 
+/** Number of a generation within its run: a later one has a higher number (PROTOCOL 2). */
+export function ordinalOf(generation: string): number {
+  return Number(generation.slice(generation.lastIndexOf("-") + 1));
+}
+
 /** Of which generation an actor is. */
 export interface Place {
   readonly generation: string;
@@ -27,8 +32,8 @@ export interface Place {
 export interface Generations {
   /** How a stage was divided when the run began. */
   readonly first: (stage: string) => Division;
-  /** What a stage that is being scaled is to become. `takenBack`: who has not gone over to it refuses to. */
-  readonly next: (stage: string) => (Division & { readonly takenBack: boolean }) | undefined;
+  /** What a stage that is being scaled is to become. `takenBack`: who has not gone over to it refuses to. `stands`: that was in vain, who refused follows after all. */
+  readonly next: (stage: string) => (Division & { readonly takenBack: boolean; readonly stands?: boolean | undefined }) | undefined;
   /** Whether a generation of a stage is over for good: its streams go, or are gone (P15). */
   readonly retired: (stage: string, generation: string) => boolean;
 }

@@ -98,7 +98,7 @@ export class Inbound {
   }
 
   /** P16, P17. */
-  judge(channel: Channel, frame: Frame): Verdict {
+  judge(channel: Channel, frame: Pick<Frame, "seq" | "term" | "before">): Verdict {
     if (frame.seq === channel.takenSeq + 1) {
       if (!sameTerm(frame.before, channel.takenTerm)) return "forked";
       return channel.seq === channel.takenSeq && channel.done > 0 && !sameTerm(frame.term, channel.begun) ? "forked" : "next";

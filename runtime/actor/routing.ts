@@ -1,7 +1,7 @@
 // Which generation of each reader an actor's frames go to. Taken from the actor's own log, never from the plan as last seen†: a
 // failover repeats the old decision (PROTOCOL 11, models/rescale.mjs). Pure.
 import type { Body } from "../journal/record.ts";
-import type { Division, Generations } from "./environment.ts";
+import { type Division, type Generations, ordinalOf } from "./environment.ts";
 
 /** What an actor has decided about a plan for one of its readers. */
 export type Stance = "barrier" | "refused" | "open";
@@ -25,16 +25,18 @@ export class Routing {
     return this.#decided.get(stage) ?? this.#inForce(stage);
   }
 
-  /** The generation of a reader that it has yet to go over to. */
+  /** The generation of a reader that it has yet to go over to. The plan as last seen may be one of long ago: what was decided since is not undone by it†. */
   due(stage: string): Division | undefined {
-    const next = this.#generations?.next(stage);
-    return next === undefined || next.takenBack || next.generation === this.of(stage).generation ? undefined : { generation: next.generation, count: next.count };
+    const next = this.#generations?.next(stage), refused = this.#refused.get(stage);
+    if (next === undefined || next.takenBack || !isLater(next.generation, this.of(stage).generation)) return undefined;
+    if (refused !== undefined && !isLater(next.generation, refused) && !(next.stands === true && next.generation === refused)) return undefined;
+    return { generation: next.generation, count: next.count };
   }
 
   /** Whether a plan for this reader is taken back and it has yet to say that it does not follow it. */
   refusalDue(stage: string): boolean {
-    const next = this.#generations?.next(stage);
-    return next?.takenBack === true && next.generation !== this.of(stage).generation && this.#refused.get(stage) !== next.generation;
+    const next = this.#generations?.next(stage), refused = this.#refused.get(stage);
+    return next?.takenBack === true && isLater(next.generation, this.of(stage).generation) && (refused === undefined || isLater(next.generation, refused));
   }
 
   /** Whether others have gone on from the generation that its frames go to, as they do only when it has gone over itself. */
@@ -78,3 +80,5 @@ export class Routing {
     for (const [stage, generation] of refused ?? []) this.#refused.set(stage, generation);
   }
 }
+
+const isLater = (generation: string, than: string): boolean => ordinalOf(generation) > ordinalOf(than);

@@ -27,6 +27,7 @@ export async function takeOver(actor: Actor, events: TakeoverEvents): Promise<{ 
     where: address, log: env.broker.stream(streamName(subjects.log), subjects.log), chunks, stores: env.stores, store: `${env.flow.name}/${stage.name}/${generation}/${partition}`,
     random: env.random, node: env.node, code: env.code, clock: env.clock, signal, inherits: !isFirst(actor), onClaimed: events.onClaimed, onWait: events.onWait,
   });
+  env.log.debug("its log is claimed, its journal is whole", { actor: address, term: recovered.term[0], n: recovered.n, read: recovered.read });
   const { journal, log, term, n, k } = recovered, keeper = new RecordKeeper(log.stream, journal, env.clock, env.retainMs);
   let committer: Committer | undefined;
   try {

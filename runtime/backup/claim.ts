@@ -3,11 +3,12 @@
 import type { Random } from "../event/clock.ts";
 import { nextTerm } from "../event/term.ts";
 import { type Body, encodeRecord } from "../journal/record.ts";
+import type { authors } from "../repair/history.ts";
 import type { ActorCopy } from "./actor-copy.ts";
 import { mailboxName } from "./mailbox-copy.ts";
 
-/** Names who made it where a node stands. */
-const author = "backup";
+/** Where a node stands. */
+const author: (typeof authors)[number] = "backup";
 
 /** `undefined`: all that its log says holds. `anew`: names of the streams that are counted anew. */
 export function claimOf(copy: ActorCopy, anew: ReadonlySet<string>, deadStream: string, random: Random): Uint8Array | undefined {

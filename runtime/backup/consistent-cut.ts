@@ -34,11 +34,14 @@ import { copyChains } from "./chain-copy.ts";
 import { claimOf } from "./claim.ts";
 import { type CaughtMailbox, copyMailbox, senderId } from "./mailbox-copy.ts";
 import { MailboxSpool } from "./mailbox-spool.ts";
+import { copyBundles, readEntry } from "./deployment-copy.ts";
 import type { FlowManifest, StreamManifest } from "./manifest.ts";
 import { sinksOf } from "./sink-need.ts";
 import { type Place, type StagePlaces, stagesOf } from "./stage-places.ts";
 
 const logsAtOnce = 8, mailboxesAtOnce = 64, tries = 5;
+/** NATS is waited for so long before it begins again, and longer each time. In ms. */
+const awayMs = 2_000;
 
 export interface CutOptions {
   readonly broker: Broker;
@@ -69,11 +72,12 @@ export async function cutOf(flow: string, options: CutOptions): Promise<FlowMani
     try {
       return await cut.take();
     } catch (error) {
-      // A generation that was retired meanwhile takes its streams with it.
-      if (!(error instanceof MillraceError) || !["BACKUP_OVERTAKEN", "STREAM_MISSING"].includes(error.code) || attempt === tries) throw error;
+      // A generation that was retired meanwhile takes its streams with it; a server that was lost is replaced by another one.
+      if (!(error instanceof MillraceError) || !["BACKUP_OVERTAKEN", "STREAM_MISSING", "UNREACHABLE"].includes(error.code) || attempt === tries) throw error;
+      if (error.code === "UNREACHABLE") await new Promise<void>((done) => void options.clock.after(awayMs * attempt, done));
       // Nothing of it has moved since the last time: nobody was faster, something is gone.
-      if (cut.ends === stood) throw new MillraceError("BROKER_WENT_BACK", error.where, `Flow "${flow}" is not whole: ${error.message}`, "`millrace doctor` tells what is behind what, `millrace repair` brings back what the journals hold; then make the backup.", { cause: error });
-      stood = cut.ends;
+      else if (cut.ends === stood) throw new MillraceError("BROKER_WENT_BACK", error.where, `Flow "${flow}" is not whole: ${error.message}`, "`millrace doctor` tells what is behind what, `millrace repair` brings back what the journals hold; then make the backup.", { cause: error });
+      if (error.code !== "UNREACHABLE") stood = cut.ends;
       options.again(error.message);
     }
   }
@@ -95,7 +99,7 @@ class Cut implements AsyncDisposable {
   }
 
   async take(): Promise<FlowManifest> {
-    const { broker, step, target } = this.#options, run = await this.#run(), streams = await broker.list(`mr_actor_${this.#flow}_`), done = new Set<string>(), stages = stagesOf(this.#flow, run);
+    const { broker, step, target } = this.#options, run = await this.#run(), deployment = await readEntry(broker, this.#flow), bundles = deployment === undefined ? [] : await copyBundles(this.#flow, this.#to), streams = await broker.list(`mr_actor_${this.#flow}_`), done = new Set<string>(), stages = stagesOf(this.#flow, run);
     for (const stage of stages) {
       const { name, places } = stage;
       await bounded(this.#mailboxes(streams, places), mailboxesAtOnce, ({ place, input, stream }) => this.#follow(stage, place, input, stream));
@@ -109,9 +113,10 @@ class Cut implements AsyncDisposable {
     await step?.("all mailboxes");
     const files = await this.#files(), claimed = new Map(files.map(({ spec, last }) => [spec.name, last]));
     await this.#stillSo(run);
+    if (JSON.stringify(await readEntry(broker, this.#flow)) !== JSON.stringify(deployment)) throw overtaken(this.#flow, "it was deployed anew");
     const copies = [...this.#copies.values()].sort((a, b) => a.address.localeCompare(b.address, "en", { numeric: true }));
     return {
-      flow: this.#flow, run, streams: files, sinks: sinksOf(copies, new Map(run.shape.stages.map(({ name, parts }) => [name, parts[0] ?? ""])), target),
+      flow: this.#flow, run, streams: [...files, ...bundles], ...(deployment === undefined ? {} : { deployment }), sinks: sinksOf(copies, new Map(run.shape.stages.map(({ name, parts }) => [name, parts[0] ?? ""])), target),
       actors: copies.map(({ address, generation, whole, log, spec }) => ({ actor: address, generation, commit: whole, sequence: log.last, claimed: claimed.get(spec.name) !== log.last })),
     };
   }

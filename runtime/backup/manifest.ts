@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { asError, MillraceError } from "../event/errors.ts";
 import type { StreamSpec } from "../broker/broker.ts";
 import type { RunRecord } from "../node/run-record.ts";
+import { deployedIn, type DeploymentManifest } from "./deployment-copy.ts";
 import { damaged, type FileSum } from "./stream-file.ts";
 
 /** Version of the form that is written, and the newest that is read. */
@@ -58,6 +59,8 @@ export interface FlowManifest {
   readonly actors: readonly ActorManifest[];
   readonly sinks: readonly SinkManifest[];
   readonly streams: readonly StreamManifest[];
+  /** Of a flow that was deployed: its bundles are among the streams. */
+  readonly deployment?: DeploymentManifest;
 }
 
 export interface Manifest {
@@ -98,12 +101,15 @@ export async function readManifest(folder: string): Promise<Manifest> {
 }
 
 /** Names become paths and subjects. */
-const fileForm = /^[a-z0-9-]+\/mr_[a-z0-9_-]+\.stream$/, streamForm = /^mr_(actor|dead|story)_[a-z0-9_-]+$/;
+const fileForm = /^[a-z0-9-]+\/mr_[a-z0-9_-]+\.stream$/, streamForm = /^mr_(actor|code|dead|story)_[a-z0-9_-]+$/;
 
 function isWhole({ flows }: Manifest): boolean {
   return Array.isArray(flows) && flows.every((its: FlowManifest) => typeof its.flow === "string" && typeof its.run?.token === "string" && Array.isArray(its.actors) && Array.isArray(its.sinks) && Array.isArray(its.streams)
+    && (its.deployment === undefined || (typeof its.deployment.entry === "string" && deployedIn(its.deployment, its.flow) !== undefined && isNote(its.deployment.note)))
     && its.streams.every(({ spec, file, first, last, bytes, largest }) => fileForm.test(file) && streamForm.test(spec?.name) && typeof spec.subject === "string" && [first, last, bytes, largest].every(Number.isSafeInteger) && last >= first - 1));
 }
+
+const isNote = (note: unknown): boolean => note === undefined || (typeof (note as { id?: unknown } | null)?.id === "string" && typeof (note as { run?: unknown }).run === "string");
 
 async function read(folder: string, name: string): Promise<string> {
   return await readFile(join(folder, name), "utf8").catch((error: unknown) => {

@@ -6,7 +6,7 @@ import { RunNotes } from "../node/run-note.ts";
 import type { Manifest } from "./manifest.ts";
 import { restore, type RestoreOptions } from "./restore.ts";
 
-export interface RestoreHereOptions extends Pick<NodeOptions, "nats" | "dataDir">, Pick<RestoreOptions, "folder" | "flows" | "replace" | "say"> {
+export interface RestoreHereOptions extends Pick<NodeOptions, "nats" | "dataDir">, Pick<RestoreOptions, "folder" | "flows" | "replace" | "deploy" | "say"> {
   readonly parts?: (options: NodeOptions) => Promise<NodeParts>;
 }
 

@@ -5,15 +5,18 @@ import { deadStream } from "../actor/environment.ts";
 import type { Appended, Broker } from "../broker/broker.ts";
 import { MillraceError } from "../event/errors.ts";
 import { bounded } from "../node/bounded.ts";
+import { readNodes } from "../node/membership.ts";
+import { ask } from "../node/questions.ts";
 import { refuseRunning } from "../node/run.ts";
 import { type KeptRun, readRun, type RunRecord, writeRun } from "../node/run-record.ts";
 import type { RunNotes } from "../node/run-note.ts";
 import { createStreams } from "../node/run-streams.ts";
 import { storyStream } from "../node/story.ts";
+import { readEntry, restoreDeployment } from "./deployment-copy.ts";
 import { type FlowManifest, type Manifest, readManifest, type StreamManifest } from "./manifest.ts";
 import { damaged, readStreamFile } from "./stream-file.ts";
 
-const atOnce = 8, sayMs = 2_000;
+const atOnce = 8, sayMs = 2_000, pingMs = 1_000;
 /** Of one stream, on their way at a time. */
 const ahead = { messages: 64, bytes: 8 * 1024 * 1024 } as const;
 /** A server that restores may be slow; nothing waits for it but this. In ms. */
@@ -26,6 +29,8 @@ export interface RestoreOptions {
   readonly flows?: readonly string[] | undefined;
   /** Give up the run that is there. Default false. */
   readonly replace?: boolean;
+  /** Deploy what was deployed, so that nodes go on with it by themselves. Default true. */
+  readonly deploy?: boolean;
   readonly replicas: 1 | 3;
   /** Who does it. */
   readonly node: string;
@@ -39,7 +44,7 @@ export interface RestoreOptions {
 }
 
 /**
- * @throws MillraceError BACKUP_MISSING, BACKUP_DAMAGED, BACKUP_NEWER, FLOW_UNKNOWN, RUN_EXISTS, FLOW_RUNNING, TOO_LARGE, all of these before
+ * @throws MillraceError BACKUP_MISSING, BACKUP_DAMAGED, BACKUP_NEWER, FLOW_UNKNOWN, RUN_EXISTS, FLOW_RUNNING, FLOW_DEPLOYED, TOO_LARGE, all of these before
  *   anything is changed; RESTORE_FAILED where the server does not take what it is given, UNREACHABLE
  */
 export async function restore(options: RestoreOptions): Promise<Manifest> {
@@ -63,12 +68,21 @@ function chosen({ flows }: Manifest, wanted: readonly string[] | undefined, fold
 async function checkTarget(flow: string, { broker, node, notes, replace }: RestoreOptions): Promise<KeptRun | undefined> {
   const kept = await readRun(broker.keys, flow), note = await notes.read(flow);
   if (kept !== undefined) await refuseRunning({ broker, node }, flow, kept.record);
+  const deployed = await readEntry(broker, flow);
+  if (deployed !== undefined && (await nodesRun(broker))) throw new MillraceError("FLOW_DEPLOYED", flow, `Flow "${flow}" is deployed on this server, and nodes run`, `Undeploy it first (millrace undeploy ${flow}), or stop the nodes.`);
   if (replace === true) return kept;
   const exists = (what: string): MillraceError => new MillraceError("RUN_EXISTS", flow, what, "--replace gives it up for what is in the backup; or restore to another server and data folder (--nats, --data-dir).");
   if (kept !== undefined && kept.record.state !== "preparing") throw exists(`The server has run ${kept.record.token} of flow "${flow}", ${kept.record.state}`);
   if (kept === undefined && (await broker.list(`mr_actor_${flow}_`)).length > 0) throw exists(`The server has streams of flow "${flow}", whose run it does not know`);
   if (kept === undefined && note !== undefined && note.state !== "finished" && note.state !== "preparing") throw exists(`This data folder has journals of run ${note.token} of flow "${flow}", ${note.state}`);
   return kept;
+}
+
+async function nodesRun(broker: Broker): Promise<boolean> {
+  for (const { name } of await readNodes(broker.keys)) {
+    if (await ask(broker, name, { what: "ping" }, pingMs).then(() => true, () => false)) return true;
+  }
+  return false;
 }
 
 /** Every message, and that there are as many as there should be. */
@@ -80,11 +94,12 @@ async function checkStream({ file, first, last, bytes, sha256, spec, largest }: 
   if (largest > broker.maxPayload) throw new MillraceError("TOO_LARGE", spec.name, `A message of ${largest} bytes is above the limit of this server, ${broker.maxPayload}`, "Raise max_payload on the server; nothing was changed.");
 }
 
-async function restoreFlow({ flow, run, streams }: FlowManifest, before: KeptRun | undefined, options: RestoreOptions): Promise<void> {
-  const { broker, notes, node, removeJournals, say = () => {}, step } = options;
+async function restoreFlow({ flow, run, streams, deployment }: FlowManifest, before: KeptRun | undefined, options: RestoreOptions): Promise<void> {
+  const { broker, notes, node, removeJournals, replicas, deploy = true, say = () => {}, step } = options;
   const begun = await written(flow, { ...run, state: "preparing", node }, before, options);
   step?.("key");
-  for (const name of [...(await broker.list(`mr_actor_${flow}_`)), deadStream(flow), storyStream(flow)]) await broker.remove(name);
+  const ours = streams.map(({ spec }) => spec.name).filter((name) => name.startsWith("mr_code_"));
+  for (const name of [...(await broker.list(`mr_actor_${flow}_`)), ...ours, deadStream(flow), storyStream(flow)]) await broker.remove(name);
   await removeJournals(flow);
   step?.("removed");
   let done = 0, saidAt = performance.now();
@@ -101,6 +116,8 @@ async function restoreFlow({ flow, run, streams }: FlowManifest, before: KeptRun
   // As it was, but nobody has it: who starts it resumes it.
   const state = run.state === "running" ? "stopped" : run.state;
   await notes.write(flow, await written(flow, { ...run, state }, begun, options));
+  step?.("run");
+  if (deployment !== undefined && deploy) await restoreDeployment(broker, flow, deployment, replicas);
   step?.("done");
 }
 

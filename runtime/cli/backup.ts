@@ -1,5 +1,7 @@
 // `millrace backup`: copies flows, running or not, into a folder: each as of a stated commit.
 import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { backup } from "../backup/backup.ts";
 import type { Manifest } from "../backup/manifest.ts";
@@ -31,6 +33,7 @@ Examples:
 
 A flow that runs goes on meanwhile: nothing is paused. Its journals are not copied, they are built again from the logs. What sinks have
 written is not in NATS: the report says up to where each target is needed beside the backup; copy it after this command, not before.
+A flow that was deployed: its bundles and their signed manifest are in it. On a NATS with roles it reads as a node does (the role of a node).
 The folder's files have their checksums in SHA256SUMS (sha256sum -c).`)
     .action(async (folder: string, flows: readonly string[], flags: BackupFlags) => ended(await backupAndTell(folder, flows, flags)));
 }
@@ -38,17 +41,25 @@ The folder's files have their checksums in SHA256SUMS (sha256sum -c).`)
 async function backupAndTell(folder: string, wanted: readonly string[], flags: BackupFlags): Promise<number> {
   const out = terminalOn(process.stdout), err = terminalOn(process.stderr), say = (line: string): void => err.write(line), plans = new Map<string, FlowPlan>(), names: string[] = [];
   for (const one of wanted) names.push(await named(one, flags.dataDir, plans));
-  const broker = await reachOrStart(flags, say);
+  let refuse = (_error: Error): void => {};
+  // It follows mailboxes, which takes a consumer: who may make none is told so, not left to wait.
+  const refused = new Promise<never>((_, reject) => { refuse = reject; }), broker = await reachOrStart(flags, say, (error) => refuse(error));
+  refused.catch(() => {});
   try {
     const flows = wanted.length > 0 ? [...new Set(names)] : (await flowsOn(broker)).filter(({ run }) => run !== undefined && run.state !== "preparing").map(({ flow }) => flow);
     if (flows.length === 0) throw new MillraceError("RUN_UNKNOWN", "backup", "The server knows no run of any flow", "Name the server with --nats, or the data folder of the flows with --data-dir; `millrace doctor` tells what is there.");
-    const manifest = await backup({
+    const copying = backup({
       broker, clock: systemClock, random: systemRandom, folder, flows, say,
       target: (flow, stage) => {
         const its = plans.get(flow)?.stages.find(({ name }) => name === stage);
         return its?.kind === "sink" ? its.sink.target : undefined;
       },
     });
+    copying.catch(() => {});
+    const manifest = await Promise.race([copying, refused.catch(async (error: unknown): Promise<never> => {
+      await rm(`${resolve(folder)}.partial`, { recursive: true, force: true });
+      throw error;
+    })]);
     out.write(flags.json === true ? JSON.stringify(backupJson(folder, manifest)) : backupText(folder, manifest));
     return exitCode.fine;
   } finally {

@@ -5,7 +5,7 @@ import { MillraceError } from "../event/errors.ts";
 import { type FlowPlan, planOf } from "../flow/plan.ts";
 import { type FlowHealth, flowsOn } from "../inspect/flow-health.ts";
 import { guaranteesOf } from "../inspect/guarantee.ts";
-import { askAll } from "../inspect/inquiry.ts";
+import { askAll, type Asked } from "../inspect/inquiry.ts";
 import { type Check, failed, type Finding } from "./doctor.ts";
 import { lossesOn } from "./doctor-loss.ts";
 import { loadFlow } from "./flow-file.ts";
@@ -23,8 +23,8 @@ export const checkNats: Check = async (flags) => {
     return [failed("nats", error)];
   }
   try {
-    const flows = await flowsOn(broker);
-    return [await connectionOf(broker), ...(await nodesOn(broker)), ...flows.map(flowFinding), ...(await lossesOn(broker, flags.dataDir, flows.map(({ flow }) => flow)))];
+    const flows = await flowsOn(broker), nodes = await askAll(broker);
+    return [await connectionOf(broker), ...nodes.map(nodeFinding), ...flows.map(flowFinding), ...(await lossesOn(broker, flags.dataDir, flows.map(({ flow }) => flow), nodes))];
   } catch (error) {
     return [failed("nats", error)];
   } finally {
@@ -45,11 +45,11 @@ async function connectionOf(broker: Broker): Promise<Finding> {
   return { is: older ? "fail" : "warn", about: "nats", says: `${says}; it is not in the tested range ${testedRangeText}`, remedy: older ? "Take a newer one." : "It may work; nobody has tried." };
 }
 
-async function nodesOn(broker: Broker): Promise<readonly Finding[]> {
-  return (await askAll(broker)).map(({ node, report, failure }): Finding => report?.nats.fault !== undefined
+function nodeFinding({ node, report, failure }: Asked): Finding {
+  return report?.nats.fault !== undefined
     ? { is: "fail", about: "node", says: `${node}: ${report.nats.fault.message} (${report.nats.fault.code})`, remedy: report.nats.fault.remedy }
     : report === undefined ? { is: "warn", about: "node", says: `${node} does not answer: ${failure?.message ?? ""}`, remedy: "It was killed, or is cut off. The next node that starts forgets it." }
-    : { is: "ok", about: "node", says: `${node} runs ${report.flows.length === 0 ? "no flow" : listed(report.flows.map(({ name }) => name))}` });
+    : { is: "ok", about: "node", says: `${node} runs ${report.flows.length === 0 ? "no flow" : listed(report.flows.map(({ name }) => name))}` };
 }
 
 function flowFinding({ flow, run, streams, missing, failure }: FlowHealth): Finding {

@@ -1,11 +1,12 @@
 // What `doctor` says of a loss: for each flow that does not run now, what the server holds of it against the journals of this data
-// folder and against itself (P30): what is behind what, and what to do.
+// folder and against itself (P30): what is behind what, and what to do. Of one that nodes have, what its parked actors have found.
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Broker } from "../broker/broker.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import { LevelStores } from "../journal/level-store.ts";
 import { journalsIn } from "../node/journal-folder.ts";
+import type { Asked } from "../inspect/inquiry.ts";
 import { ask } from "../node/questions.ts";
 import { RunNotes } from "../node/run-note.ts";
 import { blockers } from "../repair/report.ts";
@@ -18,9 +19,9 @@ const pingMs = 1_000;
 const mostTold = 12;
 
 /** One finding for each thing that is behind, of all flows that the server or the journals here know. */
-export async function lossesOn(broker: Broker, dataDir: string, flows: readonly string[]): Promise<readonly Finding[]> {
+export async function lossesOn(broker: Broker, dataDir: string, flows: readonly string[], nodes: readonly Asked[]): Promise<readonly Finding[]> {
   const journals = new LevelStores(journalsIn(dataDir)), own = new LevelStores(join(dataDir, "node"));
-  const notes = (await own.exists("runs")) ? new RunNotes(own) : undefined, findings: Finding[] = [];
+  const notes = (await own.exists("runs")) ? new RunNotes(own) : undefined, findings: Finding[] = [...parkedOn(nodes)];
   try {
     for (const flow of [...new Set([...flows, ...(await foldersIn(journalsIn(dataDir)))])].sort()) {
       findings.push(...(await lossesOf(flow, { broker, journals: [{ node: "this node", stores: journals }], ...(notes === undefined ? {} : { notes }) })));
@@ -29,6 +30,17 @@ export async function lossesOn(broker: Broker, dataDir: string, flows: readonly 
     await notes?.close();
   }
   return findings;
+}
+
+/** What says that something was lost, in an actor's own words. */
+const losses: readonly (string | undefined)[] = ["BROKER_WENT_BACK", "HISTORY_FORKED"];
+
+function parkedOn(nodes: readonly Asked[]): readonly Finding[] {
+  const found = nodes.flatMap(({ node, report }) => (report?.lines ?? []).filter(({ kind, state, why }) => kind === "actor" && state === "parked" && losses.includes(why?.code)).map(({ id, why }): Finding => {
+    const message = why?.message ?? "", flow = id.slice(0, id.indexOf("/")), [says = message] = message.split(` (${why?.code}, `);
+    return { is: "fail", about: "loss", says: `${id}, parked on ${node}: ${says} (${why?.code})`, remedy: `Repair it, while its nodes run: millrace repair ${flow} (of a flow that millrace run has: stop it first); --dry-run tells all that is behind.` };
+  }));
+  return found.length <= mostTold ? found : [...found.slice(0, mostTold), { is: "fail", about: "loss", says: `${found.length - mostTold} more actors are parked for it`, remedy: "millrace tree shows them." }];
 }
 
 async function lossesOf(flow: string, options: SurveyOptions): Promise<readonly Finding[]> {

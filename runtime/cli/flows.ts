@@ -39,9 +39,16 @@ function textOf({ flows, nodes }: FlowsReport, { columns: width, colors }: Termi
   const parts: string[] = [], deaf = nodes.filter(({ trusted }) => trusted.length === 0).map(({ node }) => node), now = Date.now();
   if (flows.length === 0) parts.push("No flow is deployed, and none runs: `millrace deploy <flow> --key <seed file>`, or `millrace run <flow>`.");
   else parts.push(table(columns, flows.map((flow) => rowOf(flow, now)), width - 1, { head: (text) => colors.dim(text), cell: (text, { title }, row) => (title === "state" && flows[row]?.state === "refused" ? colors.red(text) : text) }));
+  for (const { name, upgrade } of flows) if (upgrade !== null) parts.push(upgradeLine(name, upgrade));
   for (const { name, refusals } of flows) for (const { node, code, message, remedy } of refusals) parts.push(`${colors.red("refused")} ${name} by ${node}: ${plain(message)} (${code})\n  ${colors.dim("do")}  ${plain(remedy)}`);
   if (deaf.length > 0) parts.push(colors.dim(`${listed(deaf)} ${deaf.length === 1 ? "takes" : "take"} no deployed flows: ${deaf.length === 1 ? "it was" : "they were"} started without --trust.`));
   return parts.join("\n\n");
+}
+
+function upgradeLine(name: string, { to, is, over, failed, waits }: NonNullable<FlowLine["upgrade"]>): string {
+  const code = to.slice(0, 12), how = `${several(over, "actor")} ${over === 1 ? "has" : "have"} gone over`, on = `\`millrace deploy --continue ${name}\` or \`--back\``;
+  if (is !== "held") return `${name} ${is === "back" ? `is returning from ${code}` : `is going over to ${code}`}: ${how}${waits === null ? "" : `; ${waits}`}.`;
+  return failed === null ? `${name} is held on its way to ${code}: ${how}; ${on}.` : `${name} is held on its way to ${code}: ${how}; ${failed.actor} does not go on with it: ${plain(failed.message)} (${failed.code}); ${on}.`;
 }
 
 function rowOf({ name, state, hash, key, at, loaded, actors }: FlowLine, now: number): readonly string[] {

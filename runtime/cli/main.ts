@@ -19,6 +19,7 @@ import { repairCommand } from "./repair.ts";
 import { restoreCommand } from "./restore.ts";
 import { runCommand } from "./run.ts";
 import { scaleCommand } from "./scale.ts";
+import { spawnCommand } from "./spawn.ts";
 import { terminalOn } from "./terminal.ts";
 import { treeCommand } from "./tree.ts";
 import { undeployCommand } from "./undeploy.ts";
@@ -47,7 +48,7 @@ Examples:
 
 ${exitCodesText}`);
 const ended = (with_: number): void => void (code = with_);
-for (const command of [runCommand, upCommand, nodeCommand, nodesCommand, keysCommand, deployCommand, undeployCommand, flowsCommand, placementCommand, treeCommand, scaleCommand, drainCommand, moveCommand, dlqCommand, doctorCommand, repairCommand, backupCommand, restoreCommand]) command(program, ended);
+for (const command of [runCommand, upCommand, nodeCommand, spawnCommand, nodesCommand, keysCommand, deployCommand, undeployCommand, flowsCommand, placementCommand, treeCommand, scaleCommand, drainCommand, moveCommand, dlqCommand, doctorCommand, repairCommand, backupCommand, restoreCommand]) command(program, ended);
 for (const command of program.commands.flatMap((one) => [one, ...one.commands])) command.exitOverride();
 
 try {

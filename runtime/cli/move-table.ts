@@ -12,16 +12,32 @@ const columns: readonly Column[] = [
 const known = (n: number | null): string => (n === null ? "?" : count(n));
 
 /** Lines without a line break at the end. */
-export function moveText({ actors, moved, pauseMs, inFlight, sentAgain, lost }: MoveReceipt, { columns: width, colors }: Terminal): string {
-  const rows = actors.map((one) => [one.actor, one.from, one.to, `${count(one.pauseMs)} ms`, known(one.inFlight), known(one.sentAgain), known(one.lost)]);
-  const unknown = actors.filter(({ lost: its }) => its === null).length, alone = actors.filter(({ compared, lost: its }) => !compared && its !== null).length;
+export function moveText(receipt: MoveReceipt, { columns: width, colors }: Terminal): string {
+  const { actors } = receipt, rows = actors.map((one) => [one.actor, one.from, one.to, `${count(one.pauseMs)} ms`, known(one.inFlight), known(one.sentAgain), known(one.lost)]);
   return [
     table(columns, rows, width - 1, { head: (text) => colors.dim(text) }),
+    ...sumsOf(receipt),
+    ...wrapped("Paused: from when the old node was asked to stop an actor, which worked until then, to when it took events on the new one. In flight: what waited in its mailboxes at that moment.", width - 1, 5),
+  ].join("\n");
+}
+
+/** Of actors that went over to another code where they are. */
+export function upgradeText(receipt: MoveReceipt, { columns: width, colors }: Terminal): string {
+  const rows = receipt.actors.map((one) => [one.actor, one.to, `${count(one.pauseMs)} ms`, known(one.inFlight), known(one.sentAgain), known(one.lost)]);
+  return [
+    table(columns.filter(({ title }) => title !== "from").map((column) => (column.title === "to" ? { ...column, title: "node" } : column)), rows, width - 1, { head: (text) => colors.dim(text) }),
+    ...sumsOf(receipt),
+    ...wrapped("Paused: from when an actor was told to stop, to when it took events with the other code. In flight: what waited in its mailboxes at that moment.", width - 1, 5),
+  ].join("\n");
+}
+
+function sumsOf({ actors, moved, pauseMs, inFlight, sentAgain, lost }: MoveReceipt): readonly string[] {
+  const unknown = actors.filter(({ lost: its }) => its === null).length, alone = actors.filter(({ compared, lost: its }) => !compared && its !== null).length;
+  return [
     `  moved       ${several(moved, "actor")}`,
     `  paused      ${moved === 1 ? `${count(pauseMs.most)} ms` : `${count(pauseMs.median)} ms in the middle, ${count(pauseMs.most)} ms at most`}`,
     `  in flight   ${several(inFlight, "frame")}`,
     `  sent again  ${several(sentAgain, "frame")}`,
     `  lost        ${count(lost)}${unknown === 0 ? "" : `; not counted of ${several(unknown, "actor")} in threads of their own`}${alone === 0 ? "" : `; of ${several(alone, "actor")} only in the mailboxes: the old node does not tell any more`}`,
-    ...wrapped("Paused: from when the old node was asked to stop an actor, which worked until then, to when it took events on the new one. In flight: what waited in its mailboxes at that moment.", width - 1, 5),
-  ].join("\n");
+  ];
 }

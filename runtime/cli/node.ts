@@ -68,17 +68,19 @@ async function node(flags: NodeFlags): Promise<number> {
     const flows: LoadedFlow[] = [];
     for (const path of flags.flow) flows.push(await loadFlow(path, dataDir));
     const trusted = await trustedKeys(flags.trust), modules = new Map(flows.map(({ flow, module }) => [flow.name, module]));
-    const load: BundleLoader = async (bundle, { name, hash, file }) => {
-      const { flow, module } = await loadPacked(bundle, { hash, file, dataDir });
-      modules.set(name, module);
-      return planOf(flow) as FlowPlan;
+    // Of a flow that is upgraded there are two.
+    const loaded = new WeakMap<FlowPlan, string>();
+    const load: BundleLoader = async (bundle, { hash, file }) => {
+      const { flow, module } = await loadPacked(bundle, { hash, file, dataDir }), plan = planOf(flow) as FlowPlan;
+      loaded.set(plan, module);
+      return plan;
     };
     const hashes = new Map(flows.map(({ flow, hash }) => [flow.name, hash])), connection = connectionOf(flags), sync = flags.brokerSync as "always" | undefined;
     cluster = await startClusterNode({
       dataDir, fsync: flags.fsync, flows: flows.map(({ flow }) => flow), weight: numberOf("--weight", flags.weight), labels: flags.label, nodes: numberOf("--nodes", flags.nodes), version: versionOfMillrace(), deployed: { trusted, load },
       ...(flags.name === undefined ? {} : { name: flags.name }), ...(flags.capacity === undefined ? {} : { capacity: numberOf("--capacity", flags.capacity) }),
       ...(connection === undefined ? {} : { nats: { ...connection, ...(sync === undefined ? {} : { sync }) } }),
-    }, { say, warned: (line) => say(`${err.colors.yellow("!")} ${line}`), code: ({ name }) => hashes.get(name) as string, module: ({ name }) => modules.get(name) }, startNode);
+    }, { say, warned: (line) => say(`${err.colors.yellow("!")} ${line}`), code: ({ name }) => hashes.get(name) as string, module: (plan) => loaded.get(plan) ?? modules.get(plan.name) }, startNode);
     const { node: { name, parts: { access } } } = cluster;
     say(`node ${name} has joined: nats-server ${access.broker.version} at ${access.address}, data in ${dataDir}`);
     const end = await Promise.race([

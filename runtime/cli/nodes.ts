@@ -41,6 +41,8 @@ interface Member {
   /** `drained`: it takes no actors. */
   readonly state: "leads" | "here" | "drained";
   readonly actors: number;
+  /** Warm copies that it keeps for actors of other nodes, and how many of them have all that there is. */
+  readonly copies: { readonly kept: number; readonly warm: number };
   readonly capacity: number | null;
   readonly weight: number;
   readonly labels: readonly string[];
@@ -50,17 +52,19 @@ interface Member {
 }
 
 function membersOf({ nodes, leader, cordoned }: PlacementAnswer): readonly Member[] {
+  const copiesOf = (flows: PlacementAnswer["nodes"][number]["flows"], of: "kept" | "warm"): number => flows.reduce((sum, { copies }) => sum + (copies?.[of] ?? 0), 0);
   return nodes.map(({ name, weight, labels, capacity, version, startedAt, flows }) => ({
-    name, state: cordoned.includes(name) ? "drained" : name === leader ? "leads" : "here", actors: flows.reduce((sum, { hosted }) => sum + hosted, 0), capacity: capacity ?? null, weight, labels, version, since: startedAt,
+    name, state: cordoned.includes(name) ? "drained" : name === leader ? "leads" : "here", actors: flows.reduce((sum, { hosted }) => sum + hosted, 0), copies: { kept: copiesOf(flows, "kept"), warm: copiesOf(flows, "warm") }, capacity: capacity ?? null, weight, labels, version, since: startedAt,
   }));
 }
 
 const columns: readonly Column[] = [
-  { title: "node", least: 8 }, { title: "state" }, { title: "actors", align: "right" }, { title: "weight", align: "right", spare: 1 }, { title: "labels", least: 8, spare: 2 }, { title: "since", spare: 3 }, { title: "version", spare: 4 },
+  { title: "node", least: 8 }, { title: "state" }, { title: "actors", align: "right" }, { title: "warm copies", align: "right", spare: 5 }, { title: "weight", align: "right", spare: 1 }, { title: "labels", least: 8, spare: 2 }, { title: "since", spare: 3 }, { title: "version", spare: 4 },
 ];
 
 function textOf(members: readonly Member[], { columns: width, colors }: Terminal): string {
-  const now = Date.now();
-  const rows = members.map(({ name, state, actors, capacity, weight, labels, since, version }) => [name, state, `${count(actors)}${capacity === null ? "" : ` of ${count(capacity)}`}`, String(weight), labels.join(" "), ago(now - since), version]);
-  return table(columns, rows, width - 1, { head: (text) => colors.dim(text) });
+  const now = Date.now(), hasCopies = members.some(({ copies: { kept } }) => kept > 0), shown = columns.filter(({ title }) => hasCopies || title !== "warm copies");
+  const copiesText = ({ kept, warm }: Member["copies"]): string => (kept === warm ? count(kept) : `${count(warm)} of ${count(kept)}`);
+  const rows = members.map(({ name, state, actors, copies, capacity, weight, labels, since, version }) => [name, state, `${count(actors)}${capacity === null ? "" : ` of ${count(capacity)}`}`, ...(hasCopies ? [copiesText(copies)] : []), String(weight), labels.join(" "), ago(now - since), version]);
+  return table(shown, rows, width - 1, { head: (text) => colors.dim(text) });
 }

@@ -27,12 +27,18 @@ export function overridden(plan: FlowPlan, overrides: readonly Override[]): Flow
     throw new MillraceError("OPTION_INVALID", `--set ${stage}.parallelism`, `Flow "${plan.name}" has no stage "${stage}"`, `Its stages are ${plan.stages.map(({ name }) => name).join(", ")}.`);
   }
   if (overrides.length === 0) return plan;
-  return { ...plan, stages: plan.stages.map((stage) => divided(plan.name, stage, overrides.findLast((override) => override.stage === stage.name)?.parallelism ?? stage.parallelism)) };
+  return { ...plan, stages: plan.stages.map((stage) => {
+    const override = overrides.findLast((its) => its.stage === stage.name);
+    return override === undefined ? stage : divided(plan.name, stage, override.parallelism);
+  }) };
 }
 
 function divided(flow: string, stage: StagePlan, parallelism: number): StagePlan {
   const refuse = (what: string, remedy: string) => new MillraceError("SPLIT_MISSING", `${flow}/${stage.name}`, `${what} with parallelism ${parallelism}`, remedy);
   if (parallelism > 1 && stage.kind === "source" && stage.source.guarantee === "replayable" && stage.source.splits === undefined) throw refuse(`Source "${stage.name}" cannot be split, and was to run`, "Leave its parallelism at 1, or give the source splits.");
   if (parallelism > 1 && stage.kind === "sink" && stage.sink.guarantee === "transactional" && stage.sink.divisible === false) throw refuse(`Sink "${stage.name}" writes one file, and was to run`, "Put {partition} into its path.");
-  return { ...stage, parallelism };
+  if (stage.kind !== "processor") return { ...stage, parallelism };
+  // A number that a person gives does not follow the lag.
+  const { follows: _, ...fixed } = stage;
+  return { ...fixed, parallelism };
 }

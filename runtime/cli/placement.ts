@@ -33,20 +33,28 @@ async function placement(flow: string | undefined, flags: PlacementFlags): Promi
 }
 
 const columns: readonly Column[] = [{ title: "actor", least: 12 }, { title: "node", least: 6 }];
+const warm: readonly Column[] = [{ title: "warm copy", spare: 1, least: 6 }];
 const reasons: readonly Column[] = [{ title: "came from", spare: 2, least: 6 }, { title: "why", least: 20 }];
 
 function textOf({ term, leader, flows, cordoned }: PlacementReport, why: boolean, { columns: width, colors }: Terminal): string {
   if (flows.length === 0) return leader === undefined ? "No cluster has been here: start nodes with `millrace node` or `millrace up`." : `${leader} leads (term ${term}), and no such flow is placed.`;
-  const parts = flows.map(({ name, run, ended, actors }) => {
-    const head = `${colors.bold(name)}  run ${run}, ${ended ? "ended" : `${several(actors.length, "actor")} on ${several(new Set(actors.flatMap(({ node }) => node ?? [])).size, "node")}`}`;
-    return ended && !why ? head : `${head}\n${table(why ? [...columns, ...reasons] : columns, actors.map((actor) => rowOf(actor, why, cordoned)), width - 1, { head: (text) => colors.dim(text) })}`;
+  const parts = flows.map(({ name, run, ended, stopped, actors }) => {
+    const head = `${colors.bold(name)}  run ${run}, ${ended ? (stopped ? "stopped, its journals stay: deployed again it goes on" : "ended") : `${several(actors.length, "actor")} on ${several(new Set(actors.flatMap(({ node }) => node ?? [])).size, "node")}`}`;
+    const hasCopies = actors.some(({ copies }) => copies > 0), shown = [...columns, ...(hasCopies ? warm : []), ...(why ? reasons : [])];
+    return ended && !why ? head : `${head}\n${table(shown, actors.map((actor) => rowOf(actor, hasCopies, why, cordoned)), width - 1, { head: (text) => colors.dim(text) })}`;
   });
   const drained = cordoned.length === 0 ? "" : `; ${listed(cordoned)} ${cordoned.length === 1 ? "takes" : "take"} no actors (\`millrace drain\`)`;
   return [`${leader} leads, term ${term}${drained}`, ...parts].join("\n\n");
 }
 
-function rowOf(placed: PlacedActor, why: boolean, cordoned: readonly string[]): readonly string[] {
-  return [placed.actor, placed.node ?? "waits", ...(why ? [placed.move?.from ?? "", whyOf(placed, cordoned)] : [])];
+function rowOf(placed: PlacedActor, hasCopies: boolean, why: boolean, cordoned: readonly string[]): readonly string[] {
+  return [placed.actor, placed.node ?? "waits", ...(hasCopies ? [copiesOf(placed)] : []), ...(why ? [placed.move?.from ?? "", whyOf(placed, cordoned)] : [])];
+}
+
+function copiesOf({ standby, copies }: PlacedActor): string {
+  if (copies === 0) return "";
+  // Fewer than are asked for where no other node may have it.
+  return standby.length === copies ? standby.join(", ") : `${standby.join(", ") || "none"}, of ${copies}`;
 }
 
 function whyOf({ node, pin, move }: PlacedActor, cordoned: readonly string[]): string {

@@ -31,12 +31,14 @@ export function scaleCommand(program: Command, ended: (code: number) => void): v
     .addHelpText("after", `
 Examples:
   millrace scale quakes/by-region 8               from now on eight actors, once each key is with its new one
-  millrace scale quakes/by-region --why           what holds it up
+  millrace scale quakes/by-region --why           what holds it up, or why it follows its lag as it does
   millrace scale quakes/by-region --take-back     as it was, unless who sends to it has gone over already
   millrace scale quakes/by-region 3 --json
 
 Only this stage, those who feed it and its readers take part. It pauses while its state is handed over; those who feed it go on into the new
-mailboxes. A node that is killed in between goes on with it when it is started again.`)
+mailboxes. Processors can be scaled, on one node and over several; sources and sinks keep the number that they began with. A node that is killed
+in between does no harm: others go on with it, or the same one when it is started again. A stage with parallelism: { min, max, targetLag }
+is scaled by its lag; --why tells what was decided and why.`)
     .action(async (target: string, to: string | undefined, flags: ScaleFlags) => ended(await scale(target, to, flags)));
 }
 
@@ -54,22 +56,29 @@ async function scale(target: string, to: string | undefined, flags: ScaleFlags):
     }
     const before = flags.takeBack === true ? await askScaling(broker, flow) : undefined;
     const asked = await orderScale(broker, flags.takeBack === true ? { action: "take back", flow } : { action: "begin", flow, stage, count: Number(to) });
-    const begun = asked.change ?? before?.change ?? { stage, from: asked.counts[stage] ?? 0, to: Number(to) };
+    const begun = asked.change ?? before?.change ?? { stage, generation: "", from: asked.counts[stage] ?? 0, to: Number(to) };
     if (!flags.wait) {
-      out.write(flags.json === true ? JSON.stringify(asked) : "Planned: the node carries it out; --why tells how far it is.");
+      out.write(flags.json === true ? JSON.stringify(asked) : "Planned: the nodes carry it out; --why tells how far it is.");
       return exitCode.fine;
     }
-    const last = await followed(broker, flow, (line) => { if (flags.json !== true) err.write(line); });
-    if (flags.json === true) out.write(JSON.stringify({ flow, stage: begun.stage, ...(last ?? { is: "finished", receipt: null }) }));
+    const status = await followed(broker, flow, (line) => { if (flags.json !== true) err.write(line); });
+    // Who ended it may be gone: then what it cost is not known, but what it came to is.
+    const last: Ending = status.last?.generation === begun.generation ? status.last : { is: status.counts[begun.stage] === begun.to ? "finished" : "withdrawn", receipt: null };
+    if (flags.json === true) out.write(JSON.stringify({ flow, stage: begun.stage, is: last.is, receipt: last.receipt }));
     else out.write(endText(begun, last));
-    return last?.is === "withdrawn" && flags.takeBack !== true ? exitCode.failed : exitCode.fine;
+    return last.is === "withdrawn" && flags.takeBack !== true ? exitCode.failed : exitCode.fine;
   } finally {
     await broker.close();
   }
 }
 
-/** Until it has come to its end, through restarts of its node. */
-async function followed(broker: Broker, flow: string, say: (line: string) => void): Promise<ScaleStatus["last"]> {
+interface Ending {
+  readonly is: "finished" | "withdrawn";
+  readonly receipt: ScaleReceipt | null;
+}
+
+/** Until it has come to its end, whichever node leads it. */
+async function followed(broker: Broker, flow: string, say: (line: string) => void): Promise<ScaleStatus> {
   let said = "", saidAt = performance.now(), answeredAt = performance.now();
   for (;;) {
     let status: ScaleStatus | undefined;
@@ -79,8 +88,8 @@ async function followed(broker: Broker, flow: string, say: (line: string) => voi
     } catch (error) {
       if (!(error instanceof MillraceError) || performance.now() - answeredAt > patienceMs) throw error;
     }
-    if (status?.change === null) return status.last;
-    const line = status === undefined ? `No node has ${flow} now: it goes on when one is started again` : stepText(status);
+    if (status?.change === null) return status;
+    const line = status === undefined ? `No node leads ${flow} now: it goes on when one does` : stepText(status);
     if (line !== said || performance.now() - saidAt > sayMs) { say(line); said = line; saidAt = performance.now(); }
     await pause(lookMs);
   }
@@ -94,17 +103,22 @@ function stepText({ waits, change }: ScaleStatus): string {
 }
 
 function whyText(status: ScaleStatus, stage: string): string {
-  const { change, waits, trouble, flow } = status;
-  if (change === null) return `Nothing of ${flow} is being scaled; ${stage} has ${several(status.counts[stage] ?? 0, "actor")}.`;
+  const { change, waits, trouble, flow } = status, follows = status.follows.flatMap(followText);
+  if (change === null) return [`Nothing of ${flow} is being scaled; ${stage} has ${several(status.counts[stage] ?? 0, "actor")}.`, ...follows].join("\n");
   const lines = [`${flow}/${change.stage}: from ${change.from} to ${several(change.to, "actor")}${change.takenBack ? ", being taken back" : ""}`, stepText(status)];
-  if (waits !== null) lines.push(`What lets it go on: ${waits.for[0]} runs and has room (\`millrace tree\` shows its state; a parked one waits for a person)${waits.why === "upstream" && !change.takenBack ? "; or --take-back" : ""}.`);
+  if (waits !== null) lines.push(`What lets it go on: ${waits.for[0]} runs and has room (\`millrace tree\` shows its state, and in a cluster \`millrace placement --why\` its node; a parked one waits for a person)${waits.why === "upstream" && !change.takenBack ? "; or --take-back" : ""}.`);
   if (trouble !== null) lines.push(`The last step failed and is tried again: ${trouble}`);
-  return lines.join("\n");
+  return [...lines, ...follows].join("\n");
 }
 
-function endText({ stage, from, to }: { readonly stage: string; readonly from: number; readonly to: number }, last: ScaleStatus["last"]): string {
-  if (last?.is === "withdrawn") return `${stage} stays with ${several(from, "actor")}: nobody had gone over to the new ones.`;
-  if (last === null) return `${stage} has ${several(to, "actor")} now; the node was started again meanwhile, so what it cost is not known.`;
+function followText({ stage, min, max, targetLagMs, count: its, frames, now, decided }: ScaleStatus["follows"][number]): readonly string[] {
+  const last = decided === null ? [] : [`  last decided, ${new Date(decided.at).toISOString()}: ${decided.from} → ${decided.to}: ${decided.why}`];
+  return [`${stage} follows its lag: ${several(its, "actor")}, ${min} to ${max}, target ${duration(targetLagMs)}${frames === null ? "" : `, ${several(frames, "frame")} waiting`}`, `  now: ${now}`, ...last];
+}
+
+function endText({ stage, from, to }: { readonly stage: string; readonly from: number; readonly to: number }, last: Ending): string {
+  if (last.is === "withdrawn") return `${stage} stays with ${several(from, "actor")}: nobody had gone over to the new ones.`;
+  if (last.receipt === null) return `${stage} has ${several(to, "actor")} now; the node that led it is gone, or was started again, so what it cost is not known.`;
   return receiptText(stage, last.receipt);
 }
 
@@ -115,6 +129,6 @@ function receiptText(stage: string, { from, to, ms, entries, moved, pauseMs, sen
     `  moved       ${count(moved)} of ${count(entries)} entries of state`,
     `  pause       ${pauses}`,
     `  sent again  ${several(sentAgain, "frame")}`,
-    `  lost        ${count(lost)}`,
+    `  lost        ${lost === null ? "not counted: a node that knew was ended meanwhile (frames carry numbers: one that is missing stops its reader)" : count(lost)}`,
   ].join("\n");
 }

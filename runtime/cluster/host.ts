@@ -13,8 +13,13 @@ export interface Hosting {
   open(flow: FlowSeats): Promise<void>;
   /** Stops what is left of a flow here and forgets it; one that is not open is no error. */
   close(flow: string): Promise<void>;
-  /** Starts an actor of an open flow, or starts it again where it was fenced; resolves when that was tried. `move`: it comes from another node. */
-  start(actor: string, move?: PlannedMove): Promise<void>;
+  /** Starts an actor of an open flow, or starts it again where it was fenced; resolves when that was tried. `code`: hash of the one that it is to have. `move`: it comes from another node. */
+  start(actor: string, move: PlannedMove | undefined, code: string): Promise<void>;
+  /**
+   * Has an actor that runs here go over to another code, in order; one that does not go on is tried again. Resolves when that was tried: what has come of it is told by the heartbeat.
+   * `since`: number of the record that gave it the code. @throws MillraceError where the code could not be begun with: it works on as it did
+   */
+  exchange(actor: string, code: string, since: number): Promise<void>;
   /** Stops an actor in order, and forgets it; none is no error. `movedBy`: number of the record that placed it elsewhere. */
   stop(actor: string, movedBy?: number): Promise<void>;
   /** Brings what there is of an actor's log here, while another node runs it. Claims nothing; never rejects. */
@@ -51,6 +56,10 @@ export interface HostOptions {
   readonly log: Logger;
   readonly membership: Membership;
   readonly hosting: Hosting;
+  /** An actor has come to where it is to be: what the node tells of it may be another now. */
+  readonly onRunning: () => void;
+  /** A flow that is held is not opened. Default: none is. */
+  readonly isHeld?: (flow: string) => boolean;
 }
 
 /** In a planned move the new node waits so long for the old one to stop in order, then takes the log over. In ms. */
@@ -71,6 +80,8 @@ const againMs = 1_000;
 interface Slot {
   /** Under which record it runs here; `undefined`: it does not. */
   since: number | undefined;
+  /** Hash of the code that it has. */
+  code: string | undefined;
   /** How often it was fenced while it was placed here. */
   fenced: number;
   isFenced: boolean;
@@ -104,6 +115,11 @@ export class Host {
   /** Addresses of what is placed here. */
   hosted(flow: string): readonly string[] {
     return [...this.#wanted.keys()].filter((actor) => flowOf(actor) === flow);
+  }
+
+  /** Of what runs here, or was tried to: by which record, and with which code. */
+  running(flow: string): readonly { readonly actor: string; readonly since: number; readonly code: string }[] {
+    return [...this.#slots].flatMap(([actor, { since, code }]) => (flowOf(actor) === flow && since !== undefined && code !== undefined ? [{ actor, since, code }] : []));
   }
 
   /** How many actors are placed here. */
@@ -149,13 +165,19 @@ export class Host {
     return new Promise((resolve) => { slot.waiting.push(resolve); });
   }
 
+  /** Closes a flow here, and opens it again for what is placed here, as soon as it is not held. */
+  reopen(flow: string): void {
+    this.#close(flow);
+    for (const actor of this.#wanted.keys()) if (flowOf(actor) === flow) this.#poke(actor);
+  }
+
   /** Nothing is started or stopped any more. */
   stop(): void {
     this.#stopped.abort();
   }
 
   #poke(actor: string): void {
-    const slot = this.#slots.get(actor) ?? { since: undefined, fenced: 0, isFenced: false, busy: false, again: false, movedBy: undefined, askedBy: 0, waiting: [], wake: () => {} };
+    const slot = this.#slots.get(actor) ?? { since: undefined, code: undefined, fenced: 0, isFenced: false, busy: false, again: false, movedBy: undefined, askedBy: 0, waiting: [], wake: () => {} };
     this.#slots.set(actor, slot);
     slot.again = slot.busy;
     if (slot.busy) return slot.wake();
@@ -182,8 +204,14 @@ export class Host {
           slot.isFenced = false;
           gone(slot);
         } else if (slot.since !== undefined && !slot.isFenced) {
-          slot.since = wanted.since;
-          return;
+          const { since } = wanted, code = this.#codeOf(actor, wanted);
+          // From here to here: its upgrade tries it again.
+          if (slot.code !== code || (slot.since !== since && wanted.from === this.#options.node)) await this.#options.hosting.exchange(actor, code, since);
+          // Its flow was closed meanwhile.
+          if (slot.since === undefined) continue;
+          slot.code = code;
+          slot.since = since;
+          if (this.#wanted.get(actor) === wanted) return this.#options.onRunning();
         } else {
           await this.#start(actor, slot, wanted);
         }
@@ -216,7 +244,8 @@ export class Host {
       if (this.#wanted.get(actor)?.since !== seat.since || this.#stopped.signal.aborted) return;
       slot.isFenced = false;
       slot.since = seat.since;
-      await this.#options.hosting.start(actor, move === undefined || inOrder ? move : { ...move, before: undefined }).catch((thrown: unknown) => {
+      slot.code = this.#codeOf(actor, seat);
+      await this.#options.hosting.start(actor, move === undefined || inOrder ? move : { ...move, before: undefined }, slot.code).catch((thrown: unknown) => {
         slot.since = undefined;
         throw thrown;
       });
@@ -254,6 +283,7 @@ export class Host {
 
   /** Opens a flow once for all its actors. */
   async #ready(flow: FlowSeats): Promise<boolean> {
+    if (this.#options.isHeld?.(flow.name) === true) return false;
     let open = this.#open.get(flow.name);
     if (open?.run !== flow.run) {
       const ready = this.#options.hosting.open(flow).then(() => true, (thrown: unknown) => {
@@ -267,6 +297,10 @@ export class Host {
     return await open.ready;
   }
 
+  #codeOf(actor: string, seat: SeatState): string {
+    return seat.code ?? this.#flows.get(flowOf(actor))?.code ?? "";
+  }
+
   #close(flow: string): void {
     this.#open.delete(flow);
     for (const [actor, slot] of this.#slots) if (flowOf(actor) === flow) slot.since = undefined;
@@ -277,15 +311,10 @@ export class Host {
   }
 }
 
-function gone({ waiting }: Slot): void {
-  for (const tell of waiting.splice(0)) tell();
-}
+const flowOf = (actor: string): string => actor.slice(0, actor.indexOf("/"));
+const gone = ({ waiting }: Slot): void => waiting.splice(0).forEach((tell) => tell());
 
 function seatAt(flows: ReadonlyMap<string, FlowSeats>, actor: string): SeatState | undefined {
   const [flow, stage, partition] = actor.split("/") as [string, string, string];
   return flows.get(flow)?.stages.find(({ name }) => name === stage)?.seats[Number(partition)];
-}
-
-function flowOf(actor: string): string {
-  return actor.slice(0, actor.indexOf("/"));
 }

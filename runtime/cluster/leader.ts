@@ -3,12 +3,16 @@
 import type { Clock } from "../event/clock.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import type { Logger } from "../flow/context.ts";
+import type { PlacePlan } from "../flow/plan.ts";
 import type { Lease } from "./lease.ts";
 import { beatMs, type Change, type Membership } from "./membership.ts";
 import { type Placed, place, type Seat } from "./placement.ts";
 import { decisionsBetween, type PlacementLog } from "./placement-log.ts";
 import { decide, offered, type PlacementOrder } from "./placement-order.ts";
 import { actorsOf, codeOf, type FlowSeats, seatsOf, type StageSeats } from "./placement-record.ts";
+import { reseated } from "./seat-count.ts";
+import { withoutCode } from "./upgrade-step.ts";
+import { Upgrading } from "./upgrading.ts";
 
 /** A flow that this node has the code of, and that is to run. */
 export interface WantedFlow {
@@ -33,6 +37,10 @@ export interface FlowDirectory {
   stops(flow: FlowSeats): boolean;
   /** Of one that was stopped so: its run is marked as stopped, once all its actors have let go of their logs. @throws MillraceError UNREACHABLE */
   settle(flow: FlowSeats): Promise<void>;
+  /** All its actors have the code of its upgrade, or are back on the one before: that is put on record. Where its stages may be from now on, as far as this node knows; `undefined`: it is not on record yet. @throws MillraceError UNREACHABLE */
+  upgraded(flow: FlowSeats): Promise<ReadonlyMap<string, PlacePlan> | undefined>;
+  /** How many actors each of its stages has by its run's record. @throws MillraceError UNREACHABLE */
+  counts(flow: FlowSeats): Promise<ReadonlyMap<string, number>>;
   /** It cannot be begun. */
   refused(flow: string, error: Error): void;
 }
@@ -69,6 +77,7 @@ export class Leader {
   readonly #wantedSince = new Map<string, number>();
   #orders: WaitingOrder[] = [];
   #lingering: ReadonlyMap<string, string> = new Map();
+  readonly #upgrading: Upgrading;
   #term = 0;
   #busy = false;
   #again = false;
@@ -79,6 +88,7 @@ export class Leader {
 
   constructor(options: LeaderOptions) {
     this.#options = options;
+    this.#upgrading = new Upgrading({ ...options, upgraded: (flow) => options.directory.upgraded(flow) });
     this.#begunAt = options.clock.monotonic();
   }
 
@@ -95,6 +105,11 @@ export class Leader {
   /** Actors that are on a node that takes none, or on no node, and why; known where this node leads. */
   get lingering(): ReadonlyMap<string, string> {
     return this.#options.lease.held ? this.#lingering : new Map();
+  }
+
+  /** By flow: what its upgrade waits for; known where this node leads. */
+  get upgradeWaits(): ReadonlyMap<string, string> {
+    return this.#upgrading.waits;
   }
 
   /** Gives the number of the record by which it stands. Between two steps: what the leader itself decides is never computed from what an order has changed. @throws MillraceError as decide does, NOT_LEADER, BUSY, UNREACHABLE */
@@ -150,7 +165,7 @@ export class Leader {
         if (!lease.held) throw this.#notLeading();
         const ordered = decide(order, placements.state, membership.nodes), { n } = placements.state;
         if ("decision" in ordered && !(await placements.append(ordered.decision, lease.term))) throw this.#notLeading();
-        log.info(`ordered: ${order.action} ${"actor" in order ? order.actor : order.node}`, "actor" in order && "node" in order ? { node: order.node } : {});
+        log.info(`ordered: ${order.action} ${"flow" in order ? order.flow : "actor" in order ? order.actor : order.node}`, "actor" in order && "node" in order ? { node: order.node } : {});
         resolve("since" in ordered ? ordered.since : n + 1);
       } catch (thrown) {
         reject(asError(thrown));
@@ -191,6 +206,11 @@ export class Leader {
       if (this.#options.directory.stops(flow)) await this.#undeploy(flow);
       else if (!flow.ended) await this.#end(flow);
     }
+    if (await this.#upgrading.step()) this.#again = true;
+    for (const flow of [...placements.state.flows.values()].filter(({ ended }) => !ended)) {
+      const its = reseated(flow, await this.#options.directory.counts(flow));
+      if (its !== undefined && !(await this.#write(its, []))) return;
+    }
     await this.#place();
   }
 
@@ -199,7 +219,7 @@ export class Leader {
     const { placements, directory } = this.#options;
     for (const wanted of directory.wanted()) {
       const known = placements.state.flows.get(wanted.name);
-      if (known !== undefined && !known.ended && known.code === wanted.code && (await this.#stands(known))) continue;
+      if (known !== undefined && !known.ended && (known.code === wanted.code || known.upgrade?.to === wanted.code) && (await this.#stands(known))) continue;
       // Another code of it was undeployed: that stops first.
       if (known !== undefined && directory.stops(known)) continue;
       if (known?.ended !== false && !this.#gathered(wanted)) continue;
@@ -214,8 +234,8 @@ export class Leader {
       }
       this.#checked.set(wanted.name, begun.token);
       this.#wantedSince.delete(codeOf(wanted.name, wanted.code));
-      // A resumed run keeps the seats that it had: its journals are there.
-      const stages = known?.run === begun.token ? known.stages : begun.stages;
+      // A resumed run keeps the seats that it had: its journals are there. Where they may be its code says.
+      const stages = known?.run === begun.token ? known.stages.map((stage) => ({ ...stage, seats: stage.seats.map(withoutCode), place: begun.stages.find(({ name }) => name === stage.name)?.place ?? stage.place })) : begun.stages;
       await this.#write({ name: wanted.name, run: begun.token, code: wanted.code, ended: false, stages }, []);
     }
   }
@@ -224,7 +244,7 @@ export class Leader {
   async #stands(flow: FlowSeats): Promise<boolean> {
     if (this.#checked.get(flow.name) === flow.run) return true;
     const run = await this.#options.directory.run(flow.name);
-    if (run?.token !== flow.run || run.code !== flow.code) return false;
+    if (run?.token !== flow.run || (run.code !== flow.code && run.code !== flow.upgrade?.to)) return false;
     this.#checked.set(flow.name, flow.run);
     return true;
   }
@@ -284,7 +304,7 @@ export class Leader {
 function seatAfter(seat: StageSeats["seats"][number], { seats }: Placed, address: string, n: number): StageSeats["seats"][number] {
   const { node, standby } = seats.get(address) as Seat;
   // Where it cannot be on the node that was chosen for it, that choice is over.
-  const { pin, ...its } = seat, pinned = pin?.node === node ? { pin } : {};
+  const { pin, ...its } = seat, pinned = pin?.node === node ? { pin } : {}, coded = seat.code === undefined ? {} : { code: seat.code };
   if (node === seat.node) return standby.join() === seat.standby.join() && pin === pinned.pin ? seat : { ...its, standby, ...pinned };
-  return { node, since: n, from: seat.node ?? seat.from, standby, ...pinned };
+  return { node, since: n, from: seat.node ?? seat.from, standby, ...pinned, ...coded };
 }

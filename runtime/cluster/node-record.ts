@@ -1,6 +1,7 @@
 // What a node says of itself with each beat of its heart: JSON, the newest of each node kept in the stream `mr_nodes` under
 // `mr.node.<name>`. Nothing secret is in it.
 import { MillraceError } from "../event/errors.ts";
+import type { FailedSeat } from "./upgrade.ts";
 
 const version = 1;
 
@@ -31,8 +32,13 @@ export interface NodeFlow {
   readonly hosted: number;
   readonly ended: number;
   readonly stuck: number;
+  /** Warm copies that it keeps for actors of other nodes, and how many of them have all that their logs have. */
+  readonly copies?: { readonly kept: number; readonly warm: number };
   /** It was deployed, and is to run: so a leader knows that does not have its code. */
   readonly wanted?: true;
+  /** While the flow is being upgraded, of the actors that have this code here: those that work, each with the number of the record that gave it the code; and those that will not. */
+  readonly up?: Readonly<Record<string, number>>;
+  readonly failed?: readonly FailedSeat[];
 }
 
 export const nodesStream = "mr_nodes";
@@ -70,7 +76,14 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 
 function isFlow(value: unknown): value is NodeFlow {
   const flow = value as Partial<NodeFlow> | null;
-  return isText(flow?.name) && isText(flow.code) && isCount(flow.hosted) && isCount(flow.ended) && isCount(flow.stuck);
+  return isText(flow?.name) && isText(flow.code) && isCount(flow.hosted) && isCount(flow.ended) && isCount(flow.stuck)
+    && (flow.copies === undefined || (isCount(flow.copies.kept) && isCount(flow.copies.warm)))
+    && (flow.up === undefined || (typeof flow.up === "object" && flow.up !== null && Object.values(flow.up).every(isCount))) && (flow.failed === undefined || (Array.isArray(flow.failed) && flow.failed.every(isFailed)));
+}
+
+function isFailed(value: unknown): value is FailedSeat {
+  const its = value as Partial<Record<keyof FailedSeat, unknown>> | null;
+  return isText(its?.actor) && isText(its.code) && typeof its.message === "string" && isCount(its.since) && (its.kept === undefined || isText(its.kept));
 }
 
 function refused(cause?: unknown): MillraceError {

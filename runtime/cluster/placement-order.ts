@@ -3,6 +3,7 @@ import { MillraceError } from "../event/errors.ts";
 import type { NodeRecord } from "./node-record.ts";
 import { lacks, type PlacementNode } from "./placement.ts";
 import { actorsOf, type ClusterState, codeOf, type Decision, type FlowSeats, seatsOf, type SeatState } from "./placement-record.ts";
+import { decideUpgrade, type UpgradeOrder } from "./upgrade-order.ts";
 
 /**
  * - `cordon`: the node takes no actors, and those that it has move to others. - `uncordon`: it takes them again.
@@ -12,16 +13,18 @@ export type PlacementOrder =
   | { readonly action: "cordon"; readonly node: string }
   | { readonly action: "uncordon"; readonly node: string }
   | { readonly action: "pin"; readonly actor: string; readonly node: string }
-  | { readonly action: "release"; readonly actor: string };
+  | { readonly action: "release"; readonly actor: string }
+  | UpgradeOrder;
 
 /** What is to be written for an order. `since` instead: it stands already, by that record. */
 export type Ordered = { readonly decision: Decision } | { readonly since: number };
 
 const mostNamed = 10;
 
-/** @throws MillraceError NODE_UNKNOWN, NODE_CORDONED, NODE_FULL, LABEL_MISSING, CODE_MISSING, ACTOR_UNKNOWN, ENDED, NOTHING_TO_DO */
+/** @throws MillraceError NODE_UNKNOWN, NODE_CORDONED, NODE_FULL, LABEL_MISSING, CODE_MISSING, ACTOR_UNKNOWN, ENDED, NOTHING_TO_DO; as decideUpgrade does */
 export function decide(order: PlacementOrder, state: ClusterState, members: readonly NodeRecord[]): Ordered {
   if (order.action === "cordon" || order.action === "uncordon") return decideCordon(order.node, order.action === "cordon", state, members);
+  if (order.action === "upgrade" || order.action === "downgrade") return decideUpgrade(order, state, members);
   const flow = flowOf(order.actor, state), seat = new Map(seatsOf(flow)).get(order.actor) as SeatState;
   if (order.action === "release") {
     if (seat.pin === undefined) throw new MillraceError("NOTHING_TO_DO", order.actor, `${order.actor} is pinned to no node`, "There is nothing to release; `millrace placement --why` tells what is pinned.");

@@ -1,10 +1,12 @@
 // What is written into the cluster's log (stream `mr_cluster`, subject `mr.cluster.log`), and what it comes to. JSON, so that it can be
 // read with NATS' own tools. Like an actor's commit log: numbered records, one writer by compare-and-set, a claim fences.
 import { MillraceError } from "../event/errors.ts";
-import type { Move, PlaceOptions, PlacementActor } from "./placement.ts";
+import type { PlacePlan } from "../flow/plan.ts";
+import type { Move, PlacementActor } from "./placement.ts";
+import { isUpgrade, type Upgrade } from "./upgrade.ts";
 
-/** Newest form that is read. What holds no cordon and no pin is written as 1, which every Millrace reads. */
-const version = 2;
+/** Newest form that is read; 3 with upgrades. What holds no cordon and no pin is written as 1, which every Millrace reads. */
+const version = 3;
 
 /** Where one actor is. */
 export interface SeatState {
@@ -16,6 +18,8 @@ export interface SeatState {
   readonly standby: readonly string[];
   /** The node that a person chose for it, and in which record. Over when that node may not have it any more, and with the run. */
   readonly pin?: { readonly node: string; readonly since: number };
+  /** Hash of its code, while that is another than the flow's. */
+  readonly code?: string;
 }
 
 /** A node that takes no actors. Of a start of the node: one that was started again takes actors. */
@@ -34,13 +38,15 @@ export interface FlowSeats {
   readonly code: string;
   /** All its actors have ended, and that is in its run's record. */
   readonly ended: boolean;
+  /** Its actors go over to another code. */
+  readonly upgrade?: Upgrade;
   /** In the order of the flow. */
   readonly stages: readonly StageSeats[];
 }
 
 export interface StageSeats {
   readonly name: string;
-  readonly place: PlaceOptions;
+  readonly place: PlacePlan;
   /** By partition. */
   readonly seats: readonly SeatState[];
 }
@@ -92,7 +98,7 @@ export function* seatsOf({ name, stages }: FlowSeats): Generator<readonly [addre
 
 /** Its actors, as they are placed. */
 export function actorsOf({ name, code, stages }: FlowSeats): readonly PlacementActor[] {
-  return stages.flatMap(({ name: stage, place, seats }) => seats.map((seat, partition) => ({ address: `${name}/${stage}/${partition}`, stage: `${name}/${stage}`, code: codeOf(name, code), place, ...(seat.pin === undefined ? {} : { pin: seat.pin.node }) })));
+  return stages.flatMap(({ name: stage, place, seats }) => seats.map((seat, partition) => ({ address: `${name}/${stage}/${partition}`, stage: `${name}/${stage}`, code: codeOf(name, seat.code ?? code), place, ...(seat.pin === undefined ? {} : { pin: seat.pin.node }) })));
 }
 
 /** As nodes offer it and actors ask for it. */
@@ -101,12 +107,15 @@ export function codeOf(flow: string, code: string): string {
 }
 
 export function encodePlacement(record: PlacementRecord): Uint8Array {
-  return Buffer.from(JSON.stringify({ v: isOfVersion1(record) ? 1 : version, ...record }));
+  return Buffer.from(JSON.stringify({ v: versionOf(record), ...record }));
 }
 
-function isOfVersion1(record: PlacementRecord): boolean {
-  if (record.kind === "cordon" || (record.kind === "lead" && record.cordons !== undefined)) return false;
-  return (record.kind === "lead" ? record.flows : [record.flow]).every(({ stages }) => stages.every(({ seats }) => seats.every(({ pin }) => pin === undefined)));
+/** The oldest that has all that is in it. */
+function versionOf(record: PlacementRecord): number {
+  if (record.kind === "cordon") return 2;
+  const flows = record.kind === "lead" ? record.flows : [record.flow], seats = flows.flatMap(({ stages }) => stages).flatMap((stage) => stage.seats);
+  if (flows.some(({ upgrade }) => upgrade !== undefined) || seats.some(({ code }) => code !== undefined)) return version;
+  return (record.kind === "lead" && record.cordons !== undefined) || seats.some(({ pin }) => pin !== undefined) ? 2 : 1;
 }
 
 /** @throws MillraceError PLACEMENT_NEWER, BYTES_REFUSED */
@@ -139,7 +148,7 @@ function isListOf<T>(value: unknown, is: (one: unknown) => one is T): value is T
 
 function isSeat(value: unknown): value is SeatState {
   const seat = value as Form<SeatState>;
-  return typeof seat === "object" && isName(seat?.node) && isCount(seat.since) && isName(seat.from) && isListOf(seat.standby, isText) && (seat.pin === undefined || isPin(seat.pin));
+  return typeof seat === "object" && isName(seat?.node) && isCount(seat.since) && isName(seat.from) && isListOf(seat.standby, isText) && (seat.pin === undefined || isPin(seat.pin)) && (seat.code === undefined || isText(seat.code));
 }
 
 function isPin(value: unknown): value is NonNullable<SeatState["pin"]> {
@@ -154,11 +163,11 @@ function isCordon(value: unknown): value is Cordon {
 
 function isFlow(value: unknown): value is FlowSeats {
   const flow = value as Form<FlowSeats>;
-  return isText(flow?.name) && isText(flow.run) && isText(flow.code) && typeof flow.ended === "boolean" && isListOf(flow.stages, isStage);
+  return isText(flow?.name) && isText(flow.run) && isText(flow.code) && typeof flow.ended === "boolean" && (flow.upgrade === undefined || isUpgrade(flow.upgrade)) && isListOf(flow.stages, isStage);
 }
 
 function isStage(value: unknown): value is StageSeats {
-  const stage = value as Form<StageSeats>, place = stage?.place as Form<PlaceOptions>;
+  const stage = value as Form<StageSeats>, place = stage?.place as Form<PlacePlan>;
   return isText(stage?.name) && isListOf(stage.seats, isSeat) && isListOf(place?.labels, isText) && typeof place?.spread === "boolean" && [0, 1, 2].includes(place.standby as number);
 }
 

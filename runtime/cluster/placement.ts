@@ -1,5 +1,6 @@
 // Which node has which actor: pure, and the same from the same input. Sticky: what may stay stays, and no more is moved than the
 // balance needs. Advice, not law: a wrong placement costs a restart, never a result (I1).
+import type { PlacePlan } from "../flow/plan.ts";
 
 export interface PlacementNode {
   readonly name: string;
@@ -14,17 +15,6 @@ export interface PlacementNode {
   readonly code: readonly string[];
 }
 
-export interface PlaceOptions {
-  /** All of them must be offered by the node. */
-  readonly labels: readonly string[];
-  /** A stage's actors are spread over as many nodes as there are, whatever the weights: two on one only where there is no other way. */
-  readonly spread: boolean;
-  /** So many other nodes keep a warm copy. */
-  readonly standby: 0 | 1 | 2;
-}
-
-export const anywhere: PlaceOptions = { labels: [], spread: false, standby: 0 };
-
 export interface PlacementActor {
   /** "quakes/by-region/2". */
   readonly address: string;
@@ -32,7 +22,7 @@ export interface PlacementActor {
   readonly stage: string;
   /** `<flow>@<hash>`: its node must have that. */
   readonly code: string;
-  readonly place: PlaceOptions;
+  readonly place: PlacePlan;
   /** The node that a person chose for it: there it is as long as that node may have it. */
   readonly pin?: string;
 }
@@ -188,7 +178,7 @@ class Plan {
     const from = roomy.length > 0 ? roomy : able, warm = from.filter(({ name }) => standby.includes(name));
     const [best] = (warm.length > 0 ? warm : from).toSorted((a, b) => (actor.place.spread ? a.of(actor.stage) - b.of(actor.stage) : 0) || a.nextLevel - b.nextLevel || a.of(actor.stage) - b.of(actor.stage));
     if (best === undefined) return this.#leave(actor, this.#loads.find(({ name }) => name === node));
-    this.#why.set(actor, warm.includes(best) ? `${best.name} had a warm copy of it` : `${best.name} had the most room: ${has(best)}, of ${several(able.length, "node")} that may have it`);
+    this.#why.set(actor, `${warm.includes(best) ? `${best.name} had a warm copy of it` : `${best.name} had the most room: ${has(best)}, of ${several(able.length, "node")} that may have it`}${asked(actor)}${this.#spreadText(actor, best, roomy.length > 0)}`);
     this.#put(actor, best);
   }
 
@@ -261,6 +251,13 @@ class Plan {
     return best;
   }
 
+  /** How its anti-affinity counted. */
+  #spreadText({ place, stage }: PlacementActor, on: Load, isApart: boolean): string {
+    if (!place.spread) return "";
+    const others = on.of(stage);
+    return others === 0 ? "; spread: no other of its stage is there" : `; spread: ${several(others, "other")} of its stage ${others === 1 ? "is" : "are"} there, ${isApart ? "as on each node that may have it" : "no other node has room"}`;
+  }
+
   #place(actor: PlacementActor): number {
     return this.#order.get(actor) as number;
   }
@@ -299,5 +296,7 @@ function misses(node: PlacementNode, { code, place: { labels } }: PlacementActor
   return node.code.includes(code) ? undefined : `does not have the code of ${code.split("@")[0]} that runs`;
 }
 
+/** What its stage asks of a node. */
+const asked = ({ place: { labels } }: PlacementActor): string => (labels.length === 0 ? "" : `, offering ${labels.join(" and ")}`);
 const several = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
 const has = ({ actors, node: { weight } }: Load): string => `${several(actors.size, "actor")}${weight === 1 ? "" : ` at weight ${weight}`}`;

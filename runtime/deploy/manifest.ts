@@ -40,7 +40,12 @@ export interface Deployed {
   readonly key: string;
   /** Base64. Tells one deployment from every other. */
   readonly signature: string;
+  /** Deployments of the same flow that its actors may go over to while it runs, the newest last; each signed for itself, and none with such of its own. */
+  readonly next?: readonly Deployed[];
 }
+
+/** Most codes that the actors of one flow may be on the way to, after some that failed. */
+export const mostNext = 4;
 
 export interface Undeployed {
   readonly kind: "undeployed";
@@ -65,8 +70,13 @@ export function checkSignature({ manifest: { name }, signed, key, signature }: D
 
 export function encodeDeployment(deployment: Deployment): Uint8Array {
   if (deployment.kind === "undeployed") return Buffer.from(JSON.stringify({ v: version, ...deployment }));
-  const { kind, signed, key, signature } = deployment;
-  return Buffer.from(JSON.stringify({ v: version, kind, signed, key, signature }));
+  const { kind, signed, key, signature, next } = deployment;
+  return Buffer.from(JSON.stringify({ v: version, kind, signed, key, signature, ...(next === undefined ? {} : { next: next.map((one) => ({ signed: one.signed, key: one.key, signature: one.signature })) }) }));
+}
+
+/** Without what its actors may go over to. */
+export function alone({ next: _, ...deployment }: Deployed): Deployed {
+  return deployment;
 }
 
 /** @throws MillraceError DEPLOYMENT_NEWER, BYTES_REFUSED */
@@ -76,9 +86,18 @@ export function decodeDeployment(bytes: Uint8Array): Deployment {
   if (!isCount(v)) throw refused();
   if (v > version) throw newer();
   if (kind === "undeployed" && isName(read["name"]) && isHash(read["hash"]) && isCount(read["at"])) return { kind, name: read["name"], hash: read["hash"], at: read["at"] };
-  const { signed, key, signature } = read;
-  if (kind !== "deployed" || typeof signed !== "string" || !isKeyText(key) || typeof signature !== "string") throw refused();
-  return { kind, manifest: manifestOf(parse(signed)), signed, key, signature };
+  if (kind !== "deployed") throw refused();
+  const deployed = deployedOf(read), { next } = read;
+  if (next === undefined) return deployed;
+  if (!Array.isArray(next) || next.length === 0 || next.length > mostNext) throw refused();
+  const those = next.map((one: unknown) => (typeof one === "object" && one !== null ? deployedOf(one as Record<string, unknown>) : undefined));
+  if (!those.every((one): one is Deployed => one?.manifest.name === deployed.manifest.name)) throw refused();
+  return { ...deployed, next: those };
+}
+
+function deployedOf({ signed, key, signature }: Readonly<Record<string, unknown>>): Deployed {
+  if (typeof signed !== "string" || !isKeyText(key) || typeof signature !== "string") throw refused();
+  return { kind: "deployed", manifest: manifestOf(parse(signed)), signed, key, signature };
 }
 
 function manifestOf({ name, hash, bytes, at, file, millrace, nodes, mode }: Readonly<Record<string, unknown>>): Manifest {

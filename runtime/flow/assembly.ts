@@ -3,8 +3,8 @@ import { type Duration, type Key, millis } from "../event/event.ts";
 import type { FlowDraft, StageDraft } from "./draft.ts";
 import { type Way, waysOf } from "./handle.ts";
 import { type OperatorSpec, stepsOf } from "./operator.ts";
-import type { EventTime, FlowOptions, ProcessorOptions, SourceOptions, StageOptions, Supervision } from "./options.ts";
-import type { EdgePlan, FlowPlan, ProcessorPlan, SinkPlan, SourcePlan, StagePlan, SupervisionPlan } from "./plan.ts";
+import type { EventTime, FlowOptions, Place, ProcessorOptions, SourceOptions, StageOptions, Supervision } from "./options.ts";
+import type { EdgePlan, FlowPlan, PlacePlan, ProcessorPlan, SinkPlan, SourcePlan, StagePlan, SupervisionPlan } from "./plan.ts";
 import { sinkOf } from "./sink.ts";
 import { sourceOf } from "./source.ts";
 
@@ -54,8 +54,8 @@ function needingTime(stages: readonly StageDraft[]): ReadonlySet<StageDraft> {
 const inputsOf = (stage: StageDraft): readonly Way[] => (waysOf(stage.from) ?? []) as readonly Way[];
 
 function baseOf(stage: StageDraft, edges: StageEdges): Base {
-  const { parallelism = 1, supervision } = optionsOf(stage);
-  return { name: stage.name, parallelism, supervision: supervisionFrom(supervision), ...edges, outputs: stepsOf(stage.body)?.flatMap((step) => step.outputs ?? []) ?? [] };
+  const { parallelism = 1, supervision, place } = optionsOf(stage);
+  return { name: stage.name, parallelism: typeof parallelism === "number" ? parallelism : parallelism.min, supervision: supervisionFrom(supervision), place: placeFrom(place), ...edges, outputs: stepsOf(stage.body)?.flatMap((step) => step.outputs ?? []) ?? [] };
 }
 
 const optionsOf = (stage: StageDraft): ProcessorOptions => (stage.options ?? {}) as ProcessorOptions;
@@ -88,12 +88,16 @@ function receivingFrom(stage: StageDraft): Pick<SinkPlan, "order" | "maxFrames" 
 }
 
 function processorFrom(stage: StageDraft, flow: string, base: Base): ProcessorPlan {
-  const { isolate } = optionsOf(stage);
-  return { ...base, ...receivingFrom(stage), kind: "processor", ...(isolate === undefined ? {} : { isolate }), steps: stepsOf(stage.body) as readonly OperatorSpec[], type: `${flow}.${stage.name}` };
+  const { isolate, parallelism } = optionsOf(stage), follows = typeof parallelism === "object" ? { min: parallelism.min, max: parallelism.max, targetLagMs: ms(parallelism.targetLag) } : undefined;
+  return { ...base, ...receivingFrom(stage), kind: "processor", ...(isolate === undefined ? {} : { isolate }), ...(follows === undefined ? {} : { follows }), steps: stepsOf(stage.body) as readonly OperatorSpec[], type: `${flow}.${stage.name}` };
 }
 
 function sinkFrom(stage: StageDraft, base: Base): SinkPlan {
   return { ...base, ...receivingFrom(stage), kind: "sink", sink: sinkOf(stage.body) as SinkPlan["sink"] };
+}
+
+function placeFrom({ label = [], spread = false, standby = 0 }: Place = {}): PlacePlan {
+  return { labels: [...new Set([label].flat())], spread, standby };
 }
 
 /** A bound that is left out gives way to the one that is given. */

@@ -52,9 +52,24 @@ const supervision: Table = {
   shutdown: duration(0, longest),
 };
 
+/** What a node may offer, and an actor ask for. */
+export const labelForm = /^[A-Za-z0-9][A-Za-z0-9._=/-]{0,62}$/;
+const mostLabels = 64;
+const isLabel = (value: unknown): boolean => typeof value === "string" && labelForm.test(value);
+
+const place: Table = {
+  label: {
+    give: `a label such as "zone=a", or a list of 1 to ${mostLabels}: each 1 to 63 letters, digits and . _ = / -`,
+    is: (value) => isLabel(value) || (Array.isArray(value) && value.length >= 1 && value.length <= mostLabels && value.every(isLabel)),
+  },
+  spread: { give: "true or false", is: (value) => typeof value === "boolean" },
+  standby: { give: "0, 1 or 2", is: (value) => value === 0 || value === 1 || value === 2 },
+};
+
 const run: Table = {
   parallelism: whole(1, 1_024),
   supervision: { give: "an object, such as { restart: \"transient\" }", fields: supervision },
+  place: { give: "an object, such as { label: \"zone=a\", spread: true, standby: 1 }", fields: place },
 };
 
 export const stageTable: Table = {
@@ -67,7 +82,18 @@ export const stageTable: Table = {
   },
 };
 
-export const processorTable: Table = { ...stageTable, isolate: oneOf("worker") };
+const mostActors = 1_024;
+const isActors = within(1, mostActors);
+
+export const processorTable: Table = {
+  ...stageTable,
+  parallelism: {
+    give: `a whole number from 1 to ${mostActors.toLocaleString("en")}, or a range that follows the lag, such as { min: 2, max: 16, targetLag: "5s" }`,
+    is: (value) => Number.isInteger(value) && isActors(value),
+    fields: { min: whole(1, mostActors), max: whole(1, mostActors), targetLag: { ...duration(100, longest), give: "a duration such as \"5s\", 100ms or more, at most 24d" } },
+  },
+  isolate: oneOf("worker"),
+};
 
 export const sourceTable: Table = {
   ...run,
@@ -113,9 +139,17 @@ function checkFields(options: Readonly<Record<string, unknown>>, table: Table, p
     else if (!field.is?.(value)) report("OPTION_INVALID", `${path}${option} of ${name} is ${shown(value)}`, `give ${field.give}`);
   }
   const { min, max } = options;
+  if (path === "parallelism.") checkRange(options, name, report);
   if (path.endsWith("backoff.") && (millis(min) ?? 0) > (millis(max) ?? Infinity)) {
     report("OPTION_INVALID", `${path}min of ${name} is ${shown(min)} and above its max, ${shown(max)}`, "give a min that is not above max");
   }
+}
+
+/** What its fields are, each for itself, is told apart from this. */
+function checkRange({ min, max, targetLag }: Readonly<Record<string, unknown>>, name: string, report: Report): void {
+  const missing = Object.entries({ min, max, targetLag }).filter(([, value]) => value === undefined).map(([option]) => option);
+  if (missing.length > 0) report("OPTION_INVALID", `parallelism of ${name} is a range without ${missing.join(" and ")}`, "give all three, such as { min: 2, max: 16, targetLag: \"5s\" }, or a number");
+  if (typeof min === "number" && typeof max === "number" && min > max) report("OPTION_INVALID", `parallelism.min of ${name} is ${shown(min)} and above its max, ${shown(max)}`, "give a min that is not above max");
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -6,6 +6,17 @@ export interface RunOptions {
   /** How many actors share the stage's work: 1 to 1024. Default 1. */
   parallelism?: number;
   supervision?: Supervision;
+  place?: Place;
+}
+
+/** On which nodes the actors of a stage run, where there are several (`millrace node`, `millrace up`). One node alone (`millrace run`) has them all. */
+export interface Place {
+  /** Only nodes that offer this label, or all of these (`millrace node --label zone=a`), take its actors; while there is none they wait, and `millrace placement --why` says so. Default: any node. */
+  label?: string | readonly string[];
+  /** Its partitions are on as many different nodes as there are: two on one only where there is no other way. Default false: spread by weight alone. */
+  spread?: boolean;
+  /** So many other nodes keep a warm copy of each journal: a failover goes there and reads only what came last. Default 0. */
+  standby?: 0 | 1 | 2;
 }
 
 /** How a processor or a sink runs. */
@@ -17,8 +28,26 @@ export interface StageOptions extends RunOptions {
   poison?: Poison;
 }
 
+/** As many actors as keep a stage's lag near a target. */
+export interface LagRange {
+  /** It begins with so many, and never has fewer: 1 to 1024. */
+  min: number;
+  /** It never has more: `min` to 1024. */
+  max: number;
+  /**
+   * How old the oldest frame may be that waits for the stage, 100 ms or more. Above it for 3 s the number doubles; below half of it for
+   * 5 minutes, or longer where fewer were too few before, it is halved. Each decision is in the log and in `millrace scale --why`.
+   */
+  targetLag: Duration;
+}
+
 /** How a processor runs. */
-export interface ProcessorOptions extends StageOptions {
+export interface ProcessorOptions extends Omit<StageOptions, "parallelism"> {
+  /**
+   * How many actors share the stage's work: 1 to 1024, or a range in which the number follows the lag, such as
+   * `{ min: 2, max: 16, targetLag: "5s" }`. Default 1.
+   */
+  parallelism?: number | LagRange;
   /**
    * "worker": each of its actors runs in a thread of its own, with a heap of its own. A handler that never comes back,
    * `while (true)`, or takes all memory, stops no other stage: at `poison.deadline` the thread is ended, and the event is found and

@@ -16,6 +16,18 @@ export interface SupervisionPlan {
   readonly backoff: { readonly minMs: number; readonly maxMs: number; readonly factor: number; readonly jitter: number };
 }
 
+/** On which nodes a stage's actors may be, with every default filled in. */
+export interface PlacePlan {
+  /** All of them must be offered by the node. */
+  readonly labels: readonly string[];
+  /** A stage's actors are spread over as many nodes as there are, whatever the weights: two on one only where there is no other way. */
+  readonly spread: boolean;
+  /** So many other nodes keep a warm copy. */
+  readonly standby: 0 | 1 | 2;
+}
+
+export const anywhere: PlacePlan = { labels: [], spread: false, standby: 0 };
+
 /** The way from one stage (one of its outputs) into another. */
 export interface EdgePlan {
   readonly from: string;
@@ -36,6 +48,7 @@ interface StageBase {
   readonly name: string;
   readonly parallelism: number;
   readonly supervision: SupervisionPlan;
+  readonly place: PlacePlan;
   /** Edges into it, by index. */
   readonly inputs: readonly EdgePlan[];
   /** Edges out of it, of all its outputs. */
@@ -62,8 +75,16 @@ interface ReceivingPlan extends StageBase {
   readonly poison: { readonly after: number; readonly deadlineMs: number; readonly park: "event" | "key" };
 }
 
+/** How many actors a stage has by its lag: `parallelism` is the least. */
+export interface FollowsPlan {
+  readonly min: number;
+  readonly max: number;
+  readonly targetLagMs: number;
+}
+
 export interface ProcessorPlan extends ReceivingPlan {
   readonly kind: "processor";
+  readonly follows?: FollowsPlan;
   readonly isolate?: "worker";
   /** In the order of the events' way; pipes are flattened. */
   readonly steps: readonly OperatorSpec[];
@@ -85,6 +106,11 @@ export interface FlowPlan {
   readonly supervision: SupervisionPlan;
   /** In topological order: a stage comes after all that feed it. */
   readonly stages: readonly StagePlan[];
+}
+
+/** `undefined`: the stage has a fixed number of actors, unless a person changes it. */
+export function followsOf(stage: StagePlan): FollowsPlan | undefined {
+  return stage.kind === "processor" ? stage.follows : undefined;
 }
 
 const plan = Symbol.for("millrace.plan");

@@ -77,6 +77,8 @@ function checkOperator(stage: StageDraft, report: Report): readonly OperatorSpec
     return [];
   }
   const name = JSON.stringify(stage.name);
+  const { parallelism, isolate } = (stage.options ?? {}) as { readonly parallelism?: unknown; readonly isolate?: unknown };
+  if (isolate === "worker" && typeof parallelism === "object") report("OPTION_INVALID", `${thingOf(stage)} runs in threads of its own (isolate), and is to have as many actors as its lag asks for`, "give a number of actors, or leave isolate out");
   const states = steps.filter((step) => step.state === "key");
   if (states.length > 1) {
     report("STATE_TWICE", `${thingOf(stage)} has ${states.length === 2 ? "two" : states.length} operators with state (${states.map((step) => step.kind).join(", ")})`,

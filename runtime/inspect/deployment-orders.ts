@@ -73,7 +73,7 @@ async function sameAgain(broker: Broker, before: Deployed, bundle: Uint8Array, r
 
 async function refuseConflict(broker: Broker, { plan, mode }: DeployOrder, hash: string, before: Deployment | undefined): Promise<void> {
   const run = (await readRun(broker.keys, plan.name))?.record;
-  if (run === undefined || run.code === hash) return;
+  if (run === undefined || (run.code === hash && run.upgrade === undefined)) return;
   if (run.state === "running" && before?.kind === "undeployed" && before.hash === run.code) throw new MillraceError("FLOW_STOPPING", plan.name, `Flow "${plan.name}" was undeployed and is stopping yet`, "Wait until `millrace undeploy` says that it has stopped, then deploy again.");
   await refuseRunning({ broker, node: "" }, plan.name, run);
   // What its sources read is looked at by the node that begins the run.
@@ -126,6 +126,6 @@ function deployedOtherwise({ manifest: { name, hash, at }, key }: Deployed, want
     `First \`millrace undeploy ${name}\`: it stops in order, its journals stay. Then deploy again, with --resume to go on where it was, or --fresh to begin anew.`);
 }
 
-function raced(flow: string): MillraceError {
+export function raced(flow: string): MillraceError {
   return new MillraceError("DEPLOY_RACED", flow, `Somebody else has just deployed or undeployed flow "${flow}"`, "Look with `millrace flows`, then try again.");
 }

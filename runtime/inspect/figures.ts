@@ -71,7 +71,7 @@ export function stageFigures(flow: HostedFlow, tree: TreeNode, lags: Lags): read
   const nodes = new Map(tree.children.map((node) => [node.id, node]));
   return flow.plan.stages.map((stage) => {
     const node = nodes.get(`${flow.name}/${stage.name}`), of = node?.children ?? [];
-    const actors = [...flow.actors.values()].filter((actor) => actor.stage === stage).map((actor) => actorFigures(actor, lags));
+    const actors = [...flow.actors.values()].filter((actor) => actor.stage.name === stage.name).map((actor) => actorFigures(actor, lags));
     const known = actors.flatMap(({ lag }) => (lag === null ? [] : [lag]));
     const { settled = 0, ...counts } = flow.counts(stage);
     return {

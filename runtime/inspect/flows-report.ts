@@ -8,6 +8,7 @@ import type { DeployedFlow, DeploymentsHere } from "../node/deployed-flows.ts";
 import { readDeploymentNote } from "../node/deployment-note.ts";
 import { readNodes } from "../node/membership.ts";
 import { ask } from "../node/questions.ts";
+import type { PlacementAnswer } from "../node/placement-questions.ts";
 import type { Refusal } from "../node/refusal.ts";
 import { readRun } from "../node/run-record.ts";
 import { askTree } from "./inquiry.ts";
@@ -34,7 +35,11 @@ export interface FlowLine {
   /** Nodes that have its code. */
   readonly loaded: readonly string[];
   readonly refusals: readonly ({ readonly node: string } & Refusal["refused"])[];
+  /** Its actors go over to another code, or return: where that stands. `over`: how many have another code. */
+  readonly upgrade: (Pick<UpgradeAnswer, "to" | "is" | "failed" | "waits"> & { readonly over: number }) | null;
 }
+
+type UpgradeAnswer = NonNullable<PlacementAnswer["flows"][number]["upgrade"]>;
 
 export interface TakingNode extends DeploymentsHere {
   readonly node: string;
@@ -54,22 +59,22 @@ export async function askDeployments(broker: Broker): Promise<readonly TakingNod
   const found: TakingNode[] = [];
   await bounded(await readNodes(broker.keys), atOnce, async ({ name: node }) => {
     const answer = await heard(() => ask(broker, node, { what: "flows" }, answerMs)) as DeploymentsHere | undefined;
-    if (Array.isArray(answer?.flows) && Array.isArray(answer.trusted) && Array.isArray(answer.undeployed)) found.push({ ...answer, node });
+    if (Array.isArray(answer?.flows) && Array.isArray(answer.trusted) && Array.isArray(answer.undeployed)) found.push({ ...answer, candidates: answer.candidates ?? [], node });
   });
   return found.sort((a, b) => (a.node < b.node ? -1 : 1));
 }
 
 /** @throws MillraceError UNREACHABLE */
 export async function flowsOn(broker: Broker): Promise<FlowsReport> {
-  const nodes = await askDeployments(broker), members = (await heard(() => askPlacement(broker)))?.nodes ?? [];
+  const nodes = await askDeployments(broker), placement = await heard(() => askPlacement(broker)), members = placement?.nodes ?? [];
   const lines = new Map<string, FlowLine>();
-  for (const flow of await deployedOn(broker, nodes)) lines.set(`${flow.name}@${flow.hash}`, await deployedLine(broker, flow, nodes, members));
+  for (const flow of await deployedOn(broker, nodes)) lines.set(`${flow.name}@${flow.hash}`, { ...(await deployedLine(broker, flow, nodes, members)), upgrade: upgradeOf(placement, flow.name) });
   for (const given of [...givenOn(members), ...(await aloneOn(broker, nodes))]) {
     const at = `${given.name}@${given.hash}`;
     if (lines.has(at)) continue;
     const run = (await readRun(broker.keys, given.name))?.record, stops = nodes.some(({ undeployed }) => undeployed.some(({ name, hash }) => name === given.name && hash === given.hash));
     if (run?.code !== given.hash || (run.state !== "running" && given.actors === 0)) continue;
-    lines.set(at, { ...given, key: null, at: null, file: null, refusals: [], run: run.token, state: stops ? "stopping" : run.state === "preparing" ? "waiting" : run.state });
+    lines.set(at, { ...given, key: null, at: null, file: null, refusals: [], upgrade: null, run: run.token, state: stops ? "stopping" : run.state === "preparing" ? "waiting" : run.state });
   }
   return { flows: [...lines.values()].sort((a, b) => (a.name < b.name ? -1 : 1)), nodes: nodes.map(({ node, trusted }) => ({ node, trusted })) };
 }
@@ -86,14 +91,20 @@ async function deployedOn(broker: Broker, nodes: readonly TakingNode[]): Promise
   });
 }
 
-async function deployedLine(broker: Broker, { name, hash, key, at, file, signature }: Omit<DeployedFlow, "state" | "refusal">, nodes: readonly TakingNode[], members: readonly NodeRecord[]): Promise<FlowLine> {
+async function deployedLine(broker: Broker, { name, hash, key, at, file, signature }: Omit<DeployedFlow, "state" | "refusal">, nodes: readonly TakingNode[], members: readonly NodeRecord[]): Promise<Omit<FlowLine, "upgrade">> {
   const here = nodes.flatMap(({ node, flows }) => flows.filter((flow) => flow.name === name && flow.signature === signature).map((flow) => ({ node, ...flow })));
   const loaded = here.filter(({ state }) => state === "loaded").map(({ node }) => node), refusals = here.flatMap(({ node, refusal }) => (refusal === undefined ? [] : [{ node, ...refusal }]));
   const note = await readDeploymentNote(broker.keys, name), run = (await readRun(broker.keys, name))?.record, begun = run !== undefined && note?.id === signature && note.run === run.token;
   const isRefused = here.some((flow) => flow.state === "loaded" && flow.refusal !== undefined) || (loaded.length === 0 && refusals.length > 0);
   const state: FlowState = begun ? (run.state === "preparing" ? "waiting" : run.state) : isRefused ? "refused" : "waiting";
-  const actors = members.reduce((sum, { flows }) => sum + (flows.find((flow) => flow.name === name && flow.code === hash)?.hosted ?? 0), 0);
+  const codes = new Set([hash, ...nodes.flatMap(({ candidates }) => candidates.filter((one) => one.name === name).map((one) => one.hash))]);
+  const actors = members.flatMap(({ flows }) => flows).reduce((sum, flow) => sum + (flow.name === name && codes.has(flow.code) ? flow.hosted : 0), 0);
   return { name, state, hash, key, at, file, run: begun ? run.token : null, actors, loaded, refusals };
+}
+
+function upgradeOf(placement: PlacementAnswer | undefined, flow: string): FlowLine["upgrade"] {
+  const upgrade = placement?.flows.find(({ name, ended }) => name === flow && !ended)?.upgrade;
+  return upgrade === undefined ? null : { to: upgrade.to, is: upgrade.is, failed: upgrade.failed, waits: upgrade.waits, over: Object.keys(upgrade.over).length };
 }
 
 type Given = Pick<FlowLine, "name" | "hash" | "actors" | "loaded">;

@@ -58,7 +58,7 @@ export async function reportOn(node: RunningNode, lags: Lags, { from }: Question
     pid: process.pid,
     memory: { rssBytes: rss, heapBytes: heapUsed },
     nats: { address: access.address, version: access.broker.version, connected: access.broker.connected, embedded: access.embedded, ...faultOf(access) },
-    flows: node.flows.map(({ name, run: { record: { token, state, startedAt, code } } }) => ({ name, run: token, state, startedAt, code })),
+    flows: node.flows.map(({ name, code, run: { record: { token, state, startedAt } } }) => ({ name, run: token, state, startedAt, code })),
     lines: page.map(([of, depth]) => lineOf(of, depth, actors.get(of.id), lags)),
     ...(end < all.length ? { next: end } : {}),
   };

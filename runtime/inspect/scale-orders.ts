@@ -1,5 +1,6 @@
-// Scaling a stage, asked for from outside: an order to the node that has the flow, and questions about what has come of it. Nothing is kept
+// Scaling a stage, asked for from outside: an order to the node that leads it, and questions about what has come of it. Nothing is kept
 // here: the plan stands under the flow's key, so who asked may go away.
+import { setTimeout as pause } from "node:timers/promises";
 import type { Broker } from "../broker/broker.ts";
 import { MillraceError } from "../event/errors.ts";
 import { readNodes } from "../node/membership.ts";
@@ -7,6 +8,7 @@ import type { RunningNode } from "../node/node.ts";
 import { ask, operateSubject, type Question } from "../node/questions.ts";
 import { errorOf, type Refusal, refusalOf } from "../node/refusal.ts";
 import type { FlowScaling, ScaleStatus } from "../node/scaling.ts";
+import { askPlacement } from "./placement-orders.ts";
 
 export type ScaleAnswer = { readonly status: ScaleStatus } | Refusal;
 
@@ -42,9 +44,24 @@ async function answered(node: RunningNode, flow: unknown, order: (scaling: FlowS
 
 // ── from outside
 
+/** Another node leads after so long at most, where the one that did was killed. In ms. */
+const patienceMs = 15_000, againMs = 250;
+
 /** @throws MillraceError what the node refuses with, NOT_RUNNING, UNREACHABLE */
-export function orderScale(broker: Broker, order: ScaleOrder): Promise<ScaleStatus> {
-  return asked(broker, order.flow, (node) => ask(broker, node, { what: "scale", ...order }, answerMs, operateSubject(node)));
+export async function orderScale(broker: Broker, order: ScaleOrder): Promise<ScaleStatus> {
+  let tried = 0;
+  try {
+    return await asked(broker, order.flow, (node) => {
+      tried++;
+      return ask(broker, node, { what: "scale", ...order }, answerMs, operateSubject(node));
+    });
+  } catch (error) {
+    // A node that was killed may have planned it before.
+    if (tried < 2 || order.action !== "begin" || !(error instanceof MillraceError) || (error.code !== "SCALE_UNDER_WAY" && error.code !== "NOTHING_TO_DO")) throw error;
+    const status = await askScaling(broker, order.flow), { change, counts } = status;
+    if (change === null ? counts[order.stage] !== order.count : change.stage !== order.stage || change.to !== order.count) throw error;
+    return status;
+  }
 }
 
 /** @throws MillraceError NOT_RUNNING, UNREACHABLE */
@@ -53,6 +70,15 @@ export function askScaling(broker: Broker, flow: string): Promise<ScaleStatus> {
 }
 
 async function asked(broker: Broker, flow: string, question: (node: string) => Promise<unknown>): Promise<ScaleStatus> {
+  for (const until = performance.now() + patienceMs; ; await pause(againMs)) {
+    const found = await askedOnce(broker, flow, question);
+    if (!(found instanceof MillraceError)) return found;
+    if (performance.now() > until || !(await isPlaced(broker, flow))) throw found;
+  }
+}
+
+/** The error: nobody has it. @throws MillraceError what the node refuses with */
+async function askedOnce(broker: Broker, flow: string, question: (node: string) => Promise<unknown>): Promise<ScaleStatus | MillraceError> {
   let failure: MillraceError | undefined;
   for (const { name } of await readNodes(broker.keys)) {
     try {
@@ -66,5 +92,15 @@ async function asked(broker: Broker, flow: string, question: (node: string) => P
       if (error.code !== "NOT_FOUND") failure ??= error;
     }
   }
-  throw failure ?? new MillraceError("NOT_RUNNING", flow, `No node runs flow "${flow}" by itself, and a stage is scaled while it runs`, "Start it with `millrace run`; for a new run, --set changes its parallelism. A flow that is placed over several nodes cannot be scaled yet.");
+  return failure ?? new MillraceError("NOT_RUNNING", flow, `No node runs flow "${flow}", and a stage is scaled while it runs`, "Start it with `millrace run`, `millrace up` or on nodes; for a new run, --set changes its parallelism.");
+}
+
+/** Whether a cluster runs it: then some node is to lead it in a moment. */
+async function isPlaced(broker: Broker, flow: string): Promise<boolean> {
+  try {
+    return (await askPlacement(broker)).flows.some(({ name, ended }) => name === flow && !ended);
+  } catch (error) {
+    if (error instanceof MillraceError && (error.code === "NO_CLUSTER" || error.code === "UNREACHABLE")) return false;
+    throw error;
+  }
 }

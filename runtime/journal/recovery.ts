@@ -19,6 +19,8 @@ export interface ReadingOptions extends FencedLogOptions {
   readonly stores: Stores;
   /** Name of the store. */
   readonly store: string;
+  /** Told of each record and chunk that is read from the broker to bring the journal up: its bytes. */
+  readonly took?: ((bytes: number) => void) | undefined;
 }
 
 export interface RecoveryOptions extends ReadingOptions {
@@ -47,6 +49,8 @@ export interface Recovered {
   readonly previousCode: string | undefined;
   /** Chunks of the newest snapshot are gone: state came from what stands before it, and the next snapshot has to be a base, at once (P30). */
   readonly fellBack: boolean;
+  /** Records and chunks that were read from the broker: what the journal did not have. */
+  readonly read: { readonly messages: number; readonly bytes: number };
 }
 
 /** A stream of chunks that is not there is asked for again so often: servers that start find theirs one after the other. */
@@ -93,13 +97,13 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     if (outcome === "fenced") throw fenced(where);
     if (outcome === "lost") throw wentBack(where, `the log of ${where} ends before record ${claim.n - 1}`);
     options.onClaimed();
-    const end = log.at, claimed = { ...options, claim: bytes };
+    const read = { messages: 0, bytes: 0 }, took = (length: number): void => { read.messages++; read.bytes += length; }, end = log.at, claimed = { ...options, claim: bytes, took };
     let fellBack = false;
     if (head === undefined) fellBack = await loadFromLog(claimed, made, end);
     else await readTail(claimed, made, head.seq + 1, end);
     const folded = made.folded() as Recovered["folded"];
     if (folded !== undefined) checkBody(where, folded);
-    return { journal: made, log, term: claim.term, n: claim.n, folded, k, previousCode: lastRecord?.code, fellBack, records: () => assembled(where, made) };
+    return { journal: made, log, term: claim.term, n: claim.n, folded, k, previousCode: lastRecord?.code, fellBack, read, records: () => assembled(where, made) };
   } catch (error) {
     await store.close();
     throw error;
@@ -173,6 +177,7 @@ interface Claimed extends ReadingOptions {
 export async function readTail(options: Claimed, journal: Journal, from: number, to: number): Promise<void> {
   let batch: Entry[] = [], size = 0;
   for await (const { seq, data } of options.log.read(from, to)) {
+    options.took?.(data.length);
     batch.push({ n: decodeRecord(data).n, seq, bytes: data });
     size += data.length;
     if (size > 4 * 1024 * 1024) { await journal.write(batch); batch = []; size = 0; }
@@ -198,6 +203,7 @@ export async function loadFromLog(options: Claimed, journal: Journal, to: number
   const entries: Entry[] = [], assembler = new Assembler(), snapshots: Body[] = [];
   let expected: number | undefined;
   for await (const { seq, data } of options.log.read(first, to)) {
+    options.took?.(data.length);
     const record = decodeRecord(data);
     if (expected !== undefined && record.n !== expected) await missing(options, `record ${expected} of ${options.where}`);
     expected = record.n + 1;
@@ -246,6 +252,7 @@ async function loadSnapshot(options: Claimed, journal: Journal, body: Body, as: 
   for (const [seq, crc, entries] of as.chunks) {
     const chunk = await chunkAt(options, seq);
     if (chunk === undefined || crc32(chunk) !== crc) return `chunk ${seq} of the newest snapshot of ${options.where}`;
+    options.took?.(chunk.length);
     pieces.push(chunk);
     // The next one goes on with it.
     if (entries === 0) continue;

@@ -15,7 +15,7 @@ import { type FlowPlan, planOf, type StagePlan } from "../flow/plan.ts";
 import { LevelStores } from "../journal/level-store.ts";
 import { type Access, connectTo } from "./connection.ts";
 import { journalsIn } from "./journal-folder.ts";
-import { ordinalOf } from "./stage-generations.ts";
+import { ordinalOf } from "../actor/environment.ts";
 import { type ActorTask, type FromThread, packed, packedExit, type ToThread } from "./thread-message.ts";
 
 const beatMs = 20;

@@ -5,14 +5,18 @@ import { Host } from "../cluster/host.ts";
 import { Leader } from "../cluster/leader.ts";
 import { Lease } from "../cluster/lease.ts";
 import { PlacementLog } from "../cluster/placement-log.ts";
+import type { ClusterState } from "../cluster/placement-record.ts";
 import { MillraceError } from "../event/errors.ts";
+import { labelForm } from "../flow/option-table.ts";
 import { codeOfShape, type HostEnvironment } from "./hosted-flow.ts";
 import type { NodeWatch, RunningNode } from "./node.ts";
 import { checkNodeOptions, type NodeOptions, plansOf } from "./options.ts";
 import { type BundleLoader, DeployedFlows } from "./deployed-flows.ts";
 import { answerBegin } from "./begin-order.ts";
 import { FlowCatalog } from "./flow-catalog.ts";
+import { answerHolds, FlowHolds } from "./flow-hold.ts";
 import { PlacedFlows } from "./placed-flows.ts";
+import { PlacedScalings } from "./placed-scalings.ts";
 import { answerPlacement } from "./placement-questions.ts";
 
 export interface ClusterNodeOptions extends Omit<NodeOptions, "run"> {
@@ -31,7 +35,6 @@ export interface ClusterNodeOptions extends Omit<NodeOptions, "run"> {
 }
 
 const mostLabels = 64;
-const labelForm = /^[A-Za-z0-9][A-Za-z0-9._=/-]{0,62}$/;
 
 /** @throws MillraceError OPTION_INVALID, and what startNode throws */
 export async function startClusterNode(options: ClusterNodeOptions, watch: NodeWatch, startNode: (options: NodeOptions, watch: NodeWatch) => Promise<RunningNode>): Promise<ClusterNode> {
@@ -61,7 +64,7 @@ function checkClusterOptions(options: ClusterNodeOptions): void {
   hold(Number.isInteger(nodes) && nodes >= 1, "nodes", nodes, "Give a whole number from 1.");
 }
 
-type PlacedParts = Pick<ConstructorParameters<typeof PlacedFlows>[0], "membership" | "fenced" | "refused">;
+type PlacedParts = Pick<ConstructorParameters<typeof PlacedFlows>[0], "membership" | "fenced" | "refused" | "seats" | "running" | "changed" | "deploymentOf" | "redeployed" | "rerecorded">;
 
 export class ClusterNode implements AsyncDisposable {
   readonly node: RunningNode;
@@ -74,6 +77,8 @@ export class ClusterNode implements AsyncDisposable {
   readonly #flows: PlacedFlows;
   readonly #deployed: DeployedFlows;
   readonly #leader: Leader;
+  readonly #scalings: PlacedScalings;
+  readonly #holds: FlowHolds;
   /** Flows that it was started with and that have not ended yet, by the run that was there before. */
   readonly #awaited = new Map<string, string | undefined>();
   #settle: { readonly resolve: () => void; readonly reject: (error: Error) => void } = { resolve: () => {}, reject: () => {} };
@@ -87,7 +92,12 @@ export class ClusterNode implements AsyncDisposable {
     // Who does not look at `done` is not to die of it.
     this.done.catch(() => {});
     const given = new Set(catalog.wanted.map((flow) => flow.name));
-    this.#flows = flows({ membership: () => this.heartbeat.membership, fenced: (actor) => this.host.fenced(actor), refused: (flow, error) => (given.has(flow) ? this.#settle.reject(error) : this.#deployed.refuse(flow, error)) });
+    this.#flows = flows({
+      seats: (flow) => this.placements.state.flows.get(flow), running: (flow) => this.host.running(flow), changed: () => this.#tellOfUpgrades(),
+      deploymentOf: (flow, code) => this.#deployed.deploymentOf(flow, code)?.signature, redeployed: (flow, code) => this.#deployed.settle(flow, code),
+      rerecorded: (flow, before, after) => this.#scalings.changed(flow, before, after),
+      membership: () => this.heartbeat.membership, fenced: (actor) => this.host.fenced(actor), refused: (flow, error) => (given.has(flow) ? this.#settle.reject(error) : this.#deployed.refuse(flow, error)),
+    });
     this.#deployed = new DeployedFlows({
       broker, clock, log, replicas, catalog, load: deployed?.load, trusted: new Set(deployed?.trusted), given,
       admit: (plan) => void env.isolation?.(plan),
@@ -104,15 +114,20 @@ export class ClusterNode implements AsyncDisposable {
     });
     this.placements = new PlacementLog({ broker, clock, random, log, replicas, onRecord: () => this.#follow() });
     this.lease = new Lease(this.placements, this.heartbeat.membership, { name, life });
-    this.host = new Host({ node: name, clock, log, membership: this.heartbeat.membership, hosting: this.#flows });
+    this.host = new Host({ node: name, clock, log, membership: this.heartbeat.membership, hosting: this.#flows, onRunning: () => this.#tellOfUpgrades(), isHeld: (flow) => this.#holds.isHeld(flow) });
+    this.#holds = new FlowHolds({ node: name, broker, clock, stores: env.stores, notes: node.notes, close: (flow) => this.#closeForRepair(flow), open: () => this.#follow() });
     this.#leader = new Leader({ clock, log, lease: this.lease, placements: this.placements, membership: this.heartbeat.membership, directory: this.#flows });
+    this.#scalings = new PlacedScalings({ node, host: env, run: this.#flows.runs, catalog, membership: () => this.heartbeat.membership, placed: () => this.placements.state, open: () => this.#flows.opened, reseat: () => this.#leader.poke() });
   }
 
   async start(): Promise<void> {
     await this.placements.start();
     for (const { name } of this.#flows.wanted()) this.#awaited.set(name, this.placements.state.flows.get(name)?.ended === true ? this.placements.state.flows.get(name)?.run : undefined);
     answerPlacement(this.node, { placements: this.placements, membership: this.heartbeat.membership, leader: this.#leader, host: this.host, moves: this.#flows.moves });
+    this.#scalings.start();
+    answerHolds(this.node, this.#holds);
     answerBegin(this.node, (flow, code) => this.#flows.beginHere(flow, code));
+    this.node.questions.answer("copies", () => Promise.resolve(this.#flows.standbys.copies()));
     this.node.questions.answer("flows", () => Promise.resolve(this.#deployed.report));
     await this.heartbeat.start();
     this.#started = true;
@@ -136,6 +151,8 @@ export class ClusterNode implements AsyncDisposable {
     this.#leader.stop();
     try {
       await this.#deployed.stop();
+      await this.#scalings.stop();
+      await this.#flows.standbys.stop();
       await this.node.root.stop();
       await this.heartbeat.stop();
       await this.placements.stop();
@@ -145,9 +162,28 @@ export class ClusterNode implements AsyncDisposable {
     }
   }
 
+  /** What actors that go over to another code have come to is told at once: the next one waits for it. */
+  #tellOfUpgrades(): void {
+    if ([...this.placements.state.flows.values()].some(({ upgrade }) => upgrade !== undefined)) this.heartbeat.tell();
+  }
+
+  /** Its actors and its warm copies here: who repairs it reads their journals. */
+  async #closeForRepair(flow: string): Promise<void> {
+    const { standbys } = this.#flows, copies = standbys.copies(flow);
+    this.host.reopen(flow);
+    await Promise.all([this.#flows.close(flow), ...copies.map(({ actor }) => standbys.release(actor))]);
+  }
+
+  #unheld(): ClusterState {
+    const { state } = this.placements, flows = new Map([...state.flows].filter(([flow]) => !this.#holds.isHeld(flow)));
+    return flows.size === state.flows.size ? state : { ...state, flows };
+  }
+
   #follow(): void {
     if (!this.#started || this.#stopping !== undefined) return;
+    this.#flows.standbys.follow(this.#unheld());
     this.host.follow(this.placements.state);
+    this.#flows.follow();
     for (const [flow, before] of this.#awaited) {
       const seats = this.placements.state.flows.get(flow);
       if (seats?.ended !== true || seats.run === before) continue;

@@ -1,14 +1,14 @@
 // The flows that are deployed, on one node: follows what is deployed, and has the placement run what a trusted key signed. What is not trusted,
 // or does not fit its hash, is refused before anything of it is evaluated, and told; it never ends the node.
 import type { Broker, Stored, Subscription } from "../broker/broker.ts";
-import { readBundle } from "../deploy/bundle-store.ts";
-import { createDeployments, followDeployments } from "../deploy/deployments.ts";
-import { checkSignature, decodeDeployment, type Deployed, type Deployment, type Manifest } from "../deploy/manifest.ts";
+import { readBundle, removeBundles } from "../deploy/bundle-store.ts";
+import { createDeployments, followDeployments, writeDeployment } from "../deploy/deployments.ts";
+import { alone, checkSignature, decodeDeployment, type Deployed, type Deployment, type Manifest } from "../deploy/manifest.ts";
 import { type Clock, pause } from "../event/clock.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import type { Logger } from "../flow/context.ts";
 import type { FlowPlan } from "../flow/plan.ts";
-import type { FlowCatalog } from "./flow-catalog.ts";
+import type { FlowCatalog, LoadedPlan } from "./flow-catalog.ts";
 import { type Refusal, refusalOf } from "./refusal.ts";
 
 /** Evaluates a bundle whose signature and hash were checked, and gives the flow that it exports. */
@@ -27,7 +27,7 @@ export interface DeployedFlowsOptions {
   readonly given: ReadonlySet<string>;
   /** Whether its actors can run here. Throws where not. */
   readonly admit: (plan: FlowPlan) => void;
-  readonly catalog: Pick<FlowCatalog, "add" | "deployed" | "withdraw">;
+  readonly catalog: Pick<FlowCatalog, "add" | "deployed" | "withdraw" | "candidates" | "addCandidate" | "loaded">;
   /** What the catalog holds is another now. */
   readonly changed: () => void;
 }
@@ -54,15 +54,22 @@ export interface DeploymentsHere {
   /** Of each stream that is made for it. */
   readonly replicas: 1 | 3;
   readonly flows: readonly DeployedFlow[];
+  /** What flows that run may go over to. */
+  readonly candidates: readonly DeployedFlow[];
   /** Flows that were undeployed; they may be stopping yet. */
   readonly undeployed: readonly { readonly name: string; readonly hash: string }[];
 }
 
-interface Entry {
-  readonly seq: number;
-  readonly deployment: Deployment;
+interface Standing {
   state: DeployedFlow["state"];
   refusal?: Refusal["refused"];
+}
+
+interface Entry extends Standing {
+  readonly seq: number;
+  readonly deployment: Deployment;
+  /** Of what it may go over to, by signature. */
+  readonly next: ReadonlyMap<string, Standing & { readonly deployment: Deployed }>;
 }
 
 /** What failed for want of NATS is tried again after so long, in ms. */
@@ -99,17 +106,17 @@ export class DeployedFlows {
   }
 
   get report(): DeploymentsHere {
-    const flows: DeployedFlow[] = [], undeployed: { name: string; hash: string }[] = [];
-    for (const { deployment, state, refusal } of this.#entries.values()) {
+    const flows: DeployedFlow[] = [], candidates: DeployedFlow[] = [], undeployed: { name: string; hash: string }[] = [];
+    for (const { deployment, state, refusal, next } of this.#entries.values()) {
       if (deployment.kind === "deployed" && this.#isDeaf) continue;
       if (deployment.kind === "undeployed") {
         undeployed.push({ name: deployment.name, hash: deployment.hash });
         continue;
       }
-      const { manifest: { name, hash, at, file }, key, signature } = deployment;
-      flows.push({ name, hash, key, signature, at, file, state, ...(refusal === undefined ? {} : { refusal }) });
+      flows.push(told(deployment, { state, ...(refusal === undefined ? {} : { refusal }) }));
+      for (const one of next.values()) candidates.push(told(one.deployment, one));
     }
-    return { trusted: [...this.#options.trusted], replicas: this.#options.replicas, flows, undeployed };
+    return { trusted: [...this.#options.trusted], replicas: this.#options.replicas, flows, candidates, undeployed };
   }
 
   /** It was told to trust nobody. */
@@ -134,7 +141,10 @@ export class DeployedFlows {
     }
     const flow = deployment.kind === "deployed" ? deployment.manifest.name : deployment.name;
     if (!this.#entries.has(flow) && this.#entries.size >= mostFlows) return this.#options.log.warn(`flow ${flow} is refused: more than ${mostFlows} were deployed`);
-    const entry: Entry = { seq, deployment, state: "loading" };
+    const before = this.#entries.get(flow), next = deployment.kind === "deployed" ? (deployment.next ?? []) : [];
+    const entry: Entry = { seq, deployment, state: "loading", next: new Map(next.map((one) => [one.signature, { deployment: one, state: "loading" }])) };
+    // A refusal is about the deployment, whatever else is said beside it now.
+    if (before?.refusal !== undefined && before.deployment.kind === "deployed" && deployment.kind === "deployed" && before.deployment.signature === deployment.signature && before.state === "loaded") entry.refusal = before.refusal;
     this.#entries.set(flow, entry);
     const turn = (this.#turns.get(flow) ?? Promise.resolve()).then(() => this.#take(flow, entry)).catch((thrown: unknown) => this.#refuse(flow, entry, asError(thrown)));
     this.#turns.set(flow, turn);
@@ -149,15 +159,55 @@ export class DeployedFlows {
       log.info(`${flow}: undeployed`, { hash: deployment.hash });
       return changed();
     }
-    if (!given.has(flow)) catalog.deployed(flow, deployment.manifest.hash);
-    if (this.#isDeaf) return;
-    const plan = await this.#load(flow, entry, deployment);
-    if (plan === undefined || !this.#isNewest(flow, entry)) return;
-    const { manifest: { hash, nodes, mode }, key, signature } = deployment;
+    if (!given.has(flow)) {
+      catalog.deployed(flow, deployment.manifest.hash);
+      catalog.candidates(flow, (deployment.next ?? []).map(({ manifest: { hash } }) => hash));
+    }
+    if (this.#isDeaf) return changed();
+    const { manifest: { hash }, key, signature } = deployment, known = catalog.loaded(flow, hash, signature), loaded = known ?? (await this.#loaded(flow, entry, deployment));
+    if (loaded === undefined || !this.#isNewest(flow, entry)) return;
     entry.state = "loaded";
-    catalog.add({ plan, code: hash, nodes, deployment: { id: signature, mode } });
-    log.info(`${flow}: deployed code was loaded`, { hash, key });
+    catalog.add(loaded);
+    if (known === undefined) log.info(`${flow}: deployed code was loaded`, { hash, key });
     changed();
+    for (const next of entry.next.values()) await this.#takeNext(flow, entry, next);
+  }
+
+  async #takeNext(flow: string, entry: Entry, next: Standing & { readonly deployment: Deployed }): Promise<void> {
+    const { catalog, changed, log } = this.#options, { manifest: { hash }, key, signature } = next.deployment;
+    try {
+      const loaded = catalog.loaded(flow, hash, signature) ?? (await this.#loaded(flow, entry, next.deployment));
+      if (loaded === undefined || !this.#isNewest(flow, entry)) return;
+      catalog.addCandidate(loaded);
+      next.state = "loaded";
+      log.info(`${flow}: code was loaded that it may go over to`, { hash, key });
+    } catch (thrown) {
+      if (this.#stopped.signal.aborted) return;
+      next.state = "refused";
+      next.refusal = whyRefused(asError(thrown), flow);
+      log.error(`${flow}: what it was to go over to is refused`, { code: next.refusal.code, reason: next.refusal.message });
+    }
+    changed();
+  }
+
+  async #loaded(flow: string, entry: Entry, deployment: Deployed): Promise<LoadedPlan | undefined> {
+    const plan = await this.#load(flow, entry, deployment), { manifest: { hash, nodes, mode }, signature } = deployment;
+    return plan === undefined ? undefined : { plan, code: hash, nodes, deployment: { id: signature, mode } };
+  }
+
+  /** Which deployment has that code, the flow's own or one that it may go over to. */
+  deploymentOf(flow: string, hash: string): Deployed | undefined {
+    const entry = this.#entries.get(flow)?.deployment;
+    return entry?.kind === "deployed" ? [entry, ...(entry.next ?? [])].find(({ manifest }) => manifest.hash === hash) : undefined;
+  }
+
+  /** That code is what is deployed from now on, and nothing else is a candidate. `true`: this node has heard so. @throws MillraceError UNREACHABLE */
+  async settle(flow: string, hash: string): Promise<boolean> {
+    const entry = this.#entries.get(flow), deployment = this.deploymentOf(flow, hash), { broker } = this.#options;
+    if (entry?.deployment.kind !== "deployed" || deployment === undefined) return false;
+    if (entry.deployment === deployment && deployment.next === undefined) return true;
+    if (await writeDeployment(broker, alone(deployment), entry.seq)) await removeBundles(broker, flow, hash);
+    return false;
   }
 
   /** `undefined`: another deployment has come in between, or the node stops. */
@@ -194,6 +244,10 @@ export class DeployedFlows {
     const { code, message } = entry.refusal;
     this.#options.log.error(`${flow}: what was deployed is refused`, { code, reason: message });
   }
+}
+
+function told({ manifest: { name, hash, at, file }, key, signature }: Deployed, { state, refusal }: Standing): DeployedFlow {
+  return { name, hash, key, signature, at, file, state, ...(refusal === undefined ? {} : { refusal }) };
 }
 
 const longest = 2_000;

@@ -1,5 +1,7 @@
 // Which flows this node has the code of: those that it was started with, and those that were deployed; and which of them are to run.
 import type { WantedFlow } from "../cluster/leader.ts";
+import { codeOf, type FlowSeats, seatsOf } from "../cluster/placement-record.ts";
+import { codeAt } from "../cluster/upgrade-step.ts";
 import { MillraceError } from "../event/errors.ts";
 import type { FlowPlan } from "../flow/plan.ts";
 import type { RunMode } from "./run-choice.ts";
@@ -24,6 +26,10 @@ interface Withdrawal {
 
 export class FlowCatalog {
   readonly #flows: Map<string, LoadedPlan>;
+  /** Other codes of flows, by name and hash: those that a flow may go over to, and those that it has left. */
+  readonly #others = new Map<string, LoadedPlan>();
+  /** Names and hashes of those that flows may go over to. */
+  readonly #candidates = new Map<string, ReadonlySet<string>>();
   /** Flows of which the end was seen, or that were refused: not to be begun again by this node. */
   readonly #done = new Set<string>();
   readonly #withdrawn = new Map<string, Withdrawal>();
@@ -36,8 +42,10 @@ export class FlowCatalog {
 
   /** The code of a flow came. */
   add(flow: LoadedPlan): void {
-    this.#flows.set(flow.plan.name, flow);
-    this.deployed(flow.plan.name, flow.code);
+    const { plan: { name }, code } = flow, before = this.#flows.get(name);
+    if (before !== undefined && before.code !== code) this.#others.set(codeOf(name, before.code), before);
+    this.#flows.set(name, flow);
+    this.deployed(name, code);
   }
 
   /** It was deployed, be its code loaded here or not: what was undeployed before does not count any more. */
@@ -48,6 +56,21 @@ export class FlowCatalog {
     if (this.#withdrawn.get(name)?.code === code) this.#withdrawn.delete(name);
   }
 
+  /** Codes that the actors of a flow may go over to, be they loaded here or not; what is not among them any more is not offered, unless actors have it. */
+  candidates(name: string, codes: readonly string[]): void {
+    this.#candidates.set(name, new Set(codes));
+  }
+
+  /** The code of a candidate came. */
+  addCandidate(flow: LoadedPlan): void {
+    this.#others.set(codeOf(flow.plan.name, flow.code), flow);
+  }
+
+  /** What was loaded of a deployment. */
+  loaded(name: string, code: string, id: string): LoadedPlan | undefined {
+    return [this.#flows.get(name), this.#others.get(codeOf(name, code))].find((flow) => flow?.code === code && flow.deployment?.id === id);
+  }
+
   /** Whether that is the code under which it is deployed now. */
   isDeployed(name: string, code: string): boolean {
     return this.#newest.get(name) === code;
@@ -56,6 +79,7 @@ export class FlowCatalog {
   /** A flow was undeployed: what of it has this code is to stop, in order. */
   withdraw(flow: string, code: string): void {
     this.#newest.delete(flow);
+    this.#candidates.delete(flow);
     this.#withdrawn.set(flow, { code, settled: false });
   }
 
@@ -77,9 +101,10 @@ export class FlowCatalog {
     return this.#flows.has(name);
   }
 
-  /** What the node offers to the placement. `open`: runs here; of what was undeployed that stays until it has stopped. */
-  offered(open: (flow: string) => boolean): readonly LoadedPlan[] {
-    return [...this.#flows.values()].filter((flow) => open(flow.plan.name) || this.#standing.includes(flow));
+  /** What the node offers to the placement. `open`: runs here; of what was undeployed that stays until it has stopped. `seats`: as flows are placed. */
+  offered(open: (flow: string) => boolean, seats: (flow: string) => FlowSeats | undefined = () => undefined): readonly LoadedPlan[] {
+    const standing = this.#standing, own = [...this.#flows.values()].filter((flow) => open(flow.plan.name) || standing.includes(flow));
+    return [...own, ...[...this.#others.values()].filter(({ plan: { name }, code }) => this.#flows.get(name)?.code !== code && (this.#candidates.get(name)?.has(code) === true || isInUse(seats(name), code)))];
   }
 
   /** Set where that code of a flow is to stop, and that it has is not on record yet. */
@@ -88,14 +113,19 @@ export class FlowCatalog {
     return withdrawal?.code === code && !withdrawal.settled ? withdrawal : undefined;
   }
 
-  /** @throws MillraceError CODE_MISSING */
-  flow(name: string): LoadedPlan {
-    const found = this.#flows.get(name);
-    if (found === undefined) throw new MillraceError("CODE_MISSING", name, `This node does not have the code of flow "${name}"`, "Start it with --flow and the flow's file, or deploy the flow with a key that it trusts.");
+  /** `code`: hash of the one that is meant. Default: of what is deployed. @throws MillraceError CODE_MISSING */
+  flow(name: string, code?: string): LoadedPlan {
+    const own = this.#flows.get(name), found = code === undefined || own?.code === code ? own : this.#others.get(codeOf(name, code));
+    if (found === undefined) throw new MillraceError("CODE_MISSING", name, `This node does not have ${code === undefined ? "the code" : `code ${code.slice(0, 12)}`} of flow "${name}"`, "Start it with --flow and the flow's file, or deploy the flow with a key that it trusts.");
     return found;
   }
 
   get #standing(): readonly LoadedPlan[] {
     return [...this.#flows.values()].filter(({ plan: { name }, code, deployment }) => deployment === undefined || this.isDeployed(name, code));
   }
+}
+
+/** Whether actors of a flow have that code, or may come to have it. */
+function isInUse(seats: FlowSeats | undefined, code: string): boolean {
+  return seats !== undefined && !seats.ended && (seats.code === code || seats.upgrade?.to === code || [...seatsOf(seats)].some(([, seat]) => codeAt(seats, seat) === code));
 }

@@ -1,24 +1,36 @@
 // An actor on this node, through all its lives.
 import type { Actor, Counts } from "../actor/actor.ts";
 import { type ActorView, viewOf } from "../actor/actor-view.ts";
-import { type ActorEnvironment, type ActorEvents, addressOf, streamName, subjectsOf } from "../actor/environment.ts";
+import { type ActorEnvironment, type ActorEvents, addressOf, type Place, streamName, subjectsOf } from "../actor/environment.ts";
 import type { LetterOrder, LetterOutcome } from "../actor/letters.ts";
 import { createActor } from "../actor/wiring.ts";
 import type { StagePlan } from "../flow/plan.ts";
 import { warmUp } from "../journal/warm-up.ts";
 import { GenerationChild } from "./generation-child.ts";
-import type { Succession } from "./succession.ts";
+import type { After } from "./succession.ts";
 import { ActorChild } from "../supervision/actor-child.ts";
 import type { Child } from "../supervision/child.ts";
 import { IsolatedActor, type Isolation } from "./isolated-actor.ts";
+
+/** Of which generation it is, from life to life. */
+export interface ActorGenerations {
+  /** `undefined`: the one in force. */
+  readonly place: () => Place | undefined;
+  /** What comes after one that is sealed. */
+  readonly after: (sealed: string, signal: AbortSignal) => Promise<After>;
+}
 
 export class HostedActor {
   readonly address: string;
   readonly stage: StagePlan;
   readonly partition: number;
+  /** Hash of its code. */
+  readonly code: string;
   readonly #env: ActorEnvironment;
   readonly #local: GenerationChild<Actor>;
   readonly #isolated: IsolatedActor | undefined;
+  /** Resolves when no life of it holds its journal any more; after some seconds in any case. */
+  readonly closed: () => Promise<void>;
   #recovered = false;
   /** Called when a life has its state back, before it does anything with it. */
   onRecovered = (_actor: Actor): void => {};
@@ -28,15 +40,17 @@ export class HostedActor {
   sealed: Actor | undefined;
   #seen: Counts = { in: 0, out: 0, late: 0, deadLetters: 0 };
 
-  /** `succession`: of its stage, while that is being scaled. `isolation`: where actors run that are isolated. */
-  constructor(env: ActorEnvironment, stage: StagePlan, partition: number, succession: () => Succession | undefined, isolation?: Isolation) {
+  /** `isolation`: where actors run that are isolated. */
+  constructor(env: ActorEnvironment, stage: StagePlan, partition: number, generations: ActorGenerations, isolation?: Isolation) {
     this.#env = env;
     this.address = addressOf(env.flow, stage, partition);
     this.stage = stage;
     this.partition = partition;
+    this.code = env.code;
     this.#isolated = stage.kind === "processor" && stage.isolate === "worker" && isolation !== undefined ? new IsolatedActor(env, stage, partition, isolation) : undefined;
-    const local = new ActorChild(this.address, env.clock, (events) => createActor(env, stage, partition, this.#watched(events), succession()?.place()));
-    this.#local = new GenerationChild(local, async (signal) => (await succession()?.succeed(partition, signal)) ?? "withdrawn");
+    const local = new ActorChild(this.address, env.clock, (events) => createActor(env, stage, partition, this.#watched(events), generations.place()));
+    this.closed = () => this.#isolated?.over ?? local.closed();
+    this.#local = new GenerationChild(local, (signal) => generations.after((local.actor as Actor).generation, signal));
   }
 
   /** For its supervisor. */

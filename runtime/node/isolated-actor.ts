@@ -66,9 +66,14 @@ export class IsolatedActor implements Child {
     return this.#env.division(this.#stage.name).generation;
   }
 
+  /** Resolves when no thread of it is left. */
+  get over(): Promise<void> {
+    return this.#life?.over ?? Promise.resolve();
+  }
+
   async start(run: Run): Promise<void> {
     // A thread that was killed holds the journal until it is gone.
-    await this.#life?.over;
+    await this.over;
     const { flow, division, generations, code, node, retainMs, replicas, log } = this.#env, cells = new Int32Array(new SharedArrayBuffer(4 * (cell.first + 2)));
     const task: ActorTask = {
       ...this.#isolation, flow: flow.name, stage: this.#stage.name, partition: this.#partition, code, node, retainMs, replicas, cells,

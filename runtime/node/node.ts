@@ -19,6 +19,7 @@ import { ask, operateSubject, Questions } from "./questions.ts";
 import { FlowRun } from "./run.ts";
 import { RunNotes } from "./run-note.ts";
 import type { RunChange } from "./run-choice.ts";
+import { LocalScaling } from "./local-scaling.ts";
 import { FlowScaling } from "./scaling.ts";
 import { Story, storySubject } from "./story.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -89,7 +90,9 @@ export async function startNode(options: NodeOptions = {}, watch: NodeWatch = {}
       const run = await FlowRun.begin({ ...host, notes: node.notes, removeOldJournals: parts.removeOldJournals, ask: watch.ask }, plan, watch.code?.(plan) ?? codeOfShape(plan), options.run ?? "continue");
       log.info(`${plan.name}: ${run.resumed ? notes.resumed : notes.begun}`, { run: run.record.token });
       const flow = new HostedFlow(host, plan, run);
-      node.scalings.set(plan.name, new FlowScaling({ ...host, stores: parts.journals, root: node.root }, flow, run));
+      const scaling = new FlowScaling(host, new LocalScaling({ ...host, root: node.root }, flow, run));
+      node.scalings.set(plan.name, scaling);
+      flow.onSealed = () => scaling.poke();
       void node.host(flow, new FlowEnd(run, clock, log, () => node?.look(), (actor) => (node as RunningNode).root.unpark(actor)));
       node.scalings.get(plan.name)?.resume();
     }
@@ -224,7 +227,7 @@ export class RunningNode implements Node {
 
   async #stop(): Promise<void> {
     const { broker } = this.#host;
-    for (const scaling of this.scalings.values()) scaling.close();
+    for (const scaling of this.scalings.values()) void scaling.close();
     try {
       await this.root.stop();
       await this.#bounded(Promise.all([...this.#flows.map(({ end }) => end.stopped()), leave(broker.keys, this.name)]));

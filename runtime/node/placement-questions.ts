@@ -5,7 +5,8 @@ import type { Membership } from "../cluster/membership.ts";
 import type { NodeRecord } from "../cluster/node-record.ts";
 import type { PlacementLog } from "../cluster/placement-log.ts";
 import type { PlacementOrder } from "../cluster/placement-order.ts";
-import { seatsOf } from "../cluster/placement-record.ts";
+import { type FlowSeats, seatsOf } from "../cluster/placement-record.ts";
+import { isCanary, type Upgrade } from "../cluster/upgrade.ts";
 import { MillraceError } from "../event/errors.ts";
 import type { MoveLedger } from "./move-ledger.ts";
 import type { RunningNode } from "./node.ts";
@@ -31,6 +32,10 @@ export interface PlacementAnswer {
     readonly actors: Readonly<Record<string, string | null>>;
     readonly moves: Readonly<Record<string, { readonly from: string; readonly since: number }>>;
     readonly pins: Readonly<Record<string, string>>;
+    /** Hash of its code. */
+    readonly code: string;
+    /** `over`: which actors have another code, and which. `waits`: what it waits for; known where the node leads. */
+    readonly upgrade?: Upgrade & { readonly over: Readonly<Record<string, string>>; readonly waits: string | null };
   }[];
 }
 
@@ -72,12 +77,20 @@ function placementOf({ state: { term, leader: leading, n, flows, cordons } }: Pl
         name: flow.name, run: flow.run, ended: flow.ended, actors: Object.fromEntries(seats.map(([actor, { node }]) => [actor, node])),
         moves: Object.fromEntries(seats.flatMap(([actor, { from, since }]) => (from === null ? [] : [[actor, { from, since }]]))),
         pins: Object.fromEntries(seats.flatMap(([actor, { pin }]) => (pin === undefined ? [] : [[actor, pin.node]]))),
+        code: flow.code, ...upgradeOf(flow, leader),
       };
     }),
   };
 }
 
-function orderOf(asked: string, { action, node, actor }: Question): PlacementOrder {
+function upgradeOf(flow: FlowSeats, leader: Leader): Pick<PlacementAnswer["flows"][number], "upgrade"> {
+  const { name, upgrade } = flow;
+  return upgrade === undefined ? {} : { upgrade: { ...upgrade, waits: leader.upgradeWaits.get(name) ?? null, over: Object.fromEntries([...seatsOf(flow)].flatMap(([actor, { code }]) => (code === undefined ? [] : [[actor, code]]))) } };
+}
+
+function orderOf(asked: string, { action, node, actor, flow, to, canary }: Question): PlacementOrder {
+  if (action === "downgrade" && typeof flow === "string") return { action, flow };
+  if (action === "upgrade" && typeof flow === "string" && typeof to === "string" && (canary === null || isCanary(canary))) return { action, flow, to, canary };
   if ((action === "cordon" || action === "uncordon") && typeof node === "string") return { action, node };
   if (action === "pin" && typeof actor === "string" && typeof node === "string") return { action, actor, node };
   if (action === "release" && typeof actor === "string") return { action, actor };

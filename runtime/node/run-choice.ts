@@ -24,9 +24,10 @@ export type Choice = { readonly is: "new" } | { readonly is: "resume" } | { read
 export function choose(flow: string, before: RunRecord | undefined, wanted: Wanted, mode: RunMode): Choice {
   // Of one that was only being prepared no actor has begun: nothing is lost with it.
   if (before === undefined || before.state === "finished" || before.state === "preparing" || mode === "fresh") return { is: "new" };
-  const changes = changesOf(before, wanted);
+  // Interrupted in an upgrade, some of its state is of the newer shape.
+  const last = before.upgrade === undefined ? before : { ...before, shape: before.upgrade.shape }, changes = changesOf(last, wanted);
   if (changes.length === 0) return { is: "resume" };
-  const change: RunChange = { flow, changes, obstacles: obstaclesTo(before, wanted), interrupted: before };
+  const change: RunChange = { flow, changes, obstacles: obstaclesTo(last, wanted), interrupted: before };
   return mode === "resume" && change.obstacles.length === 0 ? { is: "resume" } : { is: "changed", change };
 }
 
@@ -41,8 +42,8 @@ function changesOf(before: RunRecord, wanted: Wanted): readonly string[] {
   return changes;
 }
 
-/** What a journal cannot be carried over. */
-function obstaclesTo(before: RunRecord, wanted: Wanted): readonly string[] {
+/** Why journals cannot be carried over, a sentence each. */
+export function obstaclesTo(before: Pick<RunRecord, "shape">, wanted: Pick<Wanted, "shape">): readonly string[] {
   const obstacles: string[] = [], old = new Map(before.shape.stages.map((stage) => [stage.name, stage])), now = new Map(wanted.shape.stages.map((stage) => [stage.name, stage]));
   for (const name of old.keys()) if (!now.has(name)) obstacles.push(`stage ${name} is gone, and events for it may be under way`);
   for (const [name, is] of now) {

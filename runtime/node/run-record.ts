@@ -27,8 +27,22 @@ export interface RunRecord {
   readonly shape: FlowFingerprint;
   /** `given`: number of the newest generation that was given out, where that is another. `withdrawn`: those that never came to be. */
   readonly stages: readonly { readonly name: string; readonly generation: string; readonly parallelism: number; readonly given?: number; readonly withdrawn?: readonly string[] }[];
-  /** A stage that is being scaled, to what, and whether that is being taken back (PROTOCOL 11). */
-  readonly change?: { readonly stage: string; readonly generation: string; readonly parallelism: number; readonly takenBack: boolean };
+  /** A stage that is being scaled, and to what (PROTOCOL 11). */
+  readonly change?: RunChangeRecord;
+  /** Actors have gone over to another code, or are about to: to which, and the shape of it; `code` and `shape` are what they leave. */
+  readonly upgrade?: { readonly to: string; readonly shape: FlowFingerprint };
+}
+
+export interface RunChangeRecord {
+  readonly stage: string;
+  readonly generation: string;
+  readonly parallelism: number;
+  /** Who has not gone over to it refuses to. */
+  readonly takenBack: boolean;
+  /** It was taken back in vain: who refused follows after all, and it is not taken back again. */
+  readonly stands?: boolean;
+  /** Of a flow that is placed over nodes: †all old actors are sealed, the new ones may start. Nodes know it from here. */
+  readonly started?: boolean;
 }
 
 export interface KeptRun {
@@ -59,9 +73,9 @@ function parse(flow: string, value: Uint8Array): RunRecord {
   }
   if (typeof read !== "object" || read === null || typeof read.version !== "number") throw unreadable(flow);
   if (read.version > version) throw new MillraceError("RUN_NEWER", flow, `The run of flow "${flow}" was written by a newer Millrace`, "Run that version here; nothing was changed.");
-  const { token, state, code, node, startedAt, inputs, shape, stages, change } = read;
+  const { token, state, code, node, startedAt, inputs, shape, stages, change, upgrade } = read;
   if (typeof token !== "string" || typeof state !== "string" || typeof code !== "string" || typeof node !== "string" || typeof startedAt !== "number" || !Array.isArray(inputs) || !Array.isArray(shape?.stages) || !Array.isArray(stages)) throw unreadable(flow);
-  return { token, state, code, node, startedAt, inputs, shape, stages, ...(change === undefined ? {} : { change }) };
+  return { token, state, code, node, startedAt, inputs, shape, stages, ...(change === undefined ? {} : { change }), ...(upgrade === undefined ? {} : { upgrade }) };
 }
 
 function unreadable(flow: string, cause?: unknown): MillraceError {

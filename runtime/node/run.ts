@@ -77,7 +77,8 @@ export class FlowRun {
   static async #resume(env: RunEnvironment, plan: FlowPlan, kept: KeptRun, wanted: Wanted): Promise<FlowRun> {
     await checkStreams(env.broker, plan.name, streamsOf(plan, kept.record, env));
     const run = new FlowRun(env, plan.name, kept, true);
-    await run.#write({ ...kept.record, ...wanted, state: "running", node: env.node });
+    const { upgrade: _, ...before } = kept.record;
+    await run.#write({ ...before, ...wanted, state: "running", node: env.node });
     return run;
   }
 
@@ -107,6 +108,25 @@ export class FlowRun {
   async change(to: (record: RunRecord) => RunRecord): Promise<RunRecord> {
     await this.#write(to);
     return this.record;
+  }
+
+  /** Of a run that several nodes have: looks what its key says now; whether that is another than before. @throws MillraceError UNREACHABLE */
+  refresh(): Promise<boolean> {
+    const read = this.#writing.then(async () => {
+      const kept = await readRun(this.#env.broker.keys, this.#flow);
+      // Another run: whoever placed this one notices.
+      if (kept === undefined || kept.record.token !== this.record.token || kept.revision <= this.#kept.revision) return false;
+      this.#kept = kept;
+      await this.#env.notes.write(this.#flow, kept);
+      return true;
+    });
+    this.#writing = read.then(() => {}, () => {});
+    return read;
+  }
+
+  /** Of the key, as it was read or written last. */
+  get revision(): number {
+    return this.#kept.revision;
   }
 
   /** Whether the flow is still this node's: whether its key is as this node wrote it. @throws MillraceError UNREACHABLE */
@@ -145,7 +165,8 @@ export async function refuseRunning({ broker, node }: Pick<RunEnvironment, "brok
   throw new MillraceError("FLOW_RUNNING", flow, `Flow "${flow}" runs on node ${record.node}`, "Stop it there first, or leave it to that node.");
 }
 
-async function inputsOf(plan: FlowPlan, clock: Clock): Promise<RunRecord["inputs"]> {
+/** Fingerprints of what the sources read. @throws MillraceError INPUT_UNREADABLE, or what a source throws */
+export async function inputsOf(plan: FlowPlan, clock: Clock): Promise<RunRecord["inputs"]> {
   const inputs: { stage: string; fingerprint: string }[] = [];
   for (const stage of plan.stages) {
     if (stage.kind !== "source" || stage.source.guarantee !== "replayable" || stage.source.fingerprint === undefined) continue;

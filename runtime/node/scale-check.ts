@@ -1,31 +1,43 @@
 // Whether a stage can be scaled to so many actors now (PROTOCOL 11). Pure.
 import { MillraceError } from "../event/errors.ts";
-import type { StagePlan } from "../flow/plan.ts";
-import type { HostedFlow } from "./hosted-flow.ts";
+import type { FlowPlan, StagePlan } from "../flow/plan.ts";
 import type { RunRecord } from "./run-record.ts";
+import type { OldActor } from "./scale-step.ts";
 
 /** Most actors of a stage. */
 export const mostActors = 1_024;
 
 /**
  * The stage.
- * @throws MillraceError STAGE_UNKNOWN, STAGE_FIXED, OPTION_INVALID, NOTHING_TO_DO, SCALE_UNDER_WAY, ENDED, NOT_RUNNING
+ * @throws MillraceError STAGE_UNKNOWN, STAGE_FIXED, OPTION_INVALID, NOTHING_TO_DO, SCALE_UNDER_WAY, UPGRADE_UNDER_WAY
  */
-export function checkScale({ name: flow, plan, actors }: Pick<HostedFlow, "name" | "plan" | "actors">, record: RunRecord, name: string, count: number): StagePlan {
-  const stage = plan.stages.find((one) => one.name === name), where = `${flow}/${name}`, its = new Map(plan.stages.map((one) => [one.name, one])), others = plan.stages.filter((one) => one.kind === "processor" && fixedBy(one, its) === undefined).map((one) => one.name), names = others.join(", ") || "none";
+export function checkScale(plan: FlowPlan, record: RunRecord, name: string, count: number): StagePlan {
+  const flow = plan.name, stage = plan.stages.find((one) => one.name === name), where = `${flow}/${name}`, its = stagesOf(plan), others = plan.stages.filter((one) => one.kind === "processor" && fixedBy(one, its) === undefined).map((one) => one.name), names = others.join(", ") || "none";
   if (stage === undefined) throw new MillraceError("STAGE_UNKNOWN", where, `Flow "${flow}" has no stage "${name}"`, `Stages that can be scaled: ${names}.`);
   if (!Number.isInteger(count) || count < 1 || count > mostActors) throw new MillraceError("OPTION_INVALID", where, `A stage cannot have ${count} actors`, `Give a whole number from 1 to ${mostActors}.`);
   if (stage.kind !== "processor") throw new MillraceError("STAGE_FIXED", where, `"${name}" is a ${stage.kind}: how many actors it has is fixed by its ${stage.kind === "sink" ? "targets" : "splits"} while it runs`, `Stages that can be scaled: ${names}; of a ${stage.kind}, set it with --set ${name}.parallelism=${count} for a new run.`);
   const isolated = fixedBy(stage, its);
   if (isolated !== undefined) throw new MillraceError("STAGE_FIXED", where, isolated === name ? `"${name}" runs in threads of its own: how many actors it has is fixed while it runs` : `"${name}" gets events from "${isolated}", which runs in threads of its own: how many actors it sends to is fixed while it runs`, `Stages that can be scaled: ${names}; set it with --set ${name}.parallelism=${count} for a new run, or leave isolate out of "${isolated}".`);
   if (record.change !== undefined) throw underWay(flow, record);
-  const now = record.stages.find((one) => one.name === name)?.parallelism;
-  if (now === count) throw new MillraceError("NOTHING_TO_DO", where, `"${name}" has ${count} actor${count === 1 ? "" : "s"} already`, "There is nothing to do.");
-  const old = [...actors.values()].filter((actor) => actor.stage.name === name), away = old.filter(({ recovered, hasEnded }) => recovered === undefined || recovered.signal.aborted || hasEnded);
-  if (old.length > 0 && old.every(({ hasEnded }) => hasEnded)) throw new MillraceError("ENDED", where, `"${name}" has ended in this run`, "It takes the new number with the next run: --set changes it.");
-  if (away.length > 0) throw new MillraceError("NOT_RUNNING", where, `${away.map(({ address }) => address).join(", ")} ${away.length === 1 ? "does" : "do"} not run, and what a stage holds goes on from actors that run`, "`millrace tree` tells why; mend that first.");
+  if (record.upgrade !== undefined) throw new MillraceError("UPGRADE_UNDER_WAY", where, `Flow "${flow}" is going over to another code`, "One change at a time: wait for its end, or `millrace deploy --back`; `millrace flows` tells.");
+  if (record.stages.find((one) => one.name === name)?.parallelism === count) throw new MillraceError("NOTHING_TO_DO", where, `"${name}" has ${count} actor${count === 1 ? "" : "s"} already`, "There is nothing to do.");
   return stage;
 }
+
+/** Whether all that it is now runs: what it holds goes on from actors that do. @throws MillraceError ENDED, NOT_RUNNING */
+export function checkRunning(flow: string, stage: string, actors: readonly OldActor[]): void {
+  const where = `${flow}/${stage}`, away = actors.filter(({ state }) => state !== "runs");
+  if (actors.length > 0 && actors.every(({ state }) => state === "ended")) throw new MillraceError("ENDED", where, `"${stage}" has ended in this run`, "It takes the new number with the next run: --set changes it.");
+  if (away.length > 0) throw new MillraceError("NOT_RUNNING", where, `${away.map(({ actor }) => `${flow}/${actor}`).join(", ")} ${away.length === 1 ? "does" : "do"} not run, and what a stage holds goes on from actors that run`, "`millrace tree` tells why; mend that first.");
+}
+
+/** Why a stage keeps its number while it runs: it, or a stage that feeds it, runs in threads of its own. `undefined`: it can be scaled. */
+export function whyFixed(plan: FlowPlan, name: string): string | undefined {
+  const its = stagesOf(plan), stage = its.get(name), isolated = stage === undefined ? undefined : fixedBy(stage, its);
+  return isolated === undefined ? undefined : isolated === name ? "it runs in threads of its own" : `"${isolated}" sends to it and runs in threads of its own`;
+}
+
+const stagesOf = ({ stages }: FlowPlan): ReadonlyMap<string, StagePlan> => new Map(stages.map((one) => [one.name, one]));
 
 /** It, or a stage that feeds it, that runs in threads of its own: these hear of no plan. */
 function fixedBy(stage: StagePlan, stages: ReadonlyMap<string, StagePlan>): string | undefined {

@@ -8,6 +8,10 @@ export interface Change {
   readonly from: Division;
   readonly to: Division;
   readonly takenBack: boolean;
+  /** It was taken back in vain. */
+  readonly stands?: boolean | undefined;
+  /** It is on record that all old ones are sealed and the new ones may start. */
+  readonly started?: boolean | undefined;
 }
 
 /** An actor of a stage that feeds it: what its log says of this change. "away": it cannot be asked now. */
@@ -44,7 +48,8 @@ export type Step =
   | { readonly is: "start" | "finish" | "withdraw" | "stand" }
   | { readonly is: "wait"; readonly for: readonly string[]; readonly why: "upstream" | "seal" | "start" };
 
-export function nextStep({ takenBack }: Pick<Change, "takenBack">, { upstream, old, new: its }: Facts): Step {
+export function nextStep({ takenBack, started }: Pick<Change, "takenBack" | "started">, facts: Facts): Step {
+  const { upstream, old, new: its } = started === true ? { ...facts, upstream: [], old: [] } : facts;
   const has = (stance: Upstream["stance"]) => upstream.some((one) => one.stance === stance), goesOn = upstream.length === 0 || has("barrier");
   if (!goesOn && upstream.every(({ stance }) => stance === "ended" || (takenBack && stance === "refused"))) return { is: "withdraw" };
   // It has the end of all who feed it, so that none of them is past a barrier, as far as it knows: who is by now lost its log meanwhile, and parks.

@@ -1,30 +1,50 @@
 // Scales a stage of a flow while it runs (PROTOCOL 11): this node leads. What is planned stands under the flow's key before anything is done,
-// and what is next is found from the facts (scale-step.ts), so a node that is killed in between goes on where it was.
-import type { Actor } from "../actor/actor.ts";
-import type { Division } from "../actor/environment.ts";
+// and what is next is found from the facts (scale-step.ts), so whoever leads next goes on where it was. Each step can be taken twice, and a
+// leader that does not know that it leads no longer does no harm: facts stay true, and the key is changed by compare-and-set.
 import type { Broker } from "../broker/broker.ts";
 import type { Clock } from "../event/clock.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import type { Logger } from "../flow/context.ts";
-import type { StagePlan } from "../flow/plan.ts";
-import type { Stores } from "../journal/store.ts";
-import type { Root } from "../supervision/root.ts";
-import type { HostedActor } from "./hosted-actor.ts";
-import type { HostedFlow } from "./hosted-flow.ts";
-import type { FlowRun } from "./run.ts";
+import { type FlowPlan, followsOf } from "../flow/plan.ts";
+import type { StageLag } from "./lag-watch.ts";
+import { type FollowStatus, Following } from "./following.ts";
 import type { RunRecord } from "./run-record.ts";
 import { createStreams, removeGenerations, streamsOfStage } from "./run-streams.ts";
-import { type Change, type Facts, nextStep, type Step, type Upstream } from "./scale-step.ts";
-import { receiptOf, type ScaleReceipt, sentAgain } from "./scale-receipt.ts";
-import { changeOf, generationOf, ordinalOf } from "./stage-generations.ts";
-import { checkScale, underWay } from "./scale-check.ts";
+import { checkRunning, checkScale, underWay } from "./scale-check.ts";
+import { ScaleCost, type ScaleReceipt } from "./scale-receipt.ts";
+import { type Change, nextStep, type Step } from "./scale-step.ts";
+import { factsOf, type ScaleView } from "./scale-view.ts";
+import { changeOf, generationOf, givenTo, isLeft } from "./stage-generations.ts";
+
+/** What a flow is scaled on: one node that has all of it, or several that it is placed over. */
+export interface ScaleGround {
+  readonly plan: FlowPlan;
+  /** The run, as it is known here. */
+  readonly record: RunRecord;
+  /** Whether it goes on where an earlier start was interrupted. */
+  readonly resumed: boolean;
+  /** What keeps any of its stages from being scaled now. Default: nothing. */
+  readonly obstacle?: () => MillraceError | undefined;
+  /** Where other nodes may have changed it: looks what the key says now. @throws MillraceError UNREACHABLE */
+  refresh(): Promise<void>;
+  /** Changes the run, by compare-and-set, and tells all who have a part of it. `to` may be called again, with what another has made of it. @throws MillraceError FLOW_TAKEN, UNREACHABLE, and what `to` throws */
+  change(to: (now: RunRecord) => RunRecord): Promise<void>;
+  /** What each node knows of that change; of one that does not answer, nothing. `cost`: with what it takes longer to count. */
+  views(change: Change, cost: boolean): Promise<readonly ScaleView[]>;
+  /** †All old ones are sealed: has the new ones started. May be called again. @throws MillraceError FLOW_TAKEN, UNREACHABLE */
+  start(change: Change): Promise<void>;
+  /** The change is no more: what has no place in the flow now goes. */
+  ended(change: Change, finished: boolean): Promise<void>;
+  /** The streams of that generation are gone. */
+  tidied(stage: string, gone: Change["from"]): Promise<void>;
+  /** Of the stages that follow their lag. */
+  lags(): Promise<readonly StageLag[]>;
+}
 
 export interface ScalingEnvironment {
   readonly broker: Broker;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly stores: Stores;
-  readonly root: Root;
   readonly replicas: 1 | 3;
   readonly retainMs: number;
 }
@@ -33,91 +53,126 @@ export interface ScalingEnvironment {
 export interface ScaleStatus {
   readonly flow: string;
   /** What is being changed now. */
-  readonly change: { readonly stage: string; readonly from: number; readonly to: number; readonly takenBack: boolean } | null;
+  readonly change: { readonly stage: string; readonly generation: string; readonly from: number; readonly to: number; readonly takenBack: boolean } | null;
   /** What it waits for: actors, and in which step. */
   readonly waits: { readonly for: readonly string[]; readonly why: "upstream" | "seal" | "start" } | null;
   /** Why a step could not be taken; it is tried again. */
   readonly trouble: string | null;
   /** Of the last one that came to its end on this node. */
-  readonly last: { readonly stage: string; readonly is: "finished" | "withdrawn"; readonly receipt: ScaleReceipt } | null;
+  readonly last: { readonly stage: string; readonly generation: string; readonly is: "finished" | "withdrawn"; readonly receipt: ScaleReceipt } | null;
   readonly counts: Readonly<Record<string, number>>;
+  /** Stages that follow their lag. */
+  readonly follows: readonly FollowStatus[];
 }
 
-const lookMs = 50, againMs = 500;
+/** Who is waited for is looked at so often; less often when nothing has happened for a while, or where there are many nodes. In ms. */
+const lookMs = { soon: 50, later: 250, laterAfter: 5_000, ofEachNode: 4 } as const;
+const againMs = 500, followMs = 1_000;
 
 export class FlowScaling {
   readonly #env: ScalingEnvironment;
-  readonly #flow: HostedFlow;
-  readonly #run: FlowRun;
+  readonly #ground: ScaleGround;
+  readonly #following: Following;
   #leading: Promise<void> | undefined;
   #waits: Extract<Step, { is: "wait" }> | undefined;
   #trouble: string | undefined;
   #last: ScaleStatus["last"] = null;
-  #begunAt = 0;
-  #againBefore = 0;
+  #cost: { readonly generation: string; readonly of: ScaleCost } | undefined;
+  #nodes = 1;
   #closed = false;
   readonly #waiting = new Set<() => void>();
   #poke = (): void => {};
 
-  constructor(env: ScalingEnvironment, flow: HostedFlow, run: FlowRun) {
+  constructor(env: ScalingEnvironment, ground: ScaleGround) {
     this.#env = env;
-    this.#flow = flow;
-    this.#run = run;
-    flow.onSealed = () => this.#poke();
+    this.#ground = ground;
+    this.#following = new Following(ground.plan, env.log);
   }
 
   /** The run, as it stands. */
   get record(): RunRecord {
-    return this.#run.record;
+    return this.#ground.record;
   }
 
   get status(): ScaleStatus {
-    const change = changeOf(this.#run.record);
+    const { record, plan } = this.#ground, change = changeOf(record);
     return {
-      flow: this.#flow.name, last: this.#last, trouble: this.#trouble ?? null,
-      change: change === undefined ? null : { stage: change.stage, from: change.from.count, to: change.to.count, takenBack: change.takenBack },
-      waits: this.#waits === undefined ? null : { for: this.#waits.for, why: this.#waits.why },
-      counts: Object.fromEntries(this.#run.record.stages.map(({ name, parallelism }) => [name, parallelism])),
+      flow: plan.name, last: this.#last, trouble: this.#trouble ?? null,
+      change: change === undefined ? null : { stage: change.stage, generation: change.to.generation, from: change.from.count, to: change.to.count, takenBack: change.takenBack },
+      waits: change === undefined || this.#waits === undefined ? null : { for: this.#waits.for, why: this.#waits.why },
+      counts: Object.fromEntries(record.stages.map(({ name, parallelism }) => [name, parallelism])),
+      follows: this.#following.status(record),
     };
   }
 
-  /** Goes on with what an earlier life of the node had begun. */
+  /** Goes on with what was begun before, and has stages follow their lag. */
   resume(): void {
-    if (this.#run.resumed) this.#tidyLater();
-    if (this.#run.record.change !== undefined) this.#lead();
+    if (this.#ground.resumed) this.#tidyLater();
+    if (this.record.change !== undefined) this.#lead();
+    if (this.#ground.plan.stages.some((stage) => followsOf(stage) !== undefined)) this.#followLater();
   }
 
-  /** Plans it; it is then under way. @throws MillraceError as checkScale does, FLOW_TAKEN, UNREACHABLE */
+  /** Another node may have changed the run. @throws MillraceError UNREACHABLE */
+  async look(): Promise<void> {
+    await this.#ground.refresh();
+    if (this.record.change !== undefined && !this.#closed) this.#lead();
+  }
+
+  /** There may be something to see. */
+  poke(): void {
+    this.#poke();
+  }
+
+  /** Plans it; it is then under way. @throws MillraceError as checkScale and checkRunning do, FLOW_TAKEN, UNREACHABLE */
   async begin(stage: string, count: number): Promise<void> {
-    const { record } = this.#run, its = checkScale(this.#flow, record, stage, count), kept = record.stages.find(({ name }) => name === stage) as RunRecord["stages"][number];
-    const ordinal = (kept.given ?? ordinalOf(kept.generation)) + 1, generation = generationOf(record.token, ordinal);
-    // Of a plan that was never written: nobody has heard of it.
-    await removeGenerations(this.#env.broker, this.#flow.name, (of, left) => of === stage && ordinalOf(left) >= ordinal);
-    await createStreams(this.#env.broker, streamsOfStage(this.#flow.name, its, { generation, parallelism: count }, this.#env));
-    await this.#run.change((now) => {
-      if (now.change !== undefined) throw underWay(this.#flow.name, now);
-      return { ...now, change: { stage, generation, parallelism: count, takenBack: false }, stages: now.stages.map((one) => (one.name === stage ? { ...one, given: ordinal } : one)) };
+    const ground = this.#ground, { plan } = ground;
+    await ground.refresh();
+    const obstacle = ground.obstacle?.();
+    if (obstacle !== undefined) throw obstacle;
+    const its = checkScale(plan, this.record, stage, count), ordinal = (): number => givenTo(this.record, stage);
+    const { generation, parallelism } = this.record.stages.find(({ name }) => name === stage) as RunRecord["stages"][number];
+    const would: Change = { stage, from: { generation, count: parallelism }, to: { generation: generationOf(this.record.token, ordinal() + 1), count }, takenBack: false };
+    checkRunning(plan.name, stage, factsOf(plan, this.record, would, await ground.views(would, false)).old);
+    const free = (now: RunRecord): RunRecord => {
+      if (now.change !== undefined) throw underWay(plan.name, now);
+      return now;
+    };
+    // A number that is given out is nobody else's: so are the streams that are made for it, whoever else plans at the same time.
+    await ground.change((now) => ({ ...free(now), stages: now.stages.map((one) => (one.name === stage ? { ...one, given: givenTo(now, stage) + 1 } : one)) }));
+    const given = ordinal(), next = generationOf(this.record.token, given);
+    await createStreams(this.#env.broker, streamsOfStage(plan.name, its, { generation: next, parallelism: count }, this.#env));
+    await ground.change((now) => {
+      if (givenTo(free(now), stage) !== given) throw new MillraceError("SCALE_UNDER_WAY", `${plan.name}/${stage}`, "Another order to scale it was faster", "Look with --why.");
+      return { ...now, change: { stage, generation: next, parallelism: count, takenBack: false } };
     });
-    this.#begunAt = this.#env.clock.monotonic();
-    this.#againBefore = sentAgain(this.#flow, stage);
-    this.#flow.adopt();
+    this.#cost = { generation: next, of: new ScaleCost(this.#env.clock.monotonic()) };
+    this.#env.log.info(`${plan.name}/${stage}: being scaled from ${parallelism} to ${count}`);
     this.#lead();
   }
 
-  /** Has it taken back, if that can still be. @throws MillraceError NOTHING_TO_DO, FLOW_TAKEN, UNREACHABLE */
+  /** Has it taken back, if that can still be. @throws MillraceError NOTHING_TO_DO, SCALE_STANDS, FLOW_TAKEN, UNREACHABLE */
   async takeBack(): Promise<void> {
-    await this.#run.change((now) => {
-      if (now.change === undefined) throw new MillraceError("NOTHING_TO_DO", this.#flow.name, "No stage of it is being scaled", "`millrace tree` shows how many actors each has.");
-      return { ...now, change: { ...now.change, takenBack: true } };
+    const { plan } = this.#ground;
+    await this.#ground.refresh();
+    await this.#ground.change((now) => {
+      const { change } = now;
+      if (change === undefined) throw new MillraceError("NOTHING_TO_DO", plan.name, "No stage of it is being scaled", "`millrace tree` shows how many actors each has.");
+      if (change.stands === true || change.started === true) throw new MillraceError("SCALE_STANDS", `${plan.name}/${change.stage}`, "Who feeds it sends to the new actors already: it cannot be taken back any more", "Wait for its end, --why tells what it waits for; then scale it back.");
+      return { ...now, change: { ...change, takenBack: true } };
     });
-    this.#flow.adopt();
+    // All who are there hear of it before it is answered: who has not gone over by then does not.
+    const change = changeOf(this.record);
+    if (change !== undefined) await this.#ground.views(change, false);
     this.#lead();
   }
 
-  close(): void {
+  /** Nothing more is done; resolves when nothing is under way. */
+  close(): Promise<void> {
     this.#closed = true;
     for (const cancel of this.#waiting) cancel();
+    this.#waiting.clear();
     this.#poke();
+    return this.#leading ?? Promise.resolve();
   }
 
   #lead(): void {
@@ -125,87 +180,82 @@ export class FlowScaling {
   }
 
   async #steps(): Promise<void> {
-    for (let change = changeOf(this.#run.record); change !== undefined && !this.#closed; change = changeOf(this.#run.record)) {
-      let waitMs = lookMs;
+    const { clock } = this.#env;
+    let said = "", movedAt = clock.monotonic();
+    for (let change = changeOf(this.record); change !== undefined && !this.#closed; change = changeOf(this.record)) {
+      let waitMs = lookMs.soon as number;
       try {
-        const step = nextStep(change, await this.#facts(change));
-        this.#waits = step.is === "wait" ? step : undefined;
-        if (step.is !== "wait") await this.#take(step.is, change);
+        const step = await this.#step(change), now = clock.monotonic(), its = JSON.stringify(step);
+        if (its !== said) [said, movedAt] = [its, now];
+        waitMs = Math.max(now - movedAt > lookMs.laterAfter ? lookMs.later : lookMs.soon, lookMs.ofEachNode * this.#nodes);
         this.#trouble = undefined;
       } catch (error) {
         this.#trouble = asError(error).message;
         waitMs = againMs;
+        await this.#ground.refresh().catch(() => {});
       }
-      if (changeOf(this.#run.record) !== undefined) await this.#pause(waitMs);
+      if (changeOf(this.record) !== undefined) await this.#pause(waitMs);
     }
   }
 
-  async #take(step: Exclude<Step["is"], "wait">, change: Change): Promise<void> {
-    if (step === "start") return this.#start(change);
-    if (step === "stand") {
-      await this.#run.change((now) => (now.change === undefined ? now : { ...now, change: { ...now.change, takenBack: false } }));
-      return this.#flow.adopt();
-    }
-    await this.#end(change, step === "finish");
+  async #step(change: Change): Promise<Step> {
+    const ground = this.#ground, views = await ground.views(change, false), { clock } = this.#env;
+    this.#nodes = views.length;
+    if (this.#cost?.generation !== change.to.generation) this.#cost = { generation: change.to.generation, of: new ScaleCost(clock.monotonic()) };
+    this.#cost.of.see(views, clock.monotonic());
+    const step = nextStep(change, factsOf(ground.plan, ground.record, change, views));
+    this.#waits = step.is === "wait" ? step : undefined;
+    if (step.is === "start") await ground.start(change);
+    if (step.is === "stand") await ground.change(whileIts(change, (now, its) => ({ ...now, change: { ...its, takenBack: false, stands: true } })));
+    if (step.is === "finish") this.#cost.of.see(await ground.views(change, true), clock.monotonic());
+    if (step.is === "finish" || step.is === "withdraw") await this.#end(change, step.is === "finish", this.#cost.of);
+    return step;
   }
 
-  /** †All old ones are sealed. */
-  #start({ stage: name, from, to }: Change): void {
-    const { clock, root, log } = this.#env, stage = this.#stage(name);
-    this.#flow.succession?.switchOver(clock.monotonic());
-    for (let p = from.count; p < to.count; p++) {
-      const address = `${this.#flow.name}/${name}/${p}`;
-      if (this.#flow.actors.has(address)) continue;
-      const { child } = this.#flow.addActor(stage, p);
-      root.add(`${this.#flow.name}/${name}`, { kind: "actor", child }).catch((error: unknown) => log.warn("an actor of a new generation could not be added", { actor: address, reason: asError(error).message }));
-    }
-  }
-
-  async #end(change: Change, finished: boolean): Promise<void> {
-    const { stage, from, to } = change, gone = finished ? from : to, { root, stores, clock, log } = this.#env;
-    const receipt = receiptOf(this.#flow, change, { ms: clock.monotonic() - this.#begunAt, again: sentAgain(this.#flow, stage) - this.#againBefore });
-    this.#last = { stage, is: finished ? "finished" : "withdrawn", receipt };
-    await this.#run.change(({ change: _, ...now }) => ({ ...now, stages: now.stages.map((one) => (one.name !== stage ? one : finished ? { ...one, generation: to.generation, parallelism: to.count } : { ...one, withdrawn: [...(one.withdrawn ?? []), to.generation] })) }));
-    this.#flow.adopt();
-    for (let p = to.count; finished && p < from.count; p++) {
-      const address = `${this.#flow.name}/${stage}/${p}`;
-      await root.remove(address).catch((error: unknown) => log.debug("an actor of an old generation could not be removed", { actor: address, reason: asError(error).message }));
-      this.#flow.removeActor(address);
-    }
-    for (const actor of this.#flow.actors.values()) actor.sealed = undefined;
-    this.#tidyLater(async () => { for (let p = 0; p < gone.count; p++) await stores.remove(`${this.#flow.name}/${stage}/${gone.generation}/${p}`); });
+  async #end(change: Change, finished: boolean, cost: ScaleCost): Promise<void> {
+    const { stage, from, to } = change, { clock, log } = this.#env, { plan } = this.#ground;
+    this.#last = { stage, generation: to.generation, is: finished ? "finished" : "withdrawn", receipt: cost.receipt(change, clock.monotonic()) };
+    await this.#ground.change(whileIts(change, ({ change: _, ...now }) => ({
+      ...now, stages: now.stages.map((one) => (one.name !== stage ? one : finished ? { ...one, generation: to.generation, parallelism: to.count } : { ...one, withdrawn: [...(one.withdrawn ?? []), to.generation] })),
+    })));
+    log.info(`${plan.name}/${stage}: ${finished ? `scaled from ${from.count} to ${to.count}` : `stays at ${from.count}, that it was to be scaled is taken back`}`);
+    await this.#ground.ended(change, finished);
+    this.#tidyLater(() => this.#ground.tidied(stage, finished ? from : to));
   }
 
   /** What generations that are over leave: not before what they sent is stored for long enough (P32). */
   #tidyLater(then: () => Promise<void> = async () => {}): void {
-    const { clock, retainMs, log } = this.#env, cancel = clock.after(retainMs, () => {
-      this.#waiting.delete(cancel);
-      this.#tidy().then(then).catch((error: unknown) => log.warn("what generations that are over have left could not be removed; the next start does it", { reason: asError(error).message }));
+    this.#after(this.#env.retainMs, () => {
+      this.#tidy().then(then).catch((error: unknown) => this.#env.log.warn("what generations that are over have left could not be removed; the next start does it", { reason: asError(error).message }));
     });
-    this.#waiting.add(cancel);
   }
 
   #tidy(): Promise<void> {
-    const { stages, change, token } = this.#run.record;
-    return removeGenerations(this.#env.broker, this.#flow.name, (name, generation) => {
-      const kept = stages.find((one) => one.name === name);
-      return kept !== undefined && generation.startsWith(`${token}-`) && generation !== kept.generation && !(change?.stage === name && change.generation === generation);
+    const { record, plan } = this.#ground;
+    return removeGenerations(this.#env.broker, plan.name, (name, generation) => isLeft(record, name, generation));
+  }
+
+  #followLater(): void {
+    this.#after(followMs, () => void this.#follow().finally(() => { if (!this.#closed) this.#followLater(); }));
+  }
+
+  async #follow(): Promise<void> {
+    const { clock } = this.#env;
+    if (this.#ground.obstacle?.() !== undefined) return;
+    try {
+      const lags = await this.#ground.lags(), decided = this.#following.look(this.record, lags, clock.monotonic(), clock.now());
+      if (decided !== undefined && !this.#closed) await this.begin(decided.stage, decided.to).catch((error: unknown) => this.#following.failed(decided.stage, asError(error)));
+    } catch (error) {
+      this.#env.log.debug("the lag of stages could not be looked at", { reason: asError(error).message });
+    }
+  }
+
+  #after(ms: number, call: () => void): void {
+    const cancel = this.#env.clock.after(ms, () => {
+      this.#waiting.delete(cancel);
+      call();
     });
-  }
-
-  async #facts({ stage: name, from, to }: Change): Promise<Facts> {
-    const feeds = new Set(this.#stage(name).inputs.map((edge) => edge.from)), { succession } = this.#flow;
-    const upstream = await Promise.all([...this.#flow.actors.values()].filter(({ stage }) => feeds.has(stage.name)).map(async (hosted): Promise<Upstream> => ({ actor: hosted.address, stance: await stanceOf(hosted, name, to.generation) })));
-    const at = (p: number): HostedActor | undefined => this.#flow.actors.get(`${this.#flow.name}/${name}/${p}`), addresses = (of: Division) => Array.from({ length: of.count }, (_, p) => p);
-    return {
-      upstream,
-      old: addresses(from).map((p) => ({ actor: `${name}/${p}`, state: succession?.sealed.has(p) === true ? "sealed" : at(p)?.hasEnded === true ? "ended" : "runs" })),
-      new: addresses(to).map((p) => ({ actor: `${name}/${p}`, state: at(p)?.recovered?.generation === to.generation ? (at(p)?.hasEnded === true ? "ended" : "runs") : "away" })),
-    };
-  }
-
-  #stage(name: string): StagePlan {
-    return this.#flow.plan.stages.find((stage) => stage.name === name) as StagePlan;
+    this.#waiting.add(cancel);
   }
 
   #pause(ms: number): Promise<void> {
@@ -217,15 +267,7 @@ export class FlowScaling {
   }
 }
 
-/** What its log says: what only its memory says may be taken back by a crash. */
-async function stanceOf({ recovered, hasEnded }: HostedActor, stage: string, generation: string): Promise<Upstream["stance"]> {
-  if (recovered === undefined) return "away";
-  const stance = (actor: Actor): Upstream["stance"] => {
-    const decided = actor.emitter.routing.stance(stage, generation);
-    return decided === "open" && actor.hasEnded ? "ended" : decided;
-  };
-  const said = stance(recovered);
-  if (recovered.signal.aborted) return hasEnded ? said : "away";
-  if (said === "open") return said;
-  return (await recovered.whenCommitted()) ? said : "away";
+/** Where another leader has taken the step meanwhile, all stays as that one made it. */
+export function whileIts({ to }: Pick<Change, "to">, then: (now: RunRecord, change: NonNullable<RunRecord["change"]>) => RunRecord): (now: RunRecord) => RunRecord {
+  return (now) => (now.change?.generation === to.generation ? then(now, now.change) : now);
 }

@@ -2,11 +2,11 @@
 // Changes nothing.
 import { crc32 } from "node:zlib";
 import { isAnchor } from "../actor/anchors.ts";
-import { deadStream, streamName, subjectsOf } from "../actor/environment.ts";
+import { deadStream, ordinalOf, streamName, subjectsOf } from "../actor/environment.ts";
 import type { Broker, BrokerStream } from "../broker/broker.ts";
 import { decodeMessage, roundOf } from "../event/frame.ts";
 import { History, type SentTo, type SnapshotOf } from "./history.ts";
-import { JournalCopy, type LogBounds, newestOf, type NodeJournals, type Standing } from "./journal-copy.ts";
+import { type Compared, compared, extending, type JournalCopy, type LogBounds, type NodeJournals, type Standing } from "./journal-copy.ts";
 
 export interface ActorPlace {
   readonly flow: string;
@@ -14,6 +14,8 @@ export interface ActorPlace {
   readonly kind: "source" | "processor" | "sink";
   readonly generation: string;
   readonly partition: number;
+  /** Of the generation that its stage is being scaled to. */
+  readonly isNext?: boolean;
 }
 
 export interface InputLook {
@@ -31,22 +33,33 @@ export interface InputLook {
 export interface SentLook extends SentTo {
   /** Whether what is settled is still there, or was trimmed. */
   readonly fits: boolean;
+  /** Number of the first frame that it sends again, whether it goes on from its log or from a journal, which may begin later; 0: none. */
+  readonly again: number;
 }
 
-/** What was found of an actor. Its journal is open until `close`. */
+/** What was found of an actor. Its journals are open until they are closed. */
 export interface ActorLook extends ActorPlace {
+  /** Its address; of one that is to come with its generation. */
+  readonly id: string;
   readonly address: string;
+  /** It begins with the state of others (PROTOCOL 11). */
+  readonly inherits: boolean;
   readonly log: BrokerStream;
   readonly logName: string;
   readonly bounds: LogBounds;
+  /** Of all that were asked the one with the highest term and number that extends the log; else the newest. */
   readonly journal: JournalCopy | undefined;
   readonly standing: Standing | undefined;
+  /** All of them, that one included, newest first. */
+  readonly journals: readonly Compared[];
   /** Of the log, with what the journal can give back. */
   readonly history: History;
   readonly inputs: readonly InputLook[];
   readonly sent: readonly SentLook[];
   /** The newest snapshot, where chunks of it are gone; and whether an older one, or the records themselves, still give the state. */
   readonly lostSnapshot: (SnapshotOf & { readonly fallsBack: boolean }) | undefined;
+  /** A chunk that its seal names is gone. */
+  readonly lostSeal: boolean;
 }
 
 export interface Surroundings {
@@ -64,21 +77,26 @@ export function addressOfPlace({ flow, stage, partition }: ActorPlace): string {
 
 /** @throws MillraceError UNREACHABLE, JOURNAL_LOCKED, JOURNAL_NEWER, RECORD_NEWER, BYTES_REFUSED */
 export async function lookAt(place: ActorPlace, around: Surroundings): Promise<ActorLook> {
-  const { flow, stage, generation, partition } = place, address = addressOfPlace(place), subjects = subjectsOf(flow, stage, generation, partition), logName = streamName(subjects.log);
+  const { flow, stage, generation, partition } = place, address = addressOfPlace(place), id = place.isNext === true ? `${address}@${generation}` : address, inherits = ordinalOf(generation) > 1, subjects = subjectsOf(flow, stage, generation, partition), logName = streamName(subjects.log);
   const log = around.broker.stream(logName, subjects.log), bounds = await boundsOf(log, around.streams.has(logName));
-  const copies = await Promise.all(around.journals.map((journals) => JournalCopy.open(journals, `${flow}/${stage}/${generation}/${partition}`, address)));
-  const journal = await newestOf(copies.filter((copy) => copy !== undefined));
+  const journals = await compared(around.journals, `${flow}/${stage}/${generation}/${partition}`, id, log, bounds);
   try {
-    const standing = await journal?.compare(log, bounds), history = await History.of(address, records(log, bounds, journal, standing), journal?.folded);
-    const inputs: InputLook[] = [], sent: SentLook[] = [];
+    const best = extending(journals), journal = best?.copy, standing = best?.standing, history = await History.of(address, records(log, bounds, journal, standing), journal?.folded);
+    const inputs: InputLook[] = [], sent: SentLook[] = [], chunks = around.broker.stream(streamName(subjects.chunks), subjects.chunks), hasChunks = around.streams.has(streamName(subjects.chunks));
     if (place.kind !== "source") for (const input of new Set([0, ...history.positions.keys()])) inputs.push(await inputOf(subjects.mailbox(input), input, history, around));
-    for (const to of history.sent.values()) if (typeof to.target === "string" || !around.isRetired(to.target[0], to.target[1])) sent.push({ ...to, fits: await fits(address, generation, to, around) });
-    const lostSnapshot = await snapshotOf(around.broker.stream(streamName(subjects.chunks), subjects.chunks), around.streams.has(streamName(subjects.chunks)), history);
-    return { ...place, address, log, logName, bounds, journal, standing, history, inputs, sent, lostSnapshot };
+    for (const to of history.sent.values()) if (typeof to.target === "string" || !around.isRetired(to.target[0], to.target[1])) sent.push({ ...to, again: againFrom(to, journals), fits: await fits(address, generation, to, around) });
+    const lostSnapshot = await snapshotOf(chunks, hasChunks, history, inherits), lostSeal = !(await areThere(chunks, hasChunks, history.sealed));
+    return { ...place, id, address, inherits, log, logName, bounds, journal, standing, journals, history, inputs, sent, lostSnapshot, lostSeal };
   } catch (error) {
-    await journal?.close();
+    for (const { copy } of journals) await copy.close();
     throw error;
   }
+}
+
+function againFrom({ seq, retained, held }: SentTo, journals: readonly Compared[]): number {
+  const firsts = journals.filter(({ standing: { is } }) => is !== "old" && is !== "forked").map(({ copy }) => held.find(([n]) => n >= (copy.records[0]?.n ?? 0))?.[1] ?? seq + 1);
+  const first = Math.max(retained === 0 ? seq + 1 : retained, ...firsts);
+  return first > seq ? 0 : first;
 }
 
 async function boundsOf(stream: BrokerStream, isThere: boolean): Promise<LogBounds> {
@@ -111,16 +129,18 @@ async function fits(address: string, generation: string, { target, settled, sett
   return frame?.from === address && frame.generation === generation && (isChain ? frame.seq >= settled : frame.seq === settled);
 }
 
-async function snapshotOf(stream: BrokerStream, isThere: boolean, { snapshots, first }: History): Promise<ActorLook["lostSnapshot"]> {
-  const isWhole = async ({ chunks }: SnapshotOf): Promise<boolean> => {
-    for (const [seq, crc] of chunks) {
-      const there = isThere ? await stream.get(seq) : undefined;
-      if (there === undefined || crc32(there.data) !== crc) return false;
-    }
-    return true;
-  };
+async function snapshotOf(stream: BrokerStream, isThere: boolean, { snapshots, first }: History, inherits: boolean): Promise<ActorLook["lostSnapshot"]> {
   const newest = snapshots[snapshots.length - 1];
-  if (newest === undefined || (await isWhole(newest))) return undefined;
-  for (const older of snapshots.slice(0, -1).reverse()) if (first <= older.n + 1 && (await isWhole(older))) return { ...newest, fallsBack: true };
-  return { ...newest, fallsBack: first === 1 };
+  if (newest === undefined || (await areThere(stream, isThere, newest.chunks))) return undefined;
+  for (const older of snapshots.slice(0, -1).reverse()) if (first <= older.n + 1 && (await areThere(stream, isThere, older.chunks))) return { ...newest, fallsBack: true };
+  // Of one that goes on with the state of others, all its records are nothing without the snapshot that it began with†.
+  return { ...newest, fallsBack: first === 1 && !inherits };
+}
+
+async function areThere(stream: BrokerStream, isThere: boolean, chunks: readonly (readonly [seq: number, crc: number, ...rest: unknown[]])[]): Promise<boolean> {
+  for (const [seq, crc] of chunks) {
+    const there = isThere ? await stream.get(seq) : undefined;
+    if (there === undefined || crc32(there.data) !== crc) return false;
+  }
+  return true;
 }

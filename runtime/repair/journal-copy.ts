@@ -11,7 +11,7 @@ import type { Store, Stores } from "../journal/store.ts";
 /** The journals of one node. */
 export interface NodeJournals {
   readonly node: string;
-  readonly stores: Stores;
+  readonly stores: Pick<Stores, "exists" | "open">;
 }
 
 /** Of one record that a journal holds, without its bytes. */
@@ -151,9 +151,34 @@ export class JournalCopy {
   }
 }
 
-/** Of several the one whose newest record has the highest term and number; the others are closed. */
-export async function newestOf(copies: readonly JournalCopy[]): Promise<JournalCopy | undefined> {
-  const [best, ...others] = copies.toSorted((a, b) => b.term[0] - a.term[0] || b.newest.n - a.newest.n);
-  for (const other of others) await other.close();
-  return best;
+/** A journal of an actor, and how it stands to the actor's log. */
+export interface Compared {
+  readonly copy: JournalCopy;
+  readonly standing: Standing;
+}
+
+/** Those of an actor, newest first, each open. @throws as `JournalCopy.open` */
+export async function compared(journals: readonly NodeJournals[], name: string, where: string, log: BrokerStream, bounds: LogBounds): Promise<readonly Compared[]> {
+  const copies: JournalCopy[] = [];
+  try {
+    for (const its of journals) {
+      const copy = await JournalCopy.open(its, name, where);
+      if (copy !== undefined) copies.push(copy);
+    }
+    copies.sort((a, b) => b.term[0] - a.term[0] || b.newest.n - a.newest.n);
+    return await Promise.all(copies.map(async (copy) => ({ copy, standing: await copy.compare(log, bounds) })));
+  } catch (error) {
+    for (const copy of copies) await copy.close();
+    throw error;
+  }
+}
+
+/** Whether it holds records that the log can be given back. */
+export function restores({ copy, standing }: Compared): boolean {
+  return standing.is === "ahead" || (standing.is === "beyond" && copy.isWhole);
+}
+
+/** P31: of all the one with the highest term and number that extends the log, or is a part of it; else the newest. */
+export function extending(journals: readonly Compared[]): Compared | undefined {
+  return journals.find((its) => its.standing.is === "same" || restores(its)) ?? journals[0];
 }

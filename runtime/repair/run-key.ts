@@ -16,7 +16,7 @@ export interface FoundRun {
  * `undefined`: neither knows a run.
  * @throws MillraceError RUN_LOST where the note of an older Millrace does not hold the run itself, RUN_NEWER, RUN_UNREADABLE, UNREACHABLE
  */
-export async function findRun(broker: Broker, notes: RunNotes | undefined, flow: string): Promise<FoundRun | undefined> {
+export async function findRun(broker: Broker, notes: Pick<RunNotes, "read"> | undefined, flow: string): Promise<FoundRun | undefined> {
   const kept = await readRun(broker.keys, flow), note = await notes?.read(flow);
   try {
     checkNote(flow, note, kept);

@@ -42,7 +42,7 @@ export class ActorChild<A extends OneLife> implements Child {
 
   async start(run: Run): Promise<void> {
     const call = ++this.#calls;
-    await this.#former();
+    await this.closed();
     if (call !== this.#calls) return run.exit({ class: "shutdown" });
     let closed = (): void => {};
     this.#closed = new Promise((resolve) => (closed = resolve));
@@ -73,7 +73,8 @@ export class ActorChild<A extends OneLife> implements Child {
     this.#actor?.exit({ class: "shutdown" });
   }
 
-  #former(): Promise<void> {
+  /** Resolves when no life of it holds its journal any more: a stop within a start is over before that. At the latest after 5 s. */
+  closed(): Promise<void> {
     return new Promise((resolve) => {
       const cancel = this.#clock.after(closingMs, resolve);
       void this.#closed.then(() => {

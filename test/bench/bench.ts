@@ -2,6 +2,7 @@
 //   --json            the last line is one JSON object
 //   --quick           a short run: for a look, not for a claim
 //   --rounds <n>      rounds of the throughput (default 5)
+//   cluster           the figures of several nodes instead (cluster.ts)
 //   --profile <dir>   CPU profiles of (c) and (d) go there, and cost them a tenth
 import { cpus, loadavg } from "node:os";
 import { join } from "node:path";
@@ -16,6 +17,10 @@ import { median } from "./median.ts";
 import { type Figures, jsonOf, tableOf } from "./report.ts";
 import type { Started } from "./start.ts";
 
+if (process.argv[2] === "cluster") {
+  await import("./cluster.ts");
+  process.exit();
+}
 const { values: given } = parseArgs({ options: { json: { type: "boolean" }, quick: { type: "boolean" }, rounds: { type: "string" }, profile: { type: "string" } } });
 const size = given.quick
   ? { rounds: 1, plain: 10_000, batched: 100_000, logged: 200_000, warmUp: 50_000, latencyS: 5, starts: 1, keys: 1_000_000, replayed: 400_000, backlogS: 10 }

@@ -104,6 +104,7 @@ export function chaosReference(of: ChaosFlow): ChaosReference {
     else rows.push({ key: `timer-${key}`, n, seen: at + timerMs - begin, sum: 0 });
   }
   const report: Row[] = [...windows.values()].sort((a, b) => a.start - b.start);
-  report.push(...items.filter(({ n }) => isReported(n)).sort(byTime).map(({ n, key, at }) => ({ key: `at-${key}`, n, at })));
+  // One by one: arguments of a call are limited, and an hour's items are many.
+  for (const { n, key, at } of items.filter((its) => isReported(its.n)).sort(byTime)) report.push({ key: `at-${key}`, n, at });
   return { rows, report, letters };
 }

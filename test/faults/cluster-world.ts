@@ -98,6 +98,8 @@ export async function inWorld(nats: () => Promise<TestServer>, program: Program,
   }
 }
 
+export const linesIn = async (path: string): Promise<number> => (await readFile(path, "utf8").catch(() => "")).split("\n").length - 1;
+
 export const hashOf = async (path: string): Promise<string> => createHash("sha256").update(await readFile(path)).digest("hex");
 
 const references = new Map<Program, Promise<string>>();
@@ -121,4 +123,3 @@ export async function finished(world: World, names: readonly string[]): Promise<
   assert.is(await hashOf(world.out), await expected(world.program));
   assert.is((await readRun(world.broker.keys, world.program.name))?.record.state, "finished");
 }
-

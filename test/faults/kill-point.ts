@@ -1,5 +1,6 @@
 // Where a process is to die: at the n-th time that it comes to a step. The process kills itself with SIGKILL, so nothing of it
-// is cleaned up, flushed or told.
+// is cleaned up, flushed or told; or it kills its nats-server so, and lives on.
+import { writeFileSync } from "node:fs";
 
 /** Steps of PROTOCOL.md that a process can die at: before and after each thing that it does to the world, and within handlers. */
 export const steps = [
@@ -16,6 +17,12 @@ export const steps = [
 ] as const;
 export type StepName = (typeof steps)[number];
 
+export interface Victim {
+  readonly pid: number;
+  /** A file that says that it was killed. */
+  readonly mark: string;
+}
+
 export class KillPoint {
   /** How often each step was come to. */
   readonly reached: Partial<Record<StepName, number>> = {};
@@ -23,13 +30,20 @@ export class KillPoint {
   readonly #nth: number;
   readonly #signal: "SIGKILL" | "SIGSTOP";
   readonly #armed: () => boolean;
+  readonly #other: Victim | undefined;
 
-  /** Without a step it only counts. `armed`: nothing counts before. */
-  constructor(step: StepName | undefined, nth: number, signal: "SIGKILL" | "SIGSTOP" = "SIGKILL", armed = (): boolean => true) {
+  /** Without a step it only counts. `armed`: nothing counts before. `other`: who dies in its place. */
+  constructor(step: StepName | undefined, nth: number, signal: "SIGKILL" | "SIGSTOP" = "SIGKILL", armed = (): boolean => true, other?: Victim) {
+    this.#other = other;
     this.#armed = armed;
     this.#signal = signal;
     this.#step = step;
     this.#nth = nth;
+  }
+
+  /** Another dies in its place. */
+  get livesOn(): boolean {
+    return this.#other !== undefined;
   }
 
   /** Counts; says whether the process is to die here. */
@@ -47,6 +61,7 @@ export class KillPoint {
 
   /** Or stands still, until SIGCONT. */
   die(): void {
-    process.kill(process.pid, this.#signal);
+    if (this.#other !== undefined) writeFileSync(this.#other.mark, "");
+    process.kill(this.#other?.pid ?? process.pid, this.#signal);
   }
 }

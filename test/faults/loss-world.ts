@@ -187,7 +187,7 @@ export class LossWorld implements AsyncDisposable {
     let left = steps;
     try {
       await repair(name, {
-        broker, notes, node: "repairs", clock: systemClock, random: systemRandom, journals: [{ node: "here", stores: new LevelStores(join(this.folder, "data", "journals")) }],
+        broker, notes, clock: systemClock, random: systemRandom, journals: [{ node: "here", stores: new LevelStores(join(this.folder, "data", "journals")) }],
         specs: (record) => streamsOf(plan, record, { replicas: 1, retainMs }), step() { if (--left === 0) throw new Error("killed here"); },
       });
       return "whole";

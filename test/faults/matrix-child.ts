@@ -5,7 +5,7 @@ import { snapshotEvery, snapshotSize } from "../../runtime/actor/snapshot.ts";
 import { type Clock, systemClock } from "../../runtime/event/clock.ts";
 import { startNode } from "../../runtime/inspect/inspected-node.ts";
 import { realParts } from "../../runtime/node/parts.ts";
-import { KillPoint, type StepName } from "./kill-point.ts";
+import { KillPoint, type StepName, type Victim } from "./kill-point.ts";
 import { kindOf } from "./matrix-kinds.ts";
 import { watchedBroker, watchedStores } from "./watched-parts.ts";
 
@@ -21,6 +21,8 @@ export interface Life {
   readonly nth: number;
   /** Steps count once this file is there. */
   readonly armedBy?: string;
+  /** Who is killed in its place. */
+  readonly victim?: Victim;
   /** "SIGSTOP": it stands still there. Default "SIGKILL". */
   /** The process is held up all the time: each slice of work ends after a frame or two. */
   readonly hurried?: boolean;
@@ -39,7 +41,7 @@ turnLimit.events = 8;
 snapshotEvery.records = 3;
 snapshotSize.inlineBytes = 0;
 snapshotSize.chunkBytes = 200;
-const point = new KillPoint(step, nth, act, () => life.armedBy === undefined || existsSync(life.armedBy)), kind = kindOf(life.kind);
+const point = new KillPoint(step, nth, act, () => life.armedBy === undefined || existsSync(life.armedBy), life.victim), kind = kindOf(life.kind);
 const flow = kind.flow({ name, point, input: `${folder}/in.jsonl`, output: `${folder}/out.jsonl` });
 const node = await startNode({ dataDir, nats: { servers, user, pass, sync: "always" }, flows: [flow] }, {
   async parts(options) {

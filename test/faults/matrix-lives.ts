@@ -1,5 +1,6 @@
 // Lives of a small flow, each a process of its own (matrix-child.ts), on one nats-server; and what is left of them.
 import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Broker } from "../../runtime/broker/broker.ts";
@@ -7,6 +8,7 @@ import { connect } from "../../runtime/broker/nats-broker.ts";
 import { bundledProgram } from "../support/bundled-program.ts";
 import { startNatsServer, type TestServer } from "../support/nats-server.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temporary-folder.ts";
+import { eventually } from "../support/waiting.ts";
 import type { Life } from "./matrix-child.ts";
 import { items } from "./matrix-kinds.ts";
 import { wrongsOf } from "./matrix-verifier.ts";
@@ -78,6 +80,19 @@ export class Lives implements AsyncDisposable {
   /** Lets one process live to its end. */
   live(life: Life, nodeArgs: readonly string[] = []): Promise<LifeEnd> {
     return this.begin(life, nodeArgs).ended;
+  }
+
+  /** The same; at its step the nats-server is killed, which is started again: to the life that is an outage. `isKilled`: it came to that. */
+  async liveThroughOutage(life: Life): Promise<LifeEnd & { readonly isKilled: boolean }> {
+    const victim = { pid: this.#server.pid, mark: join(life.folder, "server-killed") }, { ended } = this.begin({ ...life, victim });
+    let over = false;
+    void ended.then(() => (over = true));
+    const isKilled = await eventually("the server is killed, or the life is over", () => (existsSync(victim.mark) ? "killed" : over ? "over" : undefined), 2 * lifeMs) === "killed";
+    if (isKilled) {
+      await this.#server.restart();
+      await eventually("its broker is back", () => this.broker.connected, lifeMs);
+    }
+    return { ...(await ended), isKilled };
   }
 
   begin(life: Life, nodeArgs: readonly string[] = []): BegunLife {

@@ -20,6 +20,8 @@ export interface MatrixOptions {
   readonly only?: (step: StepName, kind: string) => boolean;
   /** Of each cell: one or two. Default: by the seed. */
   readonly deaths?: number;
+  /** Who is killed: the process of the node, or its nats-server, once a cell; cells then come one after the other. Default "node". */
+  readonly victim?: "node" | "server";
   /** Cells that are begun no more after so many ms. Default: none are left out. */
   readonly withinMs?: number;
   readonly atOnce?: number;
@@ -38,7 +40,7 @@ const mostLives = 6;
 /** What a kind comes to only now and then is tried so often. */
 const mostMisses = 4;
 
-export async function crashMatrix({ seed, only = () => true, deaths, withinMs = Infinity, atOnce = 2, say = () => {}, keepIn }: MatrixOptions): Promise<MatrixResult> {
+export async function crashMatrix({ seed, only = () => true, deaths, victim = "node", withinMs = Infinity, atOnce = victim === "server" ? 1 : 2, say = () => {}, keepIn }: MatrixOptions): Promise<MatrixResult> {
   await using lives = await Lives.start(keepIn);
   const random = new SeededRandom(seed), until = performance.now() + withinMs;
   const cells = new Map<string, readonly string[] | "never">(), reached = new Map<string, Reached>(), work: (Cell & { readonly at: number })[] = [];
@@ -47,7 +49,7 @@ export async function crashMatrix({ seed, only = () => true, deaths, withinMs = 
     cells.set(cell, wrongs);
     if (wrongs.length > 0) say(`FAIL ${cell}: ${wrongs.slice(0, 3).join("; ")}`);
   };
-  await inParallel(Object.keys(kinds), atOnce, async (kind) => {
+  await inParallel(Object.keys(kinds).filter((kind) => steps.some((step) => only(step, kind))), atOnce, async (kind) => {
     const { wrongs, reached: its } = await undisturbed(lives, kind);
     judged(`undisturbed/${kind}`, wrongs);
     reached.set(kind, its);
@@ -65,7 +67,7 @@ export async function crashMatrix({ seed, only = () => true, deaths, withinMs = 
     const { step, kind, at } = cell;
     // Not the last ones: how often a step is come to is not the same twice.
     for (let nth = Math.max(1, Math.ceil(at * 0.7 * (reached.get(kind)?.[step] ?? 1))), misses = 0; misses < mostMisses; nth = Math.max(1, Math.floor(nth / 2)), misses += nth === 1 ? 1 : 0) {
-      const { wrongs, died } = await killedAt(lives, cell, nth);
+      const { wrongs, died } = await (victim === "server" ? serverKilledAt : killedAt)(lives, cell, nth);
       killed += died;
       if (wrongs !== undefined) return judged(`${step}/${kind}`, wrongs);
     }
@@ -95,6 +97,15 @@ async function killedAt(lives: Lives, { step, kind, deaths }: Cell, nth: number)
       return { died, wrongs: died === 0 ? undefined : (await lives.judge(life)).map((wrong) => `${at} ${wrong}`) };
     }
     return { died, wrongs: [`it did not end within ${mostLives} lives`] };
+  });
+}
+
+async function serverKilledAt(lives: Lives, { step, kind }: Cell, nth: number): Promise<{ readonly wrongs: readonly string[] | undefined; readonly died: number }> {
+  return await lives.run(kind, async (life) => {
+    const { isKilled, code, signal, said } = await lives.liveThroughOutage({ ...life, step, nth }), at = `(server killed, nth ${nth})`;
+    if (!isKilled) return { died: 0, wrongs: undefined };
+    if (code !== 0) return { died: 1, wrongs: [`${at} it ended with ${signal ?? code}: ${said}`] };
+    return { died: 1, wrongs: (await lives.judge(life)).map((wrong) => `${at} ${wrong}`) };
   });
 }
 

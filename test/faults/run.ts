@@ -21,7 +21,7 @@ const { values, positionals } = parseArgs({
   options: {
     help: { type: "boolean", short: "h", default: false }, seed: { type: "string" }, minutes: { type: "string", default: "30" },
     events: { type: "string" }, kills: { type: "string", default: "10" }, fsync: { type: "string", default: "always" },
-    step: { type: "string" }, kind: { type: "string" }, deaths: { type: "string" }, keep: { type: "string" },
+    step: { type: "string" }, kind: { type: "string" }, deaths: { type: "string" }, victim: { type: "string" }, keep: { type: "string" },
     inputs: { type: "string", default: "1000000" }, area: { type: "string" },
     servers: { type: "string", default: "1" }, rounds: { type: "string" }, rate: { type: "string" }, disturbed: { type: "string" }, gap: { type: "string" }, losses: { type: "string", default: "300" },
   },
@@ -97,11 +97,11 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     },
   },
   matrix: {
-    says: "the crash matrix, steps x kinds of stages\n            --step NAME  --kind NAME  --deaths 1|2 (by the seed)  --keep FOLDER for what fails",
+    says: "the crash matrix, steps x kinds of stages\n            --step NAME  --kind NAME  --deaths 1|2 (by the seed)  --victim node|server (node)  --keep FOLDER for what fails",
     async run() {
-      const { step: wanted, kind: its, deaths, keep } = values;
+      const { step: wanted, kind: its, deaths, keep, victim } = values;
       const result = await crashMatrix({
-        seed, atOnce: 4, withinMs: minutes * 60_000, say: console.log, only: (step, kind) => (wanted === undefined || step === wanted) && (its === undefined || kind === its),
+        seed, ...(victim === "server" ? { victim } : { atOnce: 4 }), withinMs: minutes * 60_000, say: console.log, only: (step, kind) => (wanted === undefined || step === wanted) && (its === undefined || kind === its),
         ...(deaths === undefined ? {} : { deaths: Number(deaths) }), ...(keep === undefined ? {} : { keepIn: keep }),
       });
       console.log(`${matrixText(result)}\n\nkilled ${result.killed} times`);

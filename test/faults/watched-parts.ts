@@ -21,9 +21,9 @@ export function watchedBroker(inner: Broker, point: KillPoint, archive: string):
   const append = async (what: Appends, call: () => ReturnType<BrokerStream["append"]>): ReturnType<BrokerStream["append"]> => {
     point.at(`${what}-before` as StepName);
     if (point.isHere(`${what}-sent` as StepName)) {
-      void call();
+      const outcome = call();
       setTimeout(() => point.die(), Math.random() * sentMs);
-      return await new Promise<never>(() => {});
+      return await (point.livesOn ? outcome : new Promise<never>(() => {}));
     }
     if (what === "frame") framesOut++;
     const outcome = await call();

@@ -72,7 +72,7 @@ export class SimulatedScaling {
       division: (stage) => view().divisions.get(stage) as Division,
       generations: {
         first: (stage) => this.#first.get(stage) as Division,
-        next: (stage) => { const { change } = view(); return change?.stage === stage ? { ...change.to, takenBack: change.takenBack } : undefined; },
+        next: (stage) => { const { change } = view(); return change?.stage === stage ? { ...change.to, takenBack: change.takenBack, stands: change.stands } : undefined; },
         retired: (stage, generation) => view().retired.has(`${stage} ${generation}`),
       },
     };
@@ -135,7 +135,7 @@ export class SimulatedScaling {
     const { is } = nextStep(change, this.#facts(change));
     const isOneSealed = !this.#world.rules.allSealed && this.#world.slots.some(({ stage, sealed }) => stage.name === change.stage && sealed);
     if (is === "start" || isOneSealed) this.#world.startGeneration(change);
-    if (is === "stand") { this.done.stood++; this.#write({ ...plan, change: { ...change, takenBack: false } }); }
+    if (is === "stand") { this.done.stood++; this.#write({ ...plan, change: { ...change, takenBack: false, stands: true } }); }
     if (is === "withdraw" || is === "finish") return this.#end(plan, change, is === "finish");
     this.#later(() => this.#lead());
   }

@@ -113,7 +113,10 @@ defineFlow("inference", (flow) => {
   const out: Sink<Quake> = flow.sink("out", quakes, m.jsonl.sink("x.jsonl"));
   flow.sink("print", quakes.merge(bids), m.stdout());
   const kept: string[] = [];
-  flow.sink("kept", eight.keyBy((text) => text), { parallelism: 2, order: "time" }, m.collect(kept));
+  // Where a stage may run changes no type.
+  const zones = ["zone=a", "disk"] as const;
+  data<string>()(flow.processor("placed", flow.source("near", m.jsonl.source<Quake>("n.jsonl"), { place: { label: "zone=a" } }), { place: { label: zones, spread: true, standby: 2 } }, m.map((q) => q.place)));
+  flow.sink("kept", eight.keyBy((text) => text), { parallelism: 2, order: "time", place: { standby: 1 } }, m.collect(kept));
   return { quakes, velocity, byRegion, out };
 });
 

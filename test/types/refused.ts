@@ -59,8 +59,22 @@ defineFlow("refused", (flow) => {
   tumbling("6 hours");
   // @ts-expect-error a strategy that OTP does not have => Did you mean '"one_for_one"'?
   flow.processor("a", quakes, { supervision: { strategy: "one-for-one" } }, map((q) => q.mag));
-  // @ts-expect-error a range in place of a number: it comes with live scaling => is not assignable to type 'number'
-  flow.processor("a", quakes, { parallelism: { min: 1, max: 8, targetLag: "10s" } }, map((q) => q.mag));
+  // A range follows the lag.
+  flow.processor("ranged", quakes, { parallelism: { min: 1, max: 8, targetLag: "10s" } }, map((q) => q.mag));
+  // @ts-expect-error a range without an end => Property 'max' is missing in type
+  flow.processor("a", quakes, { parallelism: { min: 1, targetLag: "10s" } }, map((q) => q.mag));
+  // @ts-expect-error a lag without a unit => is not assignable to type 'Duration'
+  flow.processor("a", quakes, { parallelism: { min: 1, max: 8, targetLag: "10" } }, map((q) => q.mag));
+  // @ts-expect-error a range for a source, whose number its splits fix => is not assignable to type 'number'
+  flow.source("a", jsonl.source<Quake>("q.jsonl"), { parallelism: { min: 1, max: 8, targetLag: "10s" } });
+  // @ts-expect-error a range for a sink, whose number its targets fix => is not assignable to type 'number'
+  flow.sink("a", quakes, { parallelism: { min: 1, max: 8, targetLag: "10s" } }, jsonl.sink("x"));
+  // @ts-expect-error more warm copies than there may be => Type '3' is not assignable to type '0 | 1 | 2
+  flow.processor("a", quakes, { place: { standby: 3 } }, map((q) => q.mag));
+  // @ts-expect-error an unknown option of place => Did you mean to write 'label'?
+  flow.source("a", jsonl.source<Quake>("q.jsonl"), { place: { labels: ["zone=a"] } });
+  // @ts-expect-error a place that is a label => no properties in common with type 'Place'
+  flow.processor("a", quakes, { place: "zone=a" }, map((q) => q.mag));
   // @ts-expect-error a mailbox that is a number => no properties in common with type '{ maxFrames?: number; }'
   flow.processor("a", quakes, { mailbox: 64 }, map((q) => q.mag));
   // @ts-expect-error a source has no mailbox => 'mailbox' does not exist in type 'SourceOptions<Quake>'

@@ -2,12 +2,12 @@
 import { defineFlow } from "millrace";
 import { aggregate, filter, generate, jsonl, pipe } from "millrace/actors";
 
-const { MILLRACE_TEST_EVENTS = "2000000", MILLRACE_TEST_KEYS = "800000", MILLRACE_TEST_OUT = "out.jsonl" } = process.env;
+const { MILLRACE_TEST_EVENTS = "2000000", MILLRACE_TEST_KEYS = "800000", MILLRACE_TEST_OUT = "out.jsonl", MILLRACE_TEST_STANDBY = "0" } = process.env;
 const keys = Number(MILLRACE_TEST_KEYS);
 
 export default defineFlow("keyed", (flow) => {
   const numbers = flow.source("numbers", generate({ count: Number(MILLRACE_TEST_EVENTS), make: (n) => ({ key: n % keys, n }) }));
-  const counts = flow.processor("counts", numbers.keyBy(({ key }) => key), { parallelism: 8 }, pipe(
+  const counts = flow.processor("counts", numbers.keyBy(({ key }) => key), { parallelism: 8, place: { standby: Number(MILLRACE_TEST_STANDBY) as 0 | 1 } }, pipe(
     aggregate({ initial: () => ({ count: 0, last: -1 }), add: (sum, { n }) => ({ count: sum.count + 1, last: n }) }),
     filter(({ key }) => key % 1_000 === 0),
   ));

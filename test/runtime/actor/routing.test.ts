@@ -11,7 +11,7 @@ const old: Division = { generation: "g-1", count: 2 }, next: Division = { genera
 class Plan {
   inForce = old;
   readonly over: string[] = [];
-  planned: (Division & { takenBack: boolean }) | undefined;
+  planned: (Division & { takenBack: boolean; stands?: boolean }) | undefined;
 
   routing(...records: readonly Body[]): Routing {
     const routing = new Routing(() => this.inForce, { first: () => old, next: (stage) => (stage === "b" ? this.planned : undefined), retired: (_stage, generation) => this.over.includes(generation) });
@@ -64,6 +64,8 @@ test("a plan that is taken back is refused once, by those who have not followed 
 test("who refused follows after all where the plan stands; the next plan is asked for anew", () => {
   const plan = new Plan(), routing = plan.routing({ refused: [["b", "g-2"]] });
   plan.planned = { ...next, takenBack: false };
+  assert.is(routing.due("b"), undefined, "the plan as it was before it was taken back");
+  plan.planned = { ...next, takenBack: false, stands: true };
   assert.equal(routing.due("b"), next);
   routing.set("b", next);
   assert.is(routing.stance("b", "g-2"), "barrier");
@@ -71,9 +73,17 @@ test("who refused follows after all where the plan stands; the next plan is aske
   assert.equal([routing.due("b"), routing.stance("b", "g-3")], [{ generation: "g-3", count: 1 }, "open"]);
 });
 
+test("a node that has not heard of newer plans undoes nothing that the own log has decided since", () => {
+  const plan = new Plan(), gone = plan.routing({ routing: [["b", "g-3", 1]] }), refused = plan.routing({ refused: [["b", "g-3"]] });
+  for (const seen of [{ ...next, takenBack: false }, { ...next, takenBack: false, stands: true }, { ...next, takenBack: true }]) {
+    plan.planned = seen;
+    assert.equal([gone, refused].map((its) => [its.due("b"), its.refusalDue("b")]), [[undefined, false], [undefined, false]]);
+  }
+  assert.equal(gone.of("b"), { generation: "g-3", count: 1 });
+});
+
 test("a generation is over that its own log still sends to: others have gone on from barriers that it does not hold", () => {
   const plan = new Plan(), routing = plan.routing({ routing: [["b", "g-2", 3]] });
-  assert.not(routing.isLeftBehind("b"));
   plan.over.push("g-1");
   assert.not(routing.isLeftBehind("b"));
   plan.over.push("g-2");

@@ -14,7 +14,7 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { eventually } from "../../support/waiting.ts";
 
 const test = suite("backup and restore");
-const flow = fileURLToPath(new URL("../../support/flows/tallies.ts", import.meta.url)), count = 60_000;
+const flow = fileURLToPath(new URL("../../support/flows/tallies.ts", import.meta.url)), count = 24_000;
 
 interface Told {
   readonly flows: readonly { readonly flow: string; readonly run: string; readonly actors: readonly { readonly actor: string; readonly commit: number }[]; readonly sinks: readonly { readonly batch: number; readonly mark: { readonly offset: number; readonly generation: string }; readonly target: string }[] }[];
@@ -35,7 +35,7 @@ test("copied while it runs and after a kill, restored into other servers, both c
   await using other = await startNatsServer(lower ? { series: "2.10" } : {});
   const at = (name: string): string => join(folder.path, name), out = at("out.jsonl"), env = { TALLIES: String(count), TALLIES_OUT: out };
   const here = { cwd: folder.path, env: { ...env, ...on(old) } };
-  await using run = startCli(["run", flow, "--data-dir", "here", "--broker-sync", "always", "--json"], { ...here, env: { ...here.env, TALLIES_RATE: "1500" } });
+  await using run = startCli(["run", flow, "--data-dir", "here", "--broker-sync", "always", "--json"], { ...here, env: { ...here.env, TALLIES_RATE: "1000" } });
   await eventually("it is under way", async () => (await linesOf(out)) > 1_500, 60_000);
   const live = told(await cli(["backup", "live", flow, "--json"], here));
   const before = await linesOf(out);

@@ -1,17 +1,15 @@
 // test deadline: 180 s
 // Deploying to nodes in processes of their own: from the key to the last line of the output.
 import { createHash } from "node:crypto";
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { connect } from "../../../runtime/broker/nats-broker.ts";
-import { newKey } from "../../../runtime/deploy/nkey.ts";
 import { type FlowLine, flowsOn } from "../../../runtime/inspect/flows-report.ts";
 import { askPlacement } from "../../../runtime/inspect/placement-orders.ts";
-import { type CliEnd, cli, type CliProcess, startCli } from "../../support/cli-process.ts";
+import { DeploySite } from "../../support/deploy-site.ts";
 import { sharedNatsServer } from "../../support/nats-server.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { eventually } from "../../support/waiting.ts";
 
 const test = suite("millrace deploy");
@@ -31,64 +29,14 @@ import { name } from "./name.ts";
 export default defineFlow(name, (flow) => {
   const feed = flow.source("feed", generate({ count: ${count}, rate: 2_000, make: (n) => ({ n, group: n % 5 }) }), { time: { of: ({ n }) => n, outOfOrder: 0 } });
   const squares = flow.processor("squares", feed.keyBy(({ group }) => group), { parallelism: 4 }, map(({ n }) => ({ n, square: power(n, 2) })));
-  flow.sink("out", squares, { order: "time" }, jsonl.sink(process.env.SQUARES as string));
+  flow.sink("out", squares, { order: "time" }, jsonl.sink(process.env.OUTPUT as string));
 });`,
   "name.ts": 'export const name: string = "squares";',
   "node_modules/power-part/package.json": '{"name":"power-part","exports":"./index.js","type":"module"}',
   "node_modules/power-part/index.js": "export const power = (n, p) => n ** p;",
 };
 
-class Site implements AsyncDisposable {
-  readonly cwd: string;
-  readonly env: Readonly<Record<string, string>>;
-  readonly output: string;
-  readonly #folder: Awaited<ReturnType<typeof temporaryFolder>>;
-
-  private constructor(folder: Awaited<ReturnType<typeof temporaryFolder>>, env: Readonly<Record<string, string>>) {
-    this.#folder = folder;
-    this.cwd = folder.path;
-    this.output = join(folder.path, "squares.jsonl");
-    this.env = { ...env, SQUARES: this.output };
-  }
-
-  static async make(): Promise<Site> {
-    const { servers, user, pass } = await nats(), folder = await temporaryFolder();
-    for (const [name, text] of Object.entries(files)) {
-      await mkdir(join(folder.path, name, ".."), { recursive: true });
-      await writeFile(join(folder.path, name), text);
-    }
-    return new Site(folder, { MILLRACE_NATS: servers, MILLRACE_NATS_USER: user, MILLRACE_NATS_PASSWORD: pass });
-  }
-
-  cli(...args: readonly string[]): Promise<CliEnd> {
-    return cli(args, { cwd: this.cwd, env: this.env });
-  }
-
-  /** The last line of its standard output. */
-  async json<T>(code: number, ...args: readonly string[]): Promise<T> {
-    const end = await this.cli(...args, "--json");
-    assert.is(end.code, code, `${args.join(" ")}: ${end.stdout}${end.stderr}`);
-    return JSON.parse(end.stdout) as T;
-  }
-
-  node(name: string, ...args: readonly string[]): CliProcess {
-    return startCli(["node", "--name", name, "--broker-sync", "always", ...args], { cwd: this.cwd, env: this.env });
-  }
-
-  async key(file: string): Promise<string> {
-    const { key, seed } = newKey("user");
-    await writeFile(join(this.cwd, file), `${seed}\n`, { mode: 0o600 });
-    return key.publicKey;
-  }
-
-  async lines(): Promise<number> {
-    return (await readFile(this.output, "utf8").catch(() => "")).split("\n").length - 1;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#folder[Symbol.asyncDispose]();
-  }
-}
+const made = async (): Promise<DeploySite> => await DeploySite.make(await nats(), files);
 
 interface Outcome {
   readonly is: string;
@@ -99,17 +47,17 @@ interface Outcome {
 }
 
 test("a key is made with mode 0600 and never written over; its public half is printed, its seed is not", async () => {
-  await using site = await Site.make();
-  const made = await site.cli("keys", "new", "a.nk"), seed = (await readFile(join(site.cwd, "a.nk"), "utf8")).trim();
-  assert.is(made.code, 0, made.stderr);
-  assert.match(made.stdout, /^U[A-Z2-7]{55}\n$/);
+  await using site = await made();
+  const fresh = await site.cli("keys", "new", "a.nk"), seed = (await readFile(join(site.cwd, "a.nk"), "utf8")).trim();
+  assert.is(fresh.code, 0, fresh.stderr);
+  assert.match(fresh.stdout, /^U[A-Z2-7]{55}\n$/);
   assert.match(seed, /^SU[A-Z2-7]{56}$/);
-  assert.not.ok(`${made.stdout}${made.stderr}`.includes(seed));
+  assert.not.ok(`${fresh.stdout}${fresh.stderr}`.includes(seed));
   assert.is((await stat(join(site.cwd, "a.nk"))).mode & 0o777, 0o600);
   const again = await site.cli("keys", "new", "a.nk");
   assert.is(again.code, 1);
   assert.match(again.stderr, /KEY_FILE_EXISTS/);
-  assert.is((await site.cli("keys", "show", "a.nk")).stdout, made.stdout);
+  assert.is((await site.cli("keys", "show", "a.nk")).stdout, fresh.stdout);
   const trusted = await site.cli("node", "--trust", seed);
   assert.is(trusted.code, 2);
   assert.match(trusted.stderr, /is a seed: the secret half/);
@@ -117,7 +65,7 @@ test("a key is made with mode 0600 and never written over; its public half is pr
 });
 
 test("two empty nodes load what a trusted key signed and run it; undeployed it stops in order, deployed again it goes on, and the output is exact; an unknown key is refused by both", async () => {
-  await using site = await Site.make();
+  await using site = await made();
   const key = await site.key("good.nk"), unknown = await site.key("unknown.nk");
   await writeFile(join(site.cwd, "trusted"), `# who may deploy\n${key}\n`);
   await using n1 = site.node("n1", "--trust", key);
@@ -138,13 +86,13 @@ test("two empty nodes load what a trusted key signed and run it; undeployed it s
 
   const deployed = await site.json<Outcome>(0, "deploy", "flow.ts", "--key", "good.nk");
   assert.equal([deployed.is, deployed.state, deployed.loaded, deployed.refusals], ["deployed", "running", ["n1", "n2"], []]);
-  await eventually("some of the output is there", async () => (await site.lines()) > 1_000, 30_000);
+  await eventually("some of the output is there", async () => (await site.lines()).length > 1_000, 30_000);
   const line = await flow();
   assert.equal([line?.name, line?.key, line?.loaded, line?.actors], ["squares", key, ["n1", "n2"], 6]);
 
   const stopped = await site.json<{ is: string; end: string }>(0, "undeploy", "squares");
   assert.equal([stopped.is, stopped.end], ["undeployed", "stopped"]);
-  const at = await site.lines();
+  const at = (await site.lines()).length;
   assert.ok(at < count, "it was stopped on its way");
   await eventually("no node has anything of it any more", async () => (await flow()) === undefined, 30_000);
   const again = await site.json<Outcome>(0, "deploy", "flow.ts", "--key", "good.nk");

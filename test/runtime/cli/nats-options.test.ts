@@ -27,6 +27,13 @@ test("who is named in an address is taken out of it: addresses are shown", () =>
   assert.equal(connectionOf({ dataDir, nats: "tls://a:1" }, {}), { servers: ["tls://a:1"], tls: {} });
 });
 
+test("in a cluster: how many servers hold each stream", () => {
+  const base = { servers: ["nats://a:1"] };
+  assert.equal(connectionOf({ dataDir, nats: "nats://a:1" }, { MILLRACE_NATS_REPLICAS: "3" }), { ...base, replicas: 3 });
+  assert.equal(connectionOf({ dataDir, nats: "nats://a:1", natsReplicas: "1" }, { MILLRACE_NATS_REPLICAS: "3" }), { ...base, replicas: 1 });
+  assert.is(environmentOf({ ...base, replicas: 3 }, {})["MILLRACE_NATS_REPLICAS"], "3");
+});
+
 test("what a process of ours is told by its environment is the same connection, and no other", () => {
   const whole: Connection = { servers: ["nats://a:1", "nats://b:2"], user: "u", pass: "p", credentials: "c.creds", nkey: "n.nk", inbox: "_INBOX_u", tls: { ca: "ca.pem", cert: "c.pem", key: "k.pem" } };
   assert.equal(connectionOf({ dataDir }, environmentOf(whole, {})), whole);

@@ -2,7 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Host, type PlannedMove } from "../../../runtime/cluster/host.ts";
 import { Membership } from "../../../runtime/cluster/membership.ts";
-import { anywhere } from "../../../runtime/cluster/placement.ts";
+import { anywhere } from "../../../runtime/flow/plan.ts";
 import { type ClusterState, emptyState, type FlowSeats, type SeatState } from "../../../runtime/cluster/placement-record.ts";
 import { ManualClock } from "../../../runtime/testing/manual-clock.ts";
 import { silent } from "./members.ts";
@@ -33,8 +33,9 @@ class World {
       this.calls.push(what);
       return this.fails.delete(what) ? Promise.reject(new Error("no")) : Promise.resolve();
     };
-    this.host = new Host({ node: "me", clock: this.clock, log: silent, membership: this.membership, hosting: {
+    this.host = new Host({ node: "me", clock: this.clock, log: silent, membership: this.membership, onRunning: () => {}, hosting: {
       open: ({ run }) => call(`open ${run}`), close: (flow) => call(`close ${flow}`), start: (actor, move) => { this.move = move; return call(`start ${actor.slice(4)}`); }, stop: (actor) => call(`stop ${actor.slice(4)}`),
+      exchange: (actor, code) => call(`exchange ${actor.slice(4)} ${code}`),
       warm: (actor) => call(`warm ${actor.slice(4)}`),
       handOver: async (actor, from) => {
         await call(`ask ${from} for ${actor.slice(4)}`);
@@ -112,6 +113,26 @@ test("where nobody asks for it, since the other node is gone or hangs, or never 
     if (how === "hangs") await world.clock.elapse(61_000);
     assert.equal(world.news, ["stop 0"], how);
   }
+});
+
+test("an actor whose seat has another code goes over to it where it is, and not twice; given the same code anew by its upgrade it is tried again", async () => {
+  const world = new World(1);
+  await world.place({ 0: "me" });
+  world.news;
+  const given = async (code: string, since: number): Promise<readonly string[]> => {
+    world.seats = world.seats.map((seat) => ({ ...seat, code, since, from: "me" }));
+    await world.place({});
+    return world.news;
+  };
+  assert.equal(await given("d", 2), ["exchange 0 d"]);
+  assert.equal(world.host.running("f"), [{ actor: "f/s/0", since: 2, code: "d" }]);
+  assert.equal(await given("d", 2), []);
+  assert.equal(await given("d", 3), ["exchange 0 d"]);
+  world.fails = new Set(["exchange 0 e"]);
+  assert.equal(await given("e", 4), ["exchange 0 e"]);
+  assert.equal(world.host.running("f"), [{ actor: "f/s/0", since: 3, code: "d" }], "it works on as it did");
+  await world.clock.elapse(1_000);
+  assert.equal(world.news, ["exchange 0 e"], "and is tried again");
 });
 
 test("records that are read together are both carried out", async () => {

@@ -2,7 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type FlowDirectory, Leader } from "../../../runtime/cluster/leader.ts";
 import { beatMs, missedBeats } from "../../../runtime/cluster/membership.ts";
-import { anywhere } from "../../../runtime/cluster/placement.ts";
+import { anywhere } from "../../../runtime/flow/plan.ts";
 import type { PlacementOrder } from "../../../runtime/cluster/placement-order.ts";
 import { decisionsBetween } from "../../../runtime/cluster/placement-log.ts";
 import { type FlowSeats, seatsOf } from "../../../runtime/cluster/placement-record.ts";
@@ -23,6 +23,8 @@ class Runs {
   finished = false;
   begun = 0;
   allEnded = false;
+  /** By stage: actors that it has now; one that is not in it was not scaled. */
+  counts: ReadonlyMap<string, number> = new Map();
 }
 
 class LedNode {
@@ -47,8 +49,10 @@ class LedNode {
         return Promise.resolve({ token: runs.token, stages: [{ name: "s", place: anywhere, seats: Array.from({ length: partitions }, () => ({ node: null, since: 0, from: null, standby: [] })) }] });
       },
       finish: () => Promise.resolve((runs.finished = runs.allEnded)),
+      counts: () => Promise.resolve(runs.counts),
       stops: () => false,
       settle: () => Promise.resolve(),
+      upgraded: () => Promise.resolve(new Map()),
       refused: (flow) => { this.refused.push(flow); this.wants = false; },
     };
     this.leader = new Leader({ clock, log: silent, lease: this.member.lease, placements: this.member.log, membership: this.member.heartbeat.membership, directory });

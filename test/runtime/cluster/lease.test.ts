@@ -1,6 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { anywhere } from "../../../runtime/cluster/placement.ts";
+import { anywhere } from "../../../runtime/flow/plan.ts";
 import type { FlowSeats } from "../../../runtime/cluster/placement-record.ts";
 import { beatMs, missedBeats } from "../../../runtime/cluster/membership.ts";
 import { ManualClock, settle } from "../../../runtime/testing/manual-clock.ts";

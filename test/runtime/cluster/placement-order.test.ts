@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { NodeRecord } from "../../../runtime/cluster/node-record.ts";
-import { anywhere } from "../../../runtime/cluster/placement.ts";
+import { anywhere } from "../../../runtime/flow/plan.ts";
 import { decide, offered, type PlacementOrder } from "../../../runtime/cluster/placement-order.ts";
 import { after, type ClusterState, decodePlacement, type Decision, emptyState, encodePlacement, type FlowSeats, type PlacementRecord } from "../../../runtime/cluster/placement-record.ts";
 import { MillraceError } from "../../../runtime/event/errors.ts";

@@ -1,6 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { anywhere, place, type PlacementActor, type PlacementNode, type PlaceOptions, type Placed, type Seat } from "../../../runtime/cluster/placement.ts";
+import { place, type PlacementActor, type PlacementNode, type Placed, type Seat } from "../../../runtime/cluster/placement.ts";
+import { anywhere, type PlacePlan } from "../../../runtime/flow/plan.ts";
 import { SeededRandom } from "../../../runtime/testing/seeded-random.ts";
 
 const test = suite("placement");
@@ -8,7 +9,7 @@ const code = "f@1";
 
 const node = (name: string, more: Partial<PlacementNode> = {}): PlacementNode => ({ name, weight: 1, labels: [], code: [code], ...more });
 const nodes = (count: number): PlacementNode[] => Array.from({ length: count }, (_, at) => node(`n${at + 1}`));
-const stage = (name: string, count: number, place: Partial<PlaceOptions> = {}): PlacementActor[] =>
+const stage = (name: string, count: number, place: Partial<PlacePlan> = {}): PlacementActor[] =>
   Array.from({ length: count }, (_, partition) => ({ address: `f/${name}/${partition}`, stage: `f/${name}`, code, place: { ...anywhere, ...place } }));
 const nothing: ReadonlyMap<string, Seat> = new Map();
 
@@ -93,6 +94,17 @@ test("warm copies are on other nodes than the actor, stay there, and are where i
   }
   assert.is(after.moves.length, 2);
   assert.equal(place(nodes(1), stage("s", 1, { standby: 2 }), nothing).seats.get("f/s/0"), { node: "n1", standby: [] });
+});
+
+test("what a stage asks for is told with each move: its labels, that it is spread, and that there was a copy", () => {
+  const both = [node("a", { labels: ["gpu", "eu"] }), node("b", { labels: ["gpu", "eu"] }), node("c")], actors = stage("s", 3, { labels: ["gpu", "eu"], spread: true, standby: 1 }), placed = place(both, actors, nothing);
+  assert.equal(placed.moves.map(({ why }) => why), [
+    "a had the most room: 0 actors, of 2 nodes that may have it, offering gpu and eu; spread: no other of its stage is there",
+    "b had the most room: 0 actors, of 2 nodes that may have it, offering gpu and eu; spread: no other of its stage is there",
+    "a had the most room: 1 actor, of 2 nodes that may have it, offering gpu and eu; spread: 1 other of its stage is there, as on each node that may have it",
+  ]);
+  const after = place(both.slice(1), actors, placed.seats);
+  assert.match(after.reasons.get("f/s/0") as string, /^a has gone; b had a warm copy of it, offering gpu and eu; spread: 1 other of its stage is there, /);
 });
 
 test("each move says why", () => {

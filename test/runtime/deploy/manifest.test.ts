@@ -35,6 +35,14 @@ test("what a trusted key signed is taken, and read as it was written", () => {
   checkSignature(read, trusted);
 });
 
+test("what its actors may go over to stands beside it, each signed for itself; another flow's, and more than a few, are refused", () => {
+  const deployed = signManifest(manifest, key), next = signManifest({ ...manifest, hash: "cd".repeat(32) }, other), foreign = signManifest({ ...manifest, name: "others" }, key);
+  const read = decodeDeployment(encodeDeployment({ ...deployed, next: [next] })) as Deployed;
+  assert.equal([read.manifest, read.next?.map((one) => [one.manifest.hash, one.key])], [manifest, [["cd".repeat(32), other.publicKey]]]);
+  assert.is(codeOf(() => checkSignature(read.next?.[0] as Deployed, trusted)), "KEY_UNTRUSTED", "that the flow's own code is trusted says nothing about it");
+  for (const wrong of [[], [foreign], Array(5).fill(next), [{ ...next, signed: 3 }], [null]]) assert.is(judged(wire((fields) => { fields["next"] = wrong; })), "BYTES_REFUSED");
+});
+
 test("what another key signed is refused, and so is everything where no key is trusted", () => {
   const read = decodeDeployment(encodeDeployment(signManifest(manifest, other))) as Deployed;
   assert.is(codeOf(() => checkSignature(read, trusted)), "KEY_UNTRUSTED");

@@ -57,6 +57,7 @@ test("every default is filled in, durations in ms", () => {
     assert.is(stage.parallelism, 1);
     assert.equal(stage.supervision, supervision);
     assert.equal(stage.outputs, []);
+    assert.equal(stage.place, { labels: [], spread: false, standby: 0 });
   }
   const feed = stageOf(plan(flow), "feed") as SourcePlan;
   assert.is(feed.outOfOrder, 0);
@@ -76,7 +77,7 @@ test("what is given takes the place of the defaults", () => {
   const supervision = { strategy: "rest_for_one", restart: "transient", intensity: 0, period: "10s", shutdown: 5, backoff: { min: "1s", max: "1m", factor: 3, jitter: 0 } } as const;
   const flow = defineFlow("f", { supervision }, (builder) => {
     const feed = builder.source<Row, "by-itself", Row>("feed", source(), { time: { of: time, outOfOrder: "1m", idleAfter: "never" }, schema: schema as never, type: "row" });
-    builder.sink("out", feed, { mailbox: { maxFrames: 8 }, poison: { after: 1, deadline: "2s", park: "key" }, order: "time", parallelism: 3 }, sink());
+    builder.sink("out", feed, { mailbox: { maxFrames: 8 }, poison: { after: 1, deadline: "2s", park: "key" }, order: "time", parallelism: 3, place: { label: ["a", "zone=b", "a"], spread: true, standby: 2 } }, sink());
   });
   assert.equal(plan(flow).supervision, { strategy: "rest_for_one", restart: "transient", intensity: 0, periodMs: 10_000, shutdownMs: 5, backoff: { minMs: 1_000, maxMs: 60_000, factor: 3, jitter: 0 } });
   const feed = stageOf(plan(flow), "feed") as SourcePlan;
@@ -85,6 +86,7 @@ test("what is given takes the place of the defaults", () => {
   assert.is(feed.outOfOrder, 60_000);
   assert.is(feed.idleAfterMs, Infinity);
   assert.is(feed.type, "row");
+  assert.equal(stageOf(plan(flow), "out")?.place, { labels: ["a", "zone=b"], spread: true, standby: 2 });
   const { order, maxFrames, poison, parallelism } = stageOf(plan(flow), "out") as SinkPlan;
   assert.equal({ order, maxFrames, poison, parallelism }, { order: "time", maxFrames: 8, poison: { after: 1, deadlineMs: 2_000, park: "key" }, parallelism: 3 });
 });

@@ -11,19 +11,37 @@ refused("OPTION_UNKNOWN: within another option", () => around((flow, feed) => { 
   ["OPTION_UNKNOWN", "f/out", 'sink "out" has no option "supervision.backoff.maximum": there are supervision.backoff.min, supervision.backoff.max, supervision.backoff.factor, supervision.backoff.jitter'],
   ["OPTION_UNKNOWN", "f/out", 'sink "out" has no option "poison.afer": did you mean "poison.after"?']);
 refused("OPTION_UNKNOWN: a source has no mailbox", () => around((flow) => { flow.source("more", source(), { mailbox: { maxFrames: 64 } }); }),
-  ["OPTION_UNKNOWN", "f/more", 'source "more" has no option "mailbox": there are parallelism, supervision, time, schema, type']);
+  ["OPTION_UNKNOWN", "f/more", 'source "more" has no option "mailbox": there are parallelism, supervision, place, time, schema, type']);
 refused("OPTION_UNKNOWN: of a flow", () => around(() => {}, { suprvision: {} }),
   ["OPTION_UNKNOWN", "f", 'flow "f" has no option "suprvision": did you mean "supervision"?']);
 refused("OPTION_UNKNOWN: a name that every object has is no option", () => around((flow, feed) => { flow.sink("out", feed, { toString: 1 }, sink()); }),
-  ["OPTION_UNKNOWN", "f/out", 'sink "out" has no option "toString": there are parallelism, supervision, order, mailbox, poison']);
+  ["OPTION_UNKNOWN", "f/out", 'sink "out" has no option "toString": there are parallelism, supervision, place, order, mailbox, poison']);
 
 const duration = 'a duration such as "10s"';
 const invalid = (options: object, text: string) => refused(`OPTION_INVALID: ${text}`, () => around((flow, feed) => { flow.processor("felt", feed, options, step("map")); }), ["OPTION_INVALID", "f/felt", text]);
-for (const parallelism of [0, 1.5, 1_025, "4"]) invalid({ parallelism }, `parallelism of "felt" is ${JSON.stringify(parallelism)}: give a whole number from 1 to 1,024`);
-invalid({ parallelism: { min: 1, max: 8, targetLag: "10s" } }, `parallelism of "felt" is { min: 1, max: 8, targetLag: '10s' }: give a whole number from 1 to 1,024`);
+const ranged = 'a range that follows the lag, such as { min: 2, max: 16, targetLag: "5s" }', lag = 'give a duration such as "5s", 100ms or more, at most 24d';
+for (const parallelism of [0, 1.5, 1_025, "4"]) invalid({ parallelism }, `parallelism of "felt" is ${JSON.stringify(parallelism)}: give a whole number from 1 to 1,024, or ${ranged}`);
+invalid({ parallelism: { min: 0, max: 8, targetLag: "10s" } }, 'parallelism.min of "felt" is 0: give a whole number from 1 to 1,024');
+invalid({ parallelism: { min: 1, max: 2_000, targetLag: "10s" } }, 'parallelism.max of "felt" is 2000: give a whole number from 1 to 1,024');
+invalid({ parallelism: { min: 4, max: 3, targetLag: "10s" } }, 'parallelism.min of "felt" is 4 and above its max, 3: give a min that is not above max');
+for (const targetLag of ["99ms", "soon"]) invalid({ parallelism: { min: 1, max: 8, targetLag } }, `parallelism.targetLag of "felt" is ${JSON.stringify(targetLag)}: ${lag}`);
+invalid({ parallelism: { min: 1 } }, 'parallelism of "felt" is a range without max and targetLag: give all three, such as { min: 2, max: 16, targetLag: "5s" }, or a number');
+refused("a range for a sink", () => around((flow, feed) => { flow.sink("out", feed, { parallelism: { min: 1, max: 8, targetLag: "10s" } }, sink()); }),
+  ["OPTION_INVALID", "f/out", `parallelism of "out" is { min: 1, max: 8, targetLag: '10s' }: give a whole number from 1 to 1,024`]);
+refused("a range for a stage in threads of its own", () => around((flow, feed) => { flow.processor("felt", feed, { parallelism: { min: 1, max: 8, targetLag: "10s" }, isolate: "worker" }, step("map")); }),
+  ["OPTION_INVALID", "f/felt", 'stage "felt" runs in threads of its own (isolate), and is to have as many actors as its lag asks for: give a number of actors, or leave isolate out']);
 invalid({ order: "newest" }, 'order of "felt" is "newest": give "arrival" or "time"');
 invalid({ mailbox: 64 }, 'mailbox of "felt" is 64: give an object, such as { maxFrames: 4096 }');
 invalid({ mailbox: { maxFrames: 0 } }, 'mailbox.maxFrames of "felt" is 0: give a whole number from 1 to 1,000,000');
+const label = 'a label such as "zone=a", or a list of 1 to 64: each 1 to 63 letters, digits and . _ = / -';
+for (const given of ["", "zone a", "-a", 7]) invalid({ place: { label: given } }, `place.label of "felt" is ${JSON.stringify(given)}: give ${label}`);
+invalid({ place: { label: [] } }, `place.label of "felt" is []: give ${label}`);
+invalid({ place: { label: ["zone=a", "b c"] } }, `place.label of "felt" is [ 'zone=a', 'b c' ]: give ${label}`);
+invalid({ place: { spread: "yes" } }, 'place.spread of "felt" is "yes": give true or false');
+for (const standby of [3, 0.5, true]) invalid({ place: { standby } }, `place.standby of "felt" is ${standby}: give 0, 1 or 2`);
+invalid({ place: "zone=a" }, 'place of "felt" is "zone=a": give an object, such as { label: "zone=a", spread: true, standby: 1 }');
+refused("OPTION_UNKNOWN: within place", () => around((flow, feed) => { flow.sink("out", feed, { place: { labels: ["a"] } }, sink()); }),
+  ["OPTION_UNKNOWN", "f/out", 'sink "out" has no option "place.labels": did you mean "place.label"?']);
 invalid({ poison: { after: 0 } }, 'poison.after of "felt" is 0: give a whole number from 1 to 1,000');
 invalid({ poison: { deadline: "1 minute" } }, `poison.deadline of "felt" is "1 minute": give ${duration}, 1ms or more, at most 24d`);
 invalid({ poison: { deadline: "25d" } }, `poison.deadline of "felt" is "25d": give ${duration}, 1ms or more, at most 24d`);
@@ -62,6 +80,10 @@ refused("OPTION_INVALID: a source and a sink that lack a part", () => anyhow("f"
   ["OPTION_INVALID", "f/odd", 'guarantee of what source "odd" runs is "sometimes": give "replayable", "acknowledged" or "best-effort"'],
   ["OPTION_INVALID", "f/out", 'open of what sink "out" runs is "file": give a function, async open(ctx) { … }'],
   ["OPTION_INVALID", "f/out", 'guarantee of what sink "out" runs is "exactly-once": give "transactional", "idempotent" or "at-least-once"']);
+test("a stage with a range begins with its least", () => {
+  const stage = plan(around((flow, feed) => { flow.processor("felt", feed, { parallelism: { min: 2, max: 8, targetLag: "10s" } }, step("map")); })).stages[1] as { parallelism?: number; follows?: object };
+  assert.equal([stage.parallelism, stage.follows], [2, { min: 2, max: 8, targetLagMs: 10_000 }]);
+});
 test("an option that is undefined is one that was left out", () => {
   assert.is(plan(around((flow, feed) => { flow.sink("out", feed, { parallelism: undefined }, sink()); flow.sink("b", feed, undefined, sink()); })).stages[1]?.parallelism, 1);
 });

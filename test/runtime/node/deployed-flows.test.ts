@@ -187,7 +187,7 @@ test("a node that trusts nobody loads nothing and says nothing of it, and knows 
   const world = await new World([]).start(), { manifest: { hash } } = await world.deploy("quakes");
   await writeDeployment(world.broker, { kind: "undeployed", name: "quakes", hash, at: 2 }, (await readDeployment(world.broker, "quakes")).seq);
   await eventually("it knows", () => world.catalog.stopping("quakes", hash));
-  assert.equal(world.flows.report, { trusted: [], replicas: 1, flows: [], undeployed: [{ name: "quakes", hash }] });
+  assert.equal(world.flows.report, { trusted: [], replicas: 1, flows: [], candidates: [], undeployed: [{ name: "quakes", hash }] });
   assert.equal(world.evaluated, []);
   await world.flows.stop();
 });

@@ -19,7 +19,7 @@ const record = { token: "t", stages: plan.stages.map(({ name, parallelism }) => 
 
 function outcome(stage: string): string {
   try {
-    return checkScale({ name: "f", plan, actors: new Map() }, record, stage, 3).name;
+    return checkScale(plan, record, stage, 3).name;
   } catch (error) {
     return `${(error as MillraceError).code} ${(error as MillraceError).message}`;
   }

@@ -27,6 +27,13 @@ for (const [says, of, takenBack, is] of [
   ["a source has nobody who feeds it", facts([], ["sealed"], ["away"]), false, "start"],
 ] as const) test(says, () => assert.is(step(of, takenBack), is));
 
+test("once it is on record that they may start, only the new ones are waited for, whatever became of who was before", () => {
+  for (const old of ["runs", "ended", "away"] as const) {
+    const step = (...its: readonly NewActor["state"][]) => nextStep({ takenBack: false, started: true }, facts(["away", "open"], [old], its)).is;
+    assert.equal([step("away", "away"), step("runs", "away"), step("runs", "ended")], ["start", "wait", "finish"]);
+  }
+});
+
 test("a plan is withdrawn only where no barrier was or will be committed, or an old one had all its ends before it, and new ones start only when all is sealed", () => {
   const stances = ["barrier", "refused", "ended", "open", "away"] as const, olds = ["runs", "sealed", "ended", "away"] as const, news = ["runs", "ended", "away"] as const;
   for (const takenBack of [true, false]) for (const a of stances) for (const b of stances) for (const c of olds) for (const d of olds) for (const e of news) for (const f of news) {

@@ -1,0 +1,215 @@
+// test deadline: 150 s
+// A stage of a flow that is placed over three nodes is scaled while nodes are killed: on the broker and the disks in memory, by a clock that runs faster.
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { collect, generate, map, stateful } from "../../../actors/index.ts";
+import { askScaling, orderScale } from "../../../runtime/inspect/scale-orders.ts";
+import { startNode } from "../../../runtime/inspect/inspected-node.ts";
+import { defineFlow, type Emits, type Flow, type MillraceError } from "../../../runtime/index.ts";
+import { type ClusterNode, startClusterNode } from "../../../runtime/node/cluster-node.ts";
+import { readRun, type RunRecord } from "../../../runtime/node/run-record.ts";
+import type { ScaleStatus } from "../../../runtime/node/scaling.ts";
+import { MemoryBroker } from "../../../runtime/testing/memory-broker.ts";
+import { MemoryServer } from "../../../runtime/testing/memory-server.ts";
+import { MemoryDisk, MemoryStores } from "../../../runtime/testing/memory-store.ts";
+import { Chance, seed } from "../../actors/seeded.ts";
+import type { Root } from "../../../runtime/supervision/root.ts";
+import { fastClock } from "../../support/fast-clock.ts";
+import { gate } from "../../support/gate.ts";
+import { lasting } from "../../support/lasting-source.ts";
+import { rejection } from "../../support/rejection.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { eventually, within } from "../../support/waiting.ts";
+
+const test = suite("scaling of a flow on several nodes");
+interface Item { readonly n: number; readonly key: number }
+interface Row { readonly key: number; readonly n: number; readonly count: number }
+const endMs = 60_000, keys = 20, clock = fastClock(6);
+
+/** The last hundred come only `until` then. */
+interface Feed { readonly count: number; readonly rate: number; readonly until: Promise<void> }
+
+const counting = (rows: Row[], { count, rate, until }: Feed): Flow => defineFlow("counting", { supervision: { backoff: { min: 1, max: 5 } } }, (flow) => {
+  const feed = flow.source("feed", lasting(generate<Item>({ count, batch: 20, rate, make: (n) => ({ n, key: n % keys }) }), ({ n }) => n >= count - 100, until), { time: { of: ({ n }: Item) => n, outOfOrder: 0 } });
+  const pass = flow.processor("pass", feed.keyBy(({ key }) => key), { parallelism: 2 }, map((item: Item) => item));
+  const tally = flow.processor("tally", pass.keyBy(({ key }) => key), { parallelism: 2, supervision: { backoff: { min: 1, max: 5 } } }, stateful({
+    initial: () => 0,
+    on(before, { n, key }: Item, ctx: Emits<Row>) {
+      ctx.emit({ key, n, count: before + 1 });
+      return before + 1;
+    },
+  }));
+  flow.sink("out", tally, { order: "time" }, collect(rows));
+});
+
+const expected = (count: number): Row[] => Array.from({ length: count }, (_, n) => ({ key: n % keys, n, count: Math.floor(n / keys) + 1 }));
+/** A sink that is told again after a kill has rows twice: the first of each. */
+const once = (rows: readonly Row[]): Row[] => [...new Map(rows.map((row) => [row.n, row])).values()];
+
+class Node {
+  readonly broker: MemoryBroker;
+  readonly journals: MemoryStores;
+  readonly own: MemoryStores;
+  cluster!: ClusterNode;
+  over = false;
+
+  constructor(server: MemoryServer, disks: readonly [MemoryDisk, MemoryDisk]) {
+    this.broker = new MemoryBroker(server);
+    this.journals = new MemoryStores(disks[0]);
+    this.own = new MemoryStores(disks[1]);
+  }
+
+  /** As by SIGKILL: nothing that it still does reaches anybody. */
+  async kill(): Promise<void> {
+    this.over = true;
+    this.journals.kill();
+    this.own.kill();
+    this.broker.disconnect();
+    this.cluster.node.root.kill();
+    await this.broker.close();
+  }
+}
+
+class World implements AsyncDisposable {
+  readonly server = new MemoryServer();
+  readonly broker = new MemoryBroker(this.server);
+  readonly nodes = new Map<string, Node>();
+  readonly #disks = new Map<string, readonly [MemoryDisk, MemoryDisk]>();
+  readonly #folders: AsyncDisposable[] = [];
+  readonly #flow: () => Flow;
+  // In place of the connection to a server, which keeps the process of a real node alive while it waits.
+  readonly #alive = setInterval(() => {}, 1_000);
+
+  constructor(flow: () => Flow) {
+    this.#flow = flow;
+  }
+
+  async start(name: string): Promise<void> {
+    const folder = await temporaryFolder(), disks = this.#disks.get(name) ?? [new MemoryDisk(), new MemoryDisk()], node = new Node(this.server, disks), { broker, journals, own } = node;
+    this.#folders.push(folder);
+    this.#disks.set(name, disks);
+    const parts = () => Promise.resolve({
+      access: { broker, embedded: true, address: "memory", retainMs: 0, close: () => broker.close() }, journals, own, removeOldJournals: () => Promise.resolve(), close: () => broker.close(),
+    });
+    node.cluster = await startClusterNode({ name, dataDir: folder.path, version: "0.1.0", nodes: 3, flows: [this.#flow()] }, { parts, clock, warned: () => {} }, startNode);
+    this.nodes.set(name, node);
+  }
+
+  async kill(name: string): Promise<void> {
+    await this.nodes.get(name)?.kill();
+    this.nodes.delete(name);
+  }
+
+  async record(): Promise<RunRecord> {
+    return (await readRun(this.broker.keys, "counting"))?.record as RunRecord;
+  }
+
+  get leader(): string | undefined {
+    return [...this.nodes.values()].map(({ cluster }) => cluster.placements.state.leader?.node)[0];
+  }
+
+  /** Which node has an actor of the stage. */
+  hosts(stage: string): readonly string[] {
+    const seats = [...this.nodes.values()][0]?.cluster.placements.state.flows.get("counting")?.stages.find(({ name }) => name === stage)?.seats ?? [];
+    return seats.flatMap(({ node }) => node ?? []);
+  }
+
+  settled(): Promise<ScaleStatus> {
+    return eventually("it is carried out or taken back", async () => { const status = await askScaling(this.broker, "counting"); return status.change === null ? status : undefined; }, endMs);
+  }
+
+  async end(): Promise<void> {
+    for (const { cluster } of this.nodes.values()) await within(endMs, "the end", cluster.done);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { cluster } of this.nodes.values()) await cluster.stop();
+    await this.broker.close();
+    clearInterval(this.#alive);
+    for (const folder of this.#folders) await folder[Symbol.asyncDispose]();
+  }
+}
+
+const started = async (flow: () => Flow, rows: readonly Row[]): Promise<World> => {
+  const world = new World(flow);
+  await Promise.all(["n1", "n2", "n3"].map((name) => world.start(name)));
+  await eventually("events flow", () => rows.length > 20, endMs);
+  return world;
+};
+
+test("up and down over three nodes: the result is that of a single thread, who has an actor keeps it, nothing of what was is left", async () => {
+  const rows: Row[] = [], count = 2_000, scaled = gate();
+  await using world = await started(() => counting(rows, { count, rate: 600, until: scaled.opened }), rows);
+  for (const to of [6, 1, 3]) {
+    const before = world.hosts("tally");
+    await orderScale(world.broker, { action: "begin", flow: "counting", stage: "tally", count: to });
+    const { last, counts } = await world.settled();
+    assert.equal([last?.is, last?.receipt.from, last?.receipt.to, last?.receipt.lost, last?.receipt.entries, last?.receipt.pauseMs.length, counts["tally"]], ["finished", before.length, to, 0, keys, to, to]);
+    assert.equal(world.hosts("tally").slice(0, before.length), before.slice(0, to), "who has one keeps it");
+    assert.is(new Set(world.hosts("tally")).size, Math.min(3, to), "they are spread");
+  }
+  scaled.open();
+  await world.end();
+  assert.equal(rows, expected(count));
+  const { change, stages, token, state } = await world.record(), its = stages.find(({ name }) => name === "tally");
+  assert.equal([change, its?.parallelism, its?.generation, state], [undefined, 3, `${token}-4`, "finished"]);
+  await eventually("old streams go", () => [...world.server.streams.keys()].filter((name) => name.startsWith("mr_actor_counting_tally_")).every((name) => name.includes(`_${token}-4_`)), endMs);
+});
+
+test("nodes are killed at any moment, the one that leads and those that have old or new actors: others go on with it", async () => {
+  const rows: Row[] = [], count = 3_000, chance = new Chance(seed), scaled = gate();
+  await using world = await started(() => counting(rows, { count, rate: 200, until: scaled.opened }), rows);
+  for (let round = 0; round < 7; round++) {
+    const { counts } = await askScaling(world.broker, "counting"), to = 1 + (((counts["tally"] as number) + chance.below(5)) % 6);
+    await eventually("it is begun", async () => {
+      try {
+        await orderScale(world.broker, { action: "begin", flow: "counting", stage: "tally", count: to === counts["tally"] ? to + 1 : to });
+        if (chance.next() < 0.2) await orderScale(world.broker, { action: "take back", flow: "counting" });
+        return true;
+      } catch (error) {
+        // Its actors are being started; it was carried out before it could be taken back; who was asked was just killed.
+        const { code } = error as MillraceError;
+        assert.ok(["NOT_RUNNING", "NOTHING_TO_DO", "SCALE_UNDER_WAY", "SCALE_STANDS", "FLOW_TAKEN", "UNREACHABLE", "REQUEST_FAILED"].includes(code), String(error));
+        return code !== "NOT_RUNNING";
+      }
+    }, endMs);
+    const steps = chance.below(120), among = chance.of([[world.leader as string], world.hosts("tally"), world.hosts("pass")]), victim = chance.of(among.length === 0 ? [...world.nodes.keys()] : among);
+    for (let i = 0; i < steps; i++) await new Promise<void>((done) => { setImmediate(() => setImmediate(done)); });
+    await world.kill(victim);
+    await eventually("the others know", () => [...world.nodes.values()].every(({ cluster }) => cluster.heartbeat.membership.node(victim) === undefined), endMs);
+    await world.start(victim);
+    if (chance.next() < 0.5) await world.settled();
+  }
+  scaled.open();
+  await world.end();
+  assert.equal(once(rows), expected(count), `seed ${seed}`);
+  const { stages, change } = await world.record();
+  assert.is(change, undefined);
+  assert.ok((stages.find(({ name }) => name === "tally")?.given ?? 1) > 3, "it was scaled");
+});
+
+test("while nobody who feeds it has gone over it can be taken back, and it says whom it waits for", async () => {
+  const rows: Row[] = [], count = 1_200, scaled = gate();
+  await using world = await started(() => counting(rows, { count, rate: 400, until: scaled.opened }), rows);
+  const roots = (): readonly Root[] => [...world.nodes.values()].map(({ cluster }) => cluster.node.root).filter((root) => root.snapshot("counting/pass").children.length > 0);
+  for (const root of roots()) await root.terminate("counting/pass", 10);
+  await orderScale(world.broker, { action: "begin", flow: "counting", stage: "tally", count: 4 });
+  const status = await eventually("it says for whom it waits", async () => { const its = await askScaling(world.broker, "counting"); return its.waits === null ? undefined : its; }, endMs);
+  assert.equal(status.waits, { for: ["counting/pass/0", "counting/pass/1"], why: "upstream" });
+  assert.is((await rejection(orderScale(world.broker, { action: "begin", flow: "counting", stage: "tally", count: 3 }))).code, "SCALE_UNDER_WAY");
+  const taken = await orderScale(world.broker, { action: "take back", flow: "counting" });
+  assert.is(taken.change?.takenBack, true);
+  for (const root of roots()) await root.unpark("counting/pass");
+  const { last, counts } = await world.settled();
+  assert.equal([last?.is, counts["tally"]], ["withdrawn", 2]);
+  // Its generation is not given out again.
+  await orderScale(world.broker, { action: "begin", flow: "counting", stage: "tally", count: 3 });
+  assert.is((await world.settled()).counts["tally"], 3);
+  scaled.open();
+  const { stages, token } = await world.record(), its = stages.find(({ name }) => name === "tally");
+  assert.equal([its?.generation, its?.withdrawn], [`${token}-3`, [`${token}-2`]]);
+  await world.end();
+  assert.equal(once(rows), expected(count));
+});
+
+test.run();
