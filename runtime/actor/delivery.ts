@@ -237,6 +237,8 @@ export class ChainDelivery extends Delivery {
     if (outcome === "missing" || outcome === "full") return false;
     try {
       const last = await this.stream.last();
+      // What was stored is gone, and not by its age: nothing is put in its place, else nobody would see that (P30).
+      if ((last?.seq ?? 0) < this.settledAt && (await this.stream.bounds()).first <= this.settledAt) return false;
       this.#last = last?.seq ?? 0;
       this.#there = last === undefined ? 0 : decodeMessage(last.data).seq;
       // Another owner of this actor has sent it, or later ones: the same frames, from the same log.

@@ -16,6 +16,8 @@ export class ScriptedStream implements BrokerStream {
   readonly attempts: Attempt[] = [];
   /** What `last` gives; an error: rejects with it. */
   lastIs: Stored | undefined | Error;
+  /** Sequence of the first message that is there. */
+  firstIs = 1;
   #taken = 0;
 
   append(data: Uint8Array, expected?: number): Promise<Appended> {
@@ -37,7 +39,7 @@ export class ScriptedStream implements BrokerStream {
   }
 
   async get(): Promise<Stored | undefined> { return undefined; }
-  async bounds(): Promise<{ readonly first: number; readonly last: number }> { return { first: 1, last: 0 }; }
+  async bounds(): Promise<{ readonly first: number; readonly last: number }> { return { first: this.firstIs, last: 0 }; }
   async *read(): AsyncGenerator<Stored> {}
   follow(): Subscription { throw new Error("nothing is followed here"); }
   async purge(): Promise<void> {}

@@ -325,11 +325,36 @@ for (const outcome of ["unknown", "refused"] as const) {
   test(`${outcome}, and the last there has a lower number: appended after it`, async () => {
     const sender = Sender.chain().add(2);
     await sender.answer(sender.stream.take());
-    sender.stream.lastIs = lastOf(1, 44);
+    sender.stream.lastIs = lastOf(1, 144);
     await sender.answer(sender.stream.take(), () => outcome);
     assert.is(sender.delivery.settled, 1);
     await sender.clock.elapse(20);
-    assert.equal(sender.stream.take().map(({ seq, expected }) => [seq, expected]), [[2, 44]]);
+    assert.equal(sender.stream.take().map(({ seq, expected }) => [seq, expected]), [[2, 144]]);
+  });
+
+  for (const there of ["an older one", "nothing"] as const) {
+    test(`${outcome}, what was settled is gone and ${there} is there: nothing is put in its place, else nobody would see it (P30)`, async () => {
+      const sender = Sender.chain().add(2);
+      await sender.answer(sender.stream.take());
+      sender.stream.lastIs = there === "nothing" ? undefined : lastOf(1, 44);
+      await sender.answer(sender.stream.take(), () => outcome);
+      for (let i = 0; i < 3; i++) {
+        await sender.clock.elapse(1_000);
+        const again = sender.stream.take();
+        assert.equal(again.map(({ expected }) => expected), [101]);
+        await sender.answer(again, () => "refused");
+      }
+      assert.is(sender.delivery.settled, 1);
+    });
+  }
+
+  test(`${outcome}, and its age has removed what was settled: appended as the first`, async () => {
+    const sender = Sender.chain().add(2);
+    await sender.answer(sender.stream.take());
+    sender.stream.firstIs = 102;
+    await sender.answer(sender.stream.take(), () => outcome);
+    await sender.clock.elapse(20);
+    assert.equal(sender.stream.take().map(({ seq, expected }) => [seq, expected]), [[2, 0]]);
   });
 
   test(`${outcome}, and nothing is there: appended as the first`, async () => {
