@@ -1,7 +1,7 @@
 // A node's heartbeat: says that it is there, and hears who else is. Beats are stored (the newest of each node), so that a node that
 // comes late knows the others at once; one small write for each node every half second.
 import type { Broker, Subscription } from "../broker/broker.ts";
-import type { Clock } from "../event/clock.ts";
+import { type Clock, pause } from "../event/clock.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import type { Logger } from "../flow/context.ts";
 import { beatMs, type Change, Membership } from "./membership.ts";
@@ -23,6 +23,8 @@ export interface HeartbeatOptions {
 /** A beat whose ack has not come is not waited for longer than the next but one, in ms. */
 const ackMs = 2 * beatMs;
 const farewellMs = 2_000;
+/** The first one is tried for so long, in ms. */
+const firstMs = 15_000, againMs = 100;
 
 export class Heartbeat {
   readonly membership: Membership;
@@ -46,7 +48,7 @@ export class Heartbeat {
     this.#subscription = subscription;
     this.#beat = 1;
     subscription.onReady(() => this.#hear(subscription));
-    if (typeof (await this.#append("here", ackMs)) !== "number") throw new MillraceError("UNREACHABLE", nodesStream, "The first heartbeat of this node was not stored", "See that NATS is there and has room, then start again.");
+    await this.#first();
     this.#next();
   }
 
@@ -63,6 +65,15 @@ export class Heartbeat {
   tell(): void {
     if (this.#stopped || this.#beat === 0) return;
     void this.#append("here", ackMs);
+  }
+
+  // A stream of three replicas that has just been made chooses its leader first, and stores nothing until then.
+  async #first(): Promise<void> {
+    const { clock } = this.#options, until = clock.monotonic() + firstMs;
+    while (typeof (await this.#append("here", ackMs)) !== "number") {
+      if (clock.monotonic() >= until) throw new MillraceError("UNREACHABLE", nodesStream, "The first heartbeat of this node was not stored", "See that NATS is there and has room, then start again.");
+      await pause(againMs, { clock, signal: new AbortController().signal });
+    }
   }
 
   #next(): void {

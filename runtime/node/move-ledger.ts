@@ -109,5 +109,6 @@ function keep<T extends { readonly actor: string }>(all: Map<string, T>, one: T)
 function doneBy({ emitter, memory }: Actor): Done {
   let taken = 0;
   for (const { seq } of memory.inbound.channels) taken += seq;
-  return { taken, sent: emitter.all.reduce((sum, { seq }) => sum + seq, 0) };
+  // What went to generations that are over is nobody's any more: who goes on from the log need not know of it.
+  return { taken, sent: emitter.all.reduce((sum, { seq, delivery }) => sum + (delivery.retired ? 0 : seq), 0) };
 }
