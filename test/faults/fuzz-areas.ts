@@ -105,7 +105,7 @@ const records: Area = {
         const record = assembler.take(decodeRecord(hostileBytes(chance.of(seeds), chance)));
         if (record !== undefined) {
           checkBody("f/s/0", record);
-          const memory = new Memory(stage, "f/s/0"), emitter = { outletAt: (target: Target) => new StandInOutlet(target), routing: new Routing(() => ({ generation: "fuzz0000-1", count: 1 }), undefined), replayed() {} };
+          const memory = new Memory(stage, "f/s/0"), emitter = { outletAt: (target: Target) => new StandInOutlet(target), routing: new Routing(() => ({ generation: "fuzz0000-1", count: 1 }), undefined), all: [], follow() {}, replayed() {} };
           const actor = { memory, address: "f/s/0", behaviour: { apply() {} }, emitter } as unknown as Actor;
           const recovered = { journal: { store }, folded: undefined, term: record.term, records: async function* () { yield { record, seq: 1, size: 1 }; } } as unknown as Recovered;
           await replay(actor, recovered, { add() {}, unsettle() {} } as unknown as RecordKeeper);

@@ -72,7 +72,7 @@ export async function foldedByEngine(stage: StagePlan, recorded: { readonly log:
   try {
     const memory = new Memory(stage, store), fields = new Fields(), outlets = targetsOf(records).map((target) => new StandInOutlet(target));
     const behaviour = { apply: ({ body }: CommitRecord) => { for (const [split, ...rest] of body.source ?? []) fields.set(["source", split], rest); if (body.sink !== undefined) fields.set(["sink"], body.sink); } };
-    const emitter = { outletAt: (target: Target) => outlets.find(({ id }) => id === outletId(target)) as unknown as Outlet, routing: { apply: () => {} }, replayed: () => {} };
+    const emitter = { outletAt: (target: Target) => outlets.find(({ id }) => id === outletId(target)) as unknown as Outlet, all: [], routing: { apply: () => {} }, follow: () => {}, replayed: () => {} };
     const actor = { memory, behaviour, emitter } as unknown as Actor;
     const { own, counts } = await replay(actor, recovered, { add: () => {}, unsettle: () => {} } as unknown as RecordKeeper);
     await fold(memory.changes, recovered.journal.store);
