@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { findOrObtain } from "../../runtime/broker/nats-server/obtain.ts";
+import { program } from "../support/cli-process.ts";
 import { networkHosts } from "../support/network-hosts.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { fits, Terminal } from "../support/terminal.ts";
@@ -38,7 +39,7 @@ test("each command is run as it stands, and prints what stands there", async () 
   const address = `${hosts[0]?.address ?? "127.0.0.1"}`, port = typeof made === "string" ? await freePort() : 4222, bin = join(folder.path, "bin"), shop = join(folder.path, "shop"), { path } = await findOrObtain();
   for (const name of [bin, join(shop, "node_modules")]) await mkdir(name, { recursive: true });
   for (const [name, to] of [["nats.conf", "nats.conf"], ["examples", "examples"], ["node_modules/millrace", "."]] as const) await symlink(join(root, to), join(shop, name));
-  await writeFile(join(bin, "millrace"), `#!/bin/sh\nexec ${process.execPath} --conditions=source --import ${import.meta.resolve("tsx")} ${join(root, "runtime/cli/main.ts")} "$@"\n`, { mode: 0o755 });
+  await writeFile(join(bin, "millrace"), `#!/bin/sh\nexec ${process.execPath} ${program.join(" ")} "$@"\n`, { mode: 0o755 });
   const env = { PATH: `${bin}:${dirname(path)}:${process.env["PATH"]}`, COLUMNS: "110", NO_COLOR: "1", FORCE_COLOR: "0", HOME: folder.path };
   const terminals = [1, 2, 3].map((at) => new Terminal({ cwd: shop, env, ...(hosts[at - 1] === undefined ? {} : { prefix: hosts[at - 1]?.prefix ?? [] }) }));
   try {

@@ -4,8 +4,8 @@ import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 import { eventually, within } from "./waiting.ts";
 
-// `npm test` has just built it, and it starts three times as fast as from source; a file that is run alone does not depend on a build.
-const program = process.env["MILLRACE_BUILT"] === "1"
+/** Arguments of node. `npm test` has just built it, and it starts three times as fast as from source; a file that is run alone does not depend on a build. */
+export const program = process.env["MILLRACE_BUILT"] === "1"
   ? [fileURLToPath(new URL("../../dist/runtime/cli/main.js", import.meta.url))]
   : ["--conditions=source", "--import", import.meta.resolve("tsx"), fileURLToPath(new URL("../../runtime/cli/main.ts", import.meta.url))];
 /** Of the whole process; a test's machine may be busy. */
