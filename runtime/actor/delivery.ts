@@ -2,7 +2,8 @@
 // the first frame that is not settled (P10 to P13); onto a chain, one at a time by compare-and-set (P29).
 import type { BrokerStream } from "../broker/broker.ts";
 import type { Clock, Random } from "../event/clock.ts";
-import { decodeMessage, message } from "../event/frame.ts";
+import { decodeFrame, decodeMessage, message } from "../event/frame.ts";
+import { sameTerm } from "../event/term.ts";
 
 /** A frame that a record holds and that is accepted. */
 export interface Outgoing {
@@ -21,6 +22,8 @@ export interface DeliveryOptions {
   readonly readerEnded?: () => Promise<boolean>;
   /** Whether the reader's generation is over for good: what is sent to it counts as settled (P15). */
   readonly retired?: () => boolean;
+  /** Of a chain: what it has under that number is of a history that was lost, and was written anew since (P17). Nothing is sent then. */
+  readonly onForked?: (seq: number) => void;
 }
 
 /** At most so many frames, or bytes, ahead of the acks (P10). */
@@ -240,7 +243,12 @@ export class ChainDelivery extends Delivery {
       // What was stored is gone, and not by its age: nothing is put in its place, else nobody would see that (P30).
       if ((last?.seq ?? 0) < this.settledAt && (await this.stream.bounds()).first <= this.settledAt) return false;
       this.#last = last?.seq ?? 0;
-      this.#there = last === undefined ? 0 : decodeMessage(last.data).seq;
+      const there = last === undefined ? undefined : decodeMessage(last.data), mine = this.queue.find(({ seq }) => seq === there?.seq);
+      if (there !== undefined && mine !== undefined && !sameTerm(there.term, decodeFrame(mine.frame).term)) {
+        this.options.onForked?.(there.seq);
+        return false;
+      }
+      this.#there = there?.seq ?? 0;
       // Another owner of this actor has sent it, or later ones: the same frames, from the same log.
       if (last !== undefined && this.#there >= frame.seq) { frame.storedAt = last.seq; return true; }
     } catch { /* not reachable: asked again with the next try */ }

@@ -1,11 +1,13 @@
 // Puts an actor together: its behaviour by the kind of its stage, its outlets by the edges out of it.
 import type { BrokerStream } from "../broker/broker.ts";
+import { MillraceError } from "../event/errors.ts";
 import { decodeRecord } from "../journal/record.ts";
 import type { StagePlan } from "../flow/plan.ts";
 import { Actor } from "./actor.ts";
 import { ChainDelivery, MailboxDelivery } from "./delivery.ts";
 import { Emitter, type MailboxTarget } from "./emitter.ts";
 import { type ActorEnvironment, type ActorEvents, addressOf, type Place, deadStream, streamName, subjectsOf } from "./environment.ts";
+import { exitOf } from "./exit.ts";
 import { Outlet } from "./outlet.ts";
 import { Processor } from "./processor.ts";
 import { Routing } from "./routing.ts";
@@ -29,9 +31,10 @@ function wire(actor: Actor, env: ActorEnvironment, stage: StagePlan): Emitter {
     return new Outlet(target, new MailboxDelivery(broker.stream(streamName(subject), subject), { ...options, readerEnded, retired }), eventTime);
   };
   const { dead } = subjectsOf(flow.name, stage.name, actor.generation, actor.partition);
+  const onForked = (seq: number): void => actor.exit(exitOf(new MillraceError("HISTORY_FORKED", actor.address, `What ${actor.address} did was written anew after a loss: its dead letters have another one under number ${seq}`, "Start the flow anew with --fresh, or bring the server's store back.")));
   return new Emitter({
     actor: addressOf(flow, stage, actor.partition), code: env.code, type: `${flow.name}.${stage.name}`, edges: stage.readers, outlet,
-    routing: new Routing(env.division, env.generations), dead: new Outlet(dead, new ChainDelivery(broker.stream(deadStream(flow.name), dead), options), false),
+    routing: new Routing(env.division, env.generations), dead: new Outlet(dead, new ChainDelivery(broker.stream(deadStream(flow.name), dead), { ...options, onForked }), false),
   });
 }
 

@@ -13,8 +13,8 @@ import { ScriptedNetwork, type StepFate } from "../../support/scripted-network.t
 import { type Attempt, ScriptedStream } from "../../support/scripted-stream.ts";
 
 const test = suite("delivery");
-const frameOf = (seq: number, size = 0): Uint8Array => encodeFrame({
-  from: "f/a/0", generation: "g-1", term: [1, new Uint8Array(8)], before: null, seq, n: seq, edge: 0, watermark: null, note: null, shapes: [], types: [], rows: [[0, 0, null, null, -1, "x".repeat(size)]],
+const frameOf = (seq: number, size = 0, mark = 0): Uint8Array => encodeFrame({
+  from: "f/a/0", generation: "g-1", term: [1, new Uint8Array(8).fill(mark)], before: null, seq, n: seq, edge: 0, watermark: null, note: null, shapes: [], types: [], rows: [[0, 0, null, null, -1, "x".repeat(size)]],
 });
 
 class Sender<D extends Delivery = MailboxDelivery> {
@@ -347,6 +347,13 @@ for (const outcome of ["unknown", "refused"] as const) {
       assert.is(sender.delivery.settled, 1);
     });
   }
+
+  test(`${outcome}, and what is there under its number is of another history: nothing is sent, and it is told (P17)`, async () => {
+    const forked: number[] = [], sender = new Sender((stream, options) => new ChainDelivery(stream, options), { onForked: (seq) => forked.push(seq) }).add(2);
+    sender.stream.lastIs = { seq: 3, data: message(new Uint8Array(8), frameOf(1, 0, 9)) };
+    await sender.answer(sender.stream.take(), () => outcome);
+    assert.equal([forked, sender.delivery.settled, sender.sent()], [[1], 0, []]);
+  });
 
   test(`${outcome}, and its age has removed what was settled: appended as the first`, async () => {
     const sender = Sender.chain().add(2);
