@@ -109,11 +109,10 @@ export function merged(where: string, bodies: readonly Body[], partition: number
     for (const [input] of body.inputs ?? []) inputs.add(input);
     for (const [input, from, generation, watermark, caught, ended, barrier] of body.channels ?? []) {
       const name = Inbound.id(input, from, generation), known = channels.get(name);
-      if (barrier !== undefined) {
-        const term = body.cursors?.find((cursor) => Inbound.id(cursor[0], cursor[1], cursor[2]) === name)?.[4] ?? null;
-        if (barriers.has(name) && !sameTerm(barriers.get(name), term)) throw new MillraceError("HISTORY_FORKED", where, `What ${from} sent was written anew after a loss: it went over to this generation twice`, "Start the flow anew with --fresh, or bring the server's store back.");
-        barriers.set(name, term);
-      }
+      // One that ended has no barrier in any of them: `null`.
+      const term = barrier === undefined ? null : (body.cursors?.find((cursor) => Inbound.id(cursor[0], cursor[1], cursor[2]) === name)?.[4] ?? null);
+      if (barriers.has(name) && !sameTerm(barriers.get(name), term)) throw new MillraceError("HISTORY_FORKED", where, `What ${from} sent was written anew after a loss: its last words to those before were not one and the same`, "Start the flow anew with --fresh, or bring the server's store back.");
+      barriers.set(name, term);
       channels.set(name, known === undefined ? [input, from, generation, watermark, caught, ended] : [input, from, generation, least(known[3], watermark), known[4] && caught, known[5] && ended]);
     }
     for (const floor of body.floors ?? []) floors.set(`${floor[0]} ${floor[1]}`, floor);
