@@ -41,11 +41,13 @@ async function checkLog(where: string, log: FencedLog): Promise<void> {
 }
 
 /**
- * What is settled is still in the mailbox, or was trimmed and its reader's committed cursor is not lower†.
+ * Its reader has not read more than was sent. What is settled is still in the mailbox, or was trimmed and its reader's committed cursor is not lower†.
  * @throws as above
  */
-async function checkOutlet(where: string, generation: string, { outlet, settled, settledAt }: Sent, readerCursor: () => number | undefined): Promise<void> {
-  const { delivery, id } = outlet;
+async function checkOutlet(where: string, generation: string, { outlet, seq, settled, settledAt }: Sent, readerCursor: () => number | undefined): Promise<void> {
+  const { delivery, id } = outlet, read = readerCursor();
+  // What it does anew would be taken for what was read before, or come to a reader that has ended.
+  if (read !== undefined && read > seq) throw wentBack(where, `${id} was read up to frame ${read}, the log of ${where} says that it sent ${seq}`);
   if (settledAt === 0) return;
   const there = await delivery.stream.get(settledAt);
   if (there !== undefined) {
@@ -71,6 +73,8 @@ const againMs = 200;
 /** What an outlet knew to be stored, and where, before anything new was sent: what settles later could hide that it is gone. */
 export interface Sent {
   readonly outlet: Outlet;
+  /** Number of the newest frame. */
+  readonly seq: number;
   readonly settled: number;
   readonly settledAt: number;
 }
@@ -98,7 +102,7 @@ export class Anchors {
 
   /** To be asked for before anything new is sent. */
   sent(): readonly Sent[] {
-    return this.#actor.emitter.all.map((outlet) => ({ outlet, settled: outlet.delivery.settled, settledAt: outlet.delivery.settledAt }));
+    return this.#actor.emitter.all.map((outlet) => ({ outlet, seq: outlet.seq, settled: outlet.delivery.settled, settledAt: outlet.delivery.settledAt }));
   }
 
   /** What it has sent; those who read it may still be starting. @throws MillraceError BROKER_WENT_BACK */

@@ -109,6 +109,10 @@ test("what was settled was trimmed, but its reader has not committed that far†
   assert.equal(await twice((its) => { its.readerCursor = 3; its.server.streams.get(out)?.purge(last(its, out) + 1); }), ["BROKER_WENT_BACK", "parked BROKER_WENT_BACK"]);
 });
 
+test("its reader has read more than its log says that it sent: the log was lost", async () => {
+  assert.equal(await twice((its) => { its.readerCursor = 40; }), ["BROKER_WENT_BACK", "parked BROKER_WENT_BACK"]);
+});
+
 test("dead letters that their age removed are no loss", async () => {
   assert.equal(await twice((its) => { its.server.streams.get(dead)?.purge(last(its, dead) + 1); }), ["runs", "runs"]);
 });
