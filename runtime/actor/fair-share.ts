@@ -13,7 +13,7 @@ export interface ShareLimit {
 }
 
 /** Beside a flow that is calm: it worked within the last second, for a fifth of the time at most, and was not held up. */
-export const besideCalm: ShareLimit = { roundMs: 0.5, events: 128, pauseMs: 1 };
+export const besideCalm: ShareLimit = { roundMs: 0.3, events: 64, pauseMs: 4 };
 /** Beside one that is busy, too: short rounds would only slow both down. */
 export const besideBusy: ShareLimit = { roundMs: 2, events: 1_024, pauseMs: 0 };
 
