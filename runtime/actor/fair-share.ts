@@ -12,7 +12,7 @@ export interface ShareLimit {
   pauseMs: number;
 }
 
-/** Beside a flow that is calm: it worked within the last second, for a fifth of the time at most, and was not held up. */
+/** Beside a flow that is calm: it worked within the last second, for a fifth of the time at most, and was seldom held up. */
 export const besideCalm: ShareLimit = { roundMs: 0.3, events: 64, pauseMs: 4 };
 /** Beside one that is busy, too: short rounds would only slow both down. */
 export const besideBusy: ShareLimit = { roundMs: 2, events: 1_024, pauseMs: 0 };
@@ -20,6 +20,8 @@ export const besideBusy: ShareLimit = { roundMs: 2, events: 1_024, pauseMs: 0 };
 /** So often it is looked at how much each flow works, in ms. */
 const windowMs = 100;
 const calmShare = 0.2;
+/** Who is held up so often in a window is busy, however little it works. */
+const oftenHeldUp = 5;
 /** Who has not worked for so long, in ms, is not waited for. */
 const restsAfterMs = 1_000;
 
@@ -85,7 +87,7 @@ export class FairShare {
   #round = -1;
   #usedMs = 0;
   #windowMs = 0;
-  #heldUp = false;
+  #heldUp = 0;
   #workedAt = -Infinity;
   mood: "resting" | "calm" | "busy" = "resting";
   /** What it has to keep to; `undefined`: nothing. */
@@ -114,7 +116,7 @@ export class FairShare {
   isSpent(now: number): boolean {
     this.#shares.look(now);
     const isSpent = this.limit !== undefined && this.#round === this.#shares.round && this.#usedMs >= this.limit.roundMs;
-    if (isSpent) this.#heldUp = true;
+    if (isSpent) this.#heldUp++;
     return isSpent;
   }
 
@@ -137,9 +139,9 @@ export class FairShare {
 
   /** @param past how long the window was, in ms */
   endWindow(now: number, past: number): void {
-    const isCalm = !this.#heldUp && this.#windowMs <= calmShare * past;
+    const isCalm = this.#heldUp < oftenHeldUp && this.#windowMs <= calmShare * past;
     this.mood = now - this.#workedAt > restsAfterMs ? "resting" : isCalm ? "calm" : "busy";
     this.#windowMs = 0;
-    this.#heldUp = false;
+    this.#heldUp = 0;
   }
 }
