@@ -1,7 +1,7 @@
 // Puts an actor together: its behaviour by the kind of its stage, its outlets by the edges out of it.
 import type { BrokerStream } from "../broker/broker.ts";
 import { MillraceError } from "../event/errors.ts";
-import { decodeRecord } from "../journal/record.ts";
+import { decodeRecord, isFinal } from "../journal/record.ts";
 import type { StagePlan } from "../flow/plan.ts";
 import { Actor } from "./actor.ts";
 import { ChainDelivery, MailboxDelivery } from "./delivery.ts";
@@ -41,8 +41,8 @@ function wire(actor: Actor, env: ActorEnvironment, stage: StagePlan): Emitter {
 /** Whether the last record of a log says that its actor has ended, or was sealed; false where that cannot be said now. */
 async function hasEnded(log: BrokerStream): Promise<boolean> {
   try {
-    const last = await log.last(), record = last === undefined ? undefined : decodeRecord(last.data);
-    return record?.kind === "seal" || (record?.kind === "stop" && record.body.own?.ended === true);
+    const last = await log.last();
+    return last !== undefined && isFinal(decodeRecord(last.data));
   } catch {
     return false;
   }

@@ -85,6 +85,11 @@ export interface CommitRecord {
   readonly body: Body;
 }
 
+/** Whether nobody writes behind it any more, but to claim the log and stop: its actor was sealed, or has ended. */
+export function isFinal({ kind, body }: CommitRecord): boolean {
+  return kind === "seal" || (kind === "stop" && body.own?.ended === true);
+}
+
 export function encodeRecord(r: CommitRecord): Uint8Array {
   return encode([recordVersion, r.kind, r.n, r.term, r.previous, r.code, r.body]);
 }

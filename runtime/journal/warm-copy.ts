@@ -8,7 +8,7 @@ import { asError, MillraceError } from "../event/errors.ts";
 import { checkBody } from "./body-form.ts";
 import { type Entry, Journal } from "./journal.ts";
 import { isUsed, loadFromLog, type ReadingOptions } from "./recovery.ts";
-import { Assembler, type Body, decodeRecord } from "./record.ts";
+import { Assembler, type Body, decodeRecord, isFinal } from "./record.ts";
 import type { Store } from "./store.ts";
 import { foldSnapshot } from "./warm-fold.ts";
 
@@ -176,7 +176,7 @@ export class WarmCopy {
             checkBody(where, whole);
             snapshot = whole.body;
           }
-          isOver = whole?.kind === "seal" || (whole?.kind === "stop" && whole.body.own?.ended === true);
+          isOver = whole !== undefined && isFinal(whole);
         }
         if (batch.length > 0) {
           await journal.write(batch);

@@ -35,10 +35,8 @@ export class LagWatch {
     const { plan, actors } = this.#flow, stages = plan.stages.filter((stage) => stage.kind === "processor" && stage.follows !== undefined).map(({ name }) => name);
     const looks = [...actors.values()].filter(({ stage, recovered, hasEnded }) => stages.includes(stage.name) && recovered !== undefined && !hasEnded), lags = new Map<string, StageLag>(), seen = new Set<string>();
     await bounded(looks, atOnce, async (hosted) => {
-      const lag = await this.#lagOf(hosted, now, seen), before = lags.get(hosted.stage.name);
-      if (lag === undefined) return;
-      const worse = before === undefined || lag.lagMs > before.lagMs ? lag : before;
-      lags.set(hosted.stage.name, { ...worse, frames: lag.frames + (before?.frames ?? 0) });
+      const lag = await this.#lagOf(hosted, now, seen);
+      if (lag !== undefined) lags.set(lag.stage, together(lags.get(lag.stage), lag));
     });
     for (const subject of this.#ends.keys()) if (!seen.has(subject)) this.#ends.delete(subject);
     return [...lags.values()];
@@ -62,6 +60,12 @@ export class LagWatch {
     const [full] = view.full;
     return { stage: stage.name, lagMs, frames, ...(full === undefined ? {} : { heldUpBy: full }) };
   }
+}
+
+/** Of a stage, what two have seen: the worse of them, and the frames of both. */
+export function together(before: StageLag | undefined, lag: StageLag): StageLag {
+  const worse = before === undefined || lag.lagMs > before.lagMs ? lag : before;
+  return { ...worse, frames: lag.frames + (before?.frames ?? 0) };
 }
 
 /** Age of the message after `position`, where the mailbox ends at `last` now. Keeps what it needs in `ends`. */

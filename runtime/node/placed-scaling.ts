@@ -4,7 +4,7 @@ import type { Broker } from "../broker/broker.ts";
 import type { Membership } from "../cluster/membership.ts";
 import { MillraceError } from "../event/errors.ts";
 import type { FlowPlan } from "../flow/plan.ts";
-import type { StageLag } from "./lag-watch.ts";
+import { type StageLag, together } from "./lag-watch.ts";
 import { ask, operateSubject } from "./questions.ts";
 import type { FlowRun } from "./run.ts";
 import type { RunRecord } from "./run-record.ts";
@@ -101,12 +101,7 @@ export class PlacedScaling implements ScaleGround {
 
   async lags(): Promise<readonly StageLag[]> {
     const worst = new Map<string, StageLag>();
-    for (const { lags = [] } of await this.#ask({ lags: true })) {
-      for (const lag of lags) {
-        const before = worst.get(lag.stage), worse = before === undefined || lag.lagMs > before.lagMs ? lag : before;
-        worst.set(lag.stage, { ...worse, frames: lag.frames + (before?.frames ?? 0) });
-      }
-    }
+    for (const { lags = [] } of await this.#ask({ lags: true })) for (const lag of lags) worst.set(lag.stage, together(worst.get(lag.stage), lag));
     return [...worst.values()];
   }
 
