@@ -259,7 +259,12 @@ function lettersWrong({ letters }: Observed, items: readonly Item[], whole: bool
   const expected = items.filter(lost).map(({ id, trouble: what }) => `${what === "poison" ? "POISON" : "TERMINAL"} ${id}`).sort();
   const right = whole ? found.length === expected.length : new Set(found).size === found.length;
   if (!right || found.some((letter) => !expected.includes(letter)) || new Set(found).size !== found.length) return `dead letters are ${found.join(", ") || "none"}; expected ${expected.join(", ") || "none"}`;
-  for (const { id, trouble: what } of items) if (what === "poison" && found.includes(`POISON ${id}`) && host().times(`event ${id}`) - 1 < 3) return `event ${id} was given up after ${host().times(`event ${id}`) - 2} tries`;
+  for (const { code, actor, event } of letters) {
+    if (code !== "POISON") continue;
+    // A try that is in the log counts, though its actor ended before the handler was called (PROTOCOL 9).
+    const { id } = event.data as Item, ran = host().times(`event ${id}`) - 1, cutOff = host().times(`cut off ${actor}`) - 1;
+    if (ran + cutOff < 3) return `event ${id} was given up after ${ran} tries`;
+  }
   return undefined;
 }
 

@@ -241,6 +241,7 @@ export class World implements FlowHost, TargetHost {
     for (const slot of this.slots) for (const life of slot.lives) if (life.node === node) {
       life.over = true;
       slot.lives.delete(life);
+      this.times(`cut off ${slot.address}`);
       // Somebody had ended it before; who goes on with it after that has to end it again.
       slot.done = false;
     }
@@ -286,6 +287,7 @@ export class World implements FlowHost, TargetHost {
     if (life.over || node.dead) return;
     life.over = true;
     slot.lives.delete(life);
+    if (exit.class !== "crash") this.times(`cut off ${slot.address}`);
     this.scheduler.trace?.(`    ${slot.address} on ${node.name} exits: ${exit.class} ${exit.error?.message ?? ""}`);
     if (exit.class === "normal") { slot.done = true; return; }
     if (exit.class === "sealed") { slot.done = slot.sealed = true; return this.scaling.sealed(slot); }
