@@ -12,14 +12,17 @@ export interface ShareLimit {
   pauseMs: number;
 }
 
-/** Beside a flow that is calm: it worked within the last second, for a fifth of the time at most, and was seldom held up. */
+/** A busy flow beside one that is calm: that worked within the last second, for less than its part of the time, and was seldom held up. */
 export const besideCalm: ShareLimit = { roundMs: 0.3, events: 64, pauseMs: 4 };
-/** Beside one that is busy, too: short rounds would only slow both down. */
+/** Any other: short rounds would only slow both down. */
 export const besideBusy: ShareLimit = { roundMs: 2, events: 1_024, pauseMs: 0 };
 
 /** So often it is looked at how much each flow works, in ms. */
 const windowMs = 100;
-const calmShare = 0.2;
+/** Of what each has when all take as much: who works less is calm. */
+const calmShare = 0.7;
+/** How much the last window counts for how much one works: a burst makes nobody busy. */
+const newestCounts = 0.3;
 /** Who is held up so often in a window is busy, however little it works. */
 const oftenHeldUp = 5;
 /** Who has not worked for so long, in ms, is not waited for. */
@@ -73,10 +76,11 @@ export class EventLoopShares {
     if (now - this.#windowSince < windowMs) return;
     const shares = [...this.#shares.values()], past = Math.min(now - this.#windowSince, restsAfterMs);
     this.#windowSince = now;
-    for (const share of shares) share.endWindow(now, past);
+    for (const share of shares) share.endWindow(now, past, calmShare / Math.max(2, this.flows));
     for (const share of shares) {
-      const others = shares.filter((other) => other !== share);
-      share.limit = others.some(({ mood }) => mood === "calm") ? besideCalm : others.some(({ mood }) => mood === "busy") ? besideBusy : undefined;
+      const others = shares.filter((other) => other !== share && other.mood !== "resting");
+      // A calm one that had to wait for another calm one would look busy, and wait the longer for it.
+      share.limit = others.length === 0 ? undefined : share.mood === "busy" && others.some(({ mood }) => mood === "calm") ? besideCalm : besideBusy;
     }
   }
 }
@@ -88,6 +92,8 @@ export class FairShare {
   #usedMs = 0;
   #windowMs = 0;
   #heldUp = 0;
+  /** For which part of the time, as an average of the last windows. */
+  #works = 0;
   #workedAt = -Infinity;
   mood: "resting" | "calm" | "busy" = "resting";
   /** What it has to keep to; `undefined`: nothing. */
@@ -137,9 +143,13 @@ export class FairShare {
     this.#shares.arm(this.limit?.pauseMs ?? 0);
   }
 
-  /** @param past how long the window was, in ms */
-  endWindow(now: number, past: number): void {
-    const isCalm = this.#heldUp < oftenHeldUp && this.#windowMs <= calmShare * past;
+  /**
+   * @param past how long the window was, in ms
+   * @param calmShare of the time, for who is calm
+   */
+  endWindow(now: number, past: number, calmShare: number): void {
+    this.#works += newestCounts * (this.#windowMs / past - this.#works);
+    const isCalm = this.#heldUp < oftenHeldUp && this.#works <= calmShare;
     this.mood = now - this.#workedAt > restsAfterMs ? "resting" : isCalm ? "calm" : "busy";
     this.#windowMs = 0;
     this.#heldUp = 0;

@@ -23,7 +23,7 @@ interface Made { readonly n: number; readonly key: string; readonly at: number }
 
 const { neighbour, dataDir, servers, user, pass, rate, warmUpMs, measuredMs } = JSON.parse(process.argv[2] as string) as NeighbourRun;
 const taken: number[] = [];
-let begun = performance.now(), beside = 0, madeAt = begun;
+let begun = Infinity, beside = 0, madeAt = performance.now();
 const isMeasured = (now: number): boolean => now - begun > warmUpMs && now - begun <= warmUpMs + measuredMs;
 
 const watched = (each: (data: Made) => void): SinkActor<Made> => defineSink<Made, never>({ kind: "watched", guarantee: "at-least-once", open: async () => ({ write: async ({ events }) => { for (const { data } of events) each(data); } }) });

@@ -58,6 +58,19 @@ test("beside a calm one its actors share a short time in each round, in small tu
   assert.ok(await work(hotToo, 1));
 });
 
+test("two that are calm do not slow each other down, nor does a burst of one", async () => {
+  const its = world(), { paceOf, work, nextRound } = its, [a, b] = [paceOf("a"), paceOf("b")];
+  await known(its, [a, 0.5], [b, 0.1]);
+  assert.ok(await work(a, 60));
+  await nextRound();
+  for (let i = 0; i < 40; i++) {
+    assert.ok(await work(a, 0.3) && await work(a, 0.3));
+    assert.is(a.turnEvents, besideBusy.events);
+    await work(b, 0.1);
+    await nextRound();
+  }
+});
+
 test("two that are busy let each other in, in longer rounds and larger turns", async () => {
   const its = world(), { paceOf, work } = its, [a, b] = [paceOf("a"), paceOf("b")];
   await known(its, [a, 2], [b, 2]);
