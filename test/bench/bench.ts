@@ -1,9 +1,4 @@
-// npm run bench: Millrace beside its baselines, the same events and the same nats-server, in alternation; medians.
-//   --json            the last line is one JSON object
-//   --quick           a short run: for a look, not for a claim
-//   --rounds <n>      rounds of the throughput (default 5)
-//   cluster           the figures of several nodes instead (cluster.ts)
-//   --profile <dir>   CPU profiles of (c) and (d) go there, and cost them a tenth
+// Millrace beside its baselines, the same events and the same nats-server, in alternation; medians.
 import { cpus, loadavg } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -17,11 +12,19 @@ import { median } from "./median.ts";
 import { type Figures, jsonOf, tableOf } from "./report.ts";
 import type { Started } from "./start.ts";
 
+const usage = `npm run bench -- [options]
+  --quick           a short run: for a look, not for a claim
+  --rounds N        rounds of the throughput (5)
+  --json            the last line is one JSON object
+  --profile FOLDER  CPU profiles of the two that log go there, and cost them a tenth
+npm run bench -- cluster [--only NAME ...]
+                    the figures of several nodes instead`;
+
 if (process.argv[2] === "cluster") {
   await import("./cluster.ts");
   process.exit();
 }
-const { values: given } = parseArgs({ options: { json: { type: "boolean" }, quick: { type: "boolean" }, rounds: { type: "string" }, profile: { type: "string" } } });
+const given = options();
 const size = given.quick
   ? { rounds: 1, plain: 10_000, batched: 100_000, logged: 200_000, warmUp: 50_000, latencyS: 5, starts: 1, keys: 1_000_000, replayed: 400_000, backlogS: 10 }
   : { rounds: 5, plain: 40_000, batched: 500_000, logged: 1_000_000, warmUp: 200_000, latencyS: 15, starts: 3, keys: 1_000_000, replayed: 400_000, backlogS: 60 };
@@ -53,6 +56,18 @@ const backlog = await run<Backlog>("backlog", relaxed, "relaxed", backlogRate * 
 const figures: Figures = { disk, relaxed: lazy, always: synced, latency, replay, restart, backlog };
 console.log(tableOf(figures));
 if (given.json) console.log(JSON.stringify(jsonOf(figures)));
+
+function options() {
+  try {
+    const { values } = parseArgs({ options: { help: { type: "boolean", short: "h" }, json: { type: "boolean" }, quick: { type: "boolean" }, rounds: { type: "string" }, profile: { type: "string" } } });
+    if (values.help !== true) return values;
+    console.log(usage);
+    process.exit(0);
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${usage}`);
+    process.exit(2);
+  }
+}
 
 async function throughput<N extends Name>(server: TestServer, fsync: "relaxed" | "always", names: readonly N[]): Promise<Record<N, { perSecond: number; cpuUs: number; peakRssMb: number }>> {
   const runs = new Map<N, Measured[]>(names.map((name) => [name, []]));
