@@ -28,6 +28,11 @@ export class Sealing {
     return this.#begun;
   }
 
+  /** It has said so to its readers. */
+  get said(): boolean {
+    return this.#time.sealed !== undefined;
+  }
+
   /** For whom the turn that is open is its last. */
   get due(): Successors | undefined {
     const { memory: { inbound }, behaviour } = this.#actor;

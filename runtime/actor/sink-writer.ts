@@ -13,6 +13,7 @@ import type { Actor } from "./actor.ts";
 import type { Behaviour } from "./behaviour.ts";
 import { batchAgain } from "./batch-again.ts";
 import { heldOf } from "./event-info.ts";
+import { addressOf } from "./environment.ts";
 import { exitOf } from "./exit.ts";
 import { fateOf } from "./failure.ts";
 import type { HeldEntry } from "./held.ts";
@@ -39,6 +40,8 @@ export class SinkWriter implements Behaviour {
   #session: Session | undefined;
   /** As of the newest record: the batch begun, the mark of the one before it, whether a record says that it is written. */
   #begun: Begun;
+  /** Targets of partitions that this generation has not: finished with its own. */
+  #kept: NonNullable<Body["targets"]> = [];
   /** What is gathered for the next batch, by arrival. */
   #gathered: Received[] = [];
   /** Held events that the batch begun is made of; they go with the next record. */
@@ -68,11 +71,14 @@ export class SinkWriter implements Behaviour {
 
   apply({ body }: CommitRecord): void {
     if (body.sink !== undefined) this.#begun = body.sink;
+    if (body.targets !== undefined) this.#kept = body.targets;
   }
 
   async start(): Promise<void> {
     // No event of a user's code kills it: unclean ends are counted for processors only.
     this.#actor.memory.tries.calm();
+    // Its target is another's by now.
+    if (this.#actor.sealing.said) return this.#intake.follow();
     const { number, mark, written, events, from } = this.#begun, { address } = this.#actor;
     const last: Written<unknown> = { batch: written ? number : number - 1, mark };
     this.#session = await this.#open(last);
@@ -91,8 +97,8 @@ export class SinkWriter implements Behaviour {
     this.#intake.follow();
   }
 
-  async #open(last: Written<unknown>): Promise<Session> {
-    const { address, partition, generation, signal, env } = this.#actor, ctx = { actor: address, partition, generation, signal, log: env.log }, { sink } = this.#plan;
+  async #open(last: Written<unknown>, partition = this.#actor.partition): Promise<Session> {
+    const { stage, generation, signal, env } = this.#actor, ctx = { actor: addressOf(env.flow, stage, partition), partition, generation, signal, log: env.log }, { sink } = this.#plan;
     if (sink.guarantee === "transactional") return sink.open({ ...ctx, last });
     const session = await sink.open(ctx);
     return { written: last, write: async (batch) => { await session.write(batch); return null; }, ...(session.close === undefined ? {} : { close: () => (session.close as () => Promise<void>)() }) };
@@ -193,8 +199,9 @@ export class SinkWriter implements Behaviour {
     this.#closed.push({ begun: this.#begun, events });
   }
 
-  write(body: Body): void {
+  write(body: Body, whole: boolean): void {
     body.sink = { ...this.#begun, mark: plain(this.#begun.mark) };
+    if (whole && this.#kept.length > 0) body.targets = this.#kept;
   }
 
   committed(position: Position | undefined): void {
@@ -273,6 +280,14 @@ export class SinkWriter implements Behaviour {
 
   async finish(): Promise<void> {
     await this.#session?.finish?.();
+    for (const [partition, batch, mark] of this.#kept) {
+      const session = await this.#open({ batch, mark }, partition);
+      try {
+        await session.finish?.();
+      } finally {
+        await session.close?.();
+      }
+    }
   }
 
   async close(): Promise<void> {

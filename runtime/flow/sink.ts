@@ -18,9 +18,9 @@ export interface Batch<T> {
 
 export interface SinkContext {
   readonly actor: string;
-  /** Number of this actor among those of its stage, from 0. */
+  /** Number of this actor among those of its stage, from 0. A target belongs to it: when the stage is scaled, whoever has the number goes on with it. */
   readonly partition: number;
-  /** Generation of the stage, such as "k3v9x2ab-1": another one with each run. */
+  /** Generation of the stage, such as "k3v9x2ab-1": another one with each run, and when the stage is scaled. */
   readonly generation: string;
   readonly signal: AbortSignal;
   readonly log: Logger;

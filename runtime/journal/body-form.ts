@@ -57,6 +57,7 @@ const forms: Readonly<Record<Exclude<keyof Body, "node" | "k">, Form>> = {
   settled: listOf(row([isTarget, isCount, isCount])),
   source: listOf(row([isText, isAny, isFlag, orNull(isNumber)])),
   sink: object({ number: isCount, events: isCount, written: isFlag, from: object({ inputs, cursors }) }),
+  targets: listOf(row([isCount, isCount, isAny])),
   counts: object({ in: isCount, out: isCount, late: isCount, deadLetters: isCount, settled: (value) => value === undefined || isCount(value) }),
   snapshot: object({ n: isCount, entries: isEntries, chunks: isChunks }),
   seal: object({ generation: isText, sections: listOf(object({ entries: isEntries, chunks: isChunks })) }),

@@ -59,6 +59,8 @@ export interface Body {
    * before it). `written`: no new batch; `mark` is that of batch `number`.
    */
   sink?: { number: number; events: number; mark: unknown; written: boolean; from: { inputs: NonNullable<Body["inputs"]>; cursors: NonNullable<Body["cursors"]> } };
+  /** Of a sink, in snapshots and seals: the targets of partitions that this generation has not, each with its last batch and that one's mark. */
+  targets?: (readonly [partition: number, batch: number, mark: unknown])[];
   /** `settled`: dead letters that were replayed or dropped; left out while there are none. */
   counts?: { in: number; out: number; late: number; deadLetters: number; settled?: number };
   /** Of a snapshot: number it is as of; the entries of the folded space, or where its chunks are. */

@@ -109,7 +109,7 @@ const timed = (name: string, order: "time" | "arrival", disorder: "any" | number
   })),
   feed: (chance, most) => feedOf(chance, { sources: { feed: 1 }, most, keys: 3, disorder: 3 }),
   wrong(observed, feed, whole) {
-    const steps = observed.all as readonly Step[], items = itemsOf(feed);
+    const steps = [...(observed.all as readonly Step[])].sort((a, b) => a.n - b.n), items = itemsOf(feed);
     const wrongOrder = inOrderOf(observed, (of) => (of as Step).key, (of) => (of as Step).n);
     if (wrongOrder !== undefined) return wrongOrder;
     for (const key of "abc") {
@@ -176,8 +176,8 @@ const windows = (name: string, disorder: "any" | number): SimulatedFlow => ({
       found.ids.push(id + copy / 10);
       table.set(name, found);
     }
-    const expected = [...table.values()].sort((a, b) => a.start - b.start || (a.key < b.key ? -1 : 1)).map((window) => JSON.stringify(window));
-    return exactly(observed, expected, whole, (window) => (window as Window).key);
+    const expected = [...table.values()].sort((a, b) => a.start - b.start || (a.key < b.key ? -1 : 1));
+    return exactly(observed, expected, whole, ({ start }) => start);
   },
   divisible: ["count", "report"],
 });
@@ -201,17 +201,23 @@ const ordered: SimulatedFlow = {
     const counts = new Map<string, number>();
     const expected = [...itemsOf(feed)].sort((a, b) => a.time - b.time).map(({ key, id }) => {
       counts.set(key, (counts.get(key) ?? 0) + 1);
-      return JSON.stringify({ key, n: counts.get(key), id });
-    });
-    return exactly(observed, expected, whole, (row) => (row as { key: string }).key);
+      return { key, n: counts.get(key), id };
+    }), times = new Map(itemsOf(feed).map((item) => [item.id, item.time]));
+    return exactly(observed, expected, whole, ({ id }) => times.get(id) as number);
   },
   divisible: ["rank", "report"],
 };
 
-/** The exact contents of a sink; of several actors, each one's share of it by key. */
-function exactly(observed: Observed, expected: readonly string[], whole: boolean, key: (data: unknown) => string): string | undefined {
-  for (const [partition, data] of observed.parts.entries()) {
-    const mine = expected.filter((line) => observed.partitionOf(key(JSON.parse(line))) === partition), found = data.map((row) => JSON.stringify(row));
+/** The exact contents of a sink; of several actors, each one's share of it by key; where it was scaled, all of it, in each target in the order of time. */
+function exactly<T extends { readonly key: string }>({ parts, partitionOf }: Observed, expected: readonly T[], whole: boolean, timeOf: (row: T) => number): string | undefined {
+  const lines = (rows: readonly T[]): readonly string[] => rows.map((row) => JSON.stringify(row));
+  if (partitionOf === undefined) {
+    for (const [partition, data] of (parts as readonly T[][]).entries()) if (data.some((row, i) => i > 0 && timeOf(row) < timeOf(data[i - 1] as T))) return `target ${partition} is not in the order of time:\n  ${lines(data).join("\n  ")}`;
+    const found = lines(parts.flat() as T[]), all = lines(expected);
+    return new Set(found).size === found.length && found.every((line) => all.includes(line)) && (!whole || found.length === all.length) ? undefined : `the targets hold\n  ${found.join("\n  ")}\nexpected\n  ${all.join("\n  ")}`;
+  }
+  for (const [partition, data] of parts.entries()) {
+    const mine = lines(expected.filter(({ key }) => partitionOf(key) === partition)), found = lines(data as readonly T[]);
     if (found.some((line, i) => line !== mine[i]) || (whole && found.length !== mine.length)) return `target ${partition} holds\n  ${found.join("\n  ")}\nexpected\n  ${mine.join("\n  ")}`;
   }
   return undefined;

@@ -18,6 +18,8 @@ interface Plan {
 }
 
 const token = "sim00000";
+/** Most actors of a stage that is scaled. */
+export const mostParallel = 3;
 
 export class SimulatedScaling {
   readonly #world: World;
@@ -48,6 +50,10 @@ export class SimulatedScaling {
     return this.#plan_.divisions.get(stage) as Division;
   }
 
+  first(stage: string): Division {
+    return this.#first.get(stage) as Division;
+  }
+
   isRetired(stage: string, generation: string): boolean {
     return this.#plan_.retired.has(`${stage} ${generation}`);
   }
@@ -71,7 +77,7 @@ export class SimulatedScaling {
     return {
       division: (stage) => view().divisions.get(stage) as Division,
       generations: {
-        first: (stage) => this.#first.get(stage) as Division,
+        first: (stage) => this.first(stage),
         next: (stage) => { const { change } = view(); return change?.stage === stage ? { ...change.to, takenBack: change.takenBack, stands: change.stands } : undefined; },
         retired: (stage, generation) => view().retired.has(`${stage} ${generation}`),
       },
@@ -112,7 +118,7 @@ export class SimulatedScaling {
   #plan(): void {
     const { scheduler: { chance }, flow, quiet } = this.#world, name = chance.of(this.#stages), stage = flow.stages.find((one) => one.name === name) as StagePlan, from = this.division(name);
     if (quiet && this.#given > 1) return;
-    const counts = [1, 2, 3].filter((count) => count !== from.count), to: Division = { generation: `${token}-${this.#given + 1}`, count: chance.of(counts) };
+    const counts = Array.from({ length: mostParallel }, (_, i) => i + 1).filter((count) => count !== from.count), to: Division = { generation: `${token}-${this.#given + 1}`, count: chance.of(counts) };
     // It starts only if all old actors run.
     const old = this.#world.slots.filter((slot) => slot.stage.name === name);
     if (old.some(({ lives, done }) => done || lives.size === 0)) return old.every(({ done }) => done) ? undefined : this.#later(() => this.#plan());

@@ -334,6 +334,10 @@ export const variants: readonly Variant[] = [
     call(old, this, body, whole);
     delete body.floors;
   } as Method) },
+  { name: "targets of partitions that a sink has no longer are forgotten", rule: "11, P28", outcomeOnly: true, flows: ["dealt", "chain"], profile: rescaled, breaks: () => replaced(SinkWriter.prototype, "write", (old) => function (this: SinkWriter, body: Body, whole: boolean) {
+    call(old, this, body, whole);
+    delete body.targets;
+  } as Method) },
   { name: "those who follow are not declared at the watermark reached", rule: "11.5", flows: ["ordered", "windows-live", "timers-live"], profile: rescaled, breaks: () => replaced(Inbound.prototype, "accept", (old) => function (this: Inbound, channel: Channel, frame: Frame) {
     call(old, this, channel, frame);
     if (frame.note?.[0] === "sealed") for (const other of this.channels) if (other.generation === frame.note[1] && other.seq === 0) other.watermark = Infinity;

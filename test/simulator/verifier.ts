@@ -11,14 +11,18 @@ import { chainWrong, Fields, foldOf, journalOf } from "../support/log-fold.ts";
 import type { Kept } from "./archive.ts";
 import type { SimulatedFlow } from "./flows.ts";
 import type { Observed } from "./reference.ts";
+import { mostParallel } from "./scaling.ts";
 import type { Slot, World } from "./world.ts";
 
 /** What is wrong with what came out; `whole`: the flow has ended. */
 export function outcomeWrong(world: World, flow: SimulatedFlow, whole: boolean): string | undefined {
-  const sink = world.flow.stages.find(({ kind }) => kind === "sink") as { name: string; parallelism: number };
-  const parts = Array.from({ length: sink.parallelism }, (_, p) => world.targets.get(`${world.flow.name}/${sink.name}/${p}`)?.data ?? []);
-  for (const [p, data] of parts.entries()) if (whole && Array.from(data).includes(undefined)) return `target ${p} has a hole`;
-  const observed: Observed = { parts: parts.map((data) => Array.from(data)), all: parts.flat(), letters: lettersOf(world), lost: world.lost, partitionOf: (key) => partitionOf(key, sink.parallelism) };
+  const sink = world.flow.stages.find(({ kind }) => kind === "sink") as { name: string; parallelism: number }, first = world.scaling.first(sink.name).generation, scaled = world.everySlot.some(({ stage, generation }) => stage.name === sink.name && generation !== first);
+  const targets = Array.from({ length: scaled ? mostParallel : sink.parallelism }, (_, p) => world.targets.get(`${world.flow.name}/${sink.name}/${p}`)), parts = targets.map((target) => target?.data ?? []);
+  for (const [p, data] of parts.entries()) {
+    if (whole && Array.from(data).includes(undefined)) return `target ${p} has a hole`;
+    if (whole && targets[p]?.finished === false) return `target ${p} is not finished`;
+  }
+  const observed: Observed = { parts: parts.map((data) => Array.from(data)), all: parts.flat(), letters: lettersOf(world), lost: world.lost, partitionOf: scaled ? undefined : (key) => partitionOf(key, sink.parallelism) };
   return flow.wrong(observed, world.feed, whole);
 }
 

@@ -73,7 +73,7 @@ export class Fields {
     for (const [target, seq, term] of body.sent ?? []) this.#put(`sent ${String(target)}`, [seq, term]);
     for (const [target, ...rest] of body.settled ?? []) this.#put(`settled ${String(target)}`, rest);
     for (const [split, ...rest] of body.source ?? []) this.#put(`split ${split}`, rest);
-    for (const name of ["own", "sink", "counts"] as const) if (body[name] !== undefined) this.#put(name, body[name]);
+    for (const name of ["own", "sink", "targets", "counts"] as const) if (body[name] !== undefined) this.#put(name, body[name]);
     if (body.tries !== undefined) this.#tries = body.tries;
     if (body.node !== undefined) this.#tries = { ...this.#tries, k: body.k ?? 0 };
   }

@@ -1,7 +1,7 @@
 // Which stages can be scaled, and what is said of those that cannot.
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { collect, generate, map } from "../../../actors/index.ts";
+import { collect, generate, jsonl, map } from "../../../actors/index.ts";
 import { defineFlow, type MillraceError } from "../../../runtime/index.ts";
 import { type FlowPlan, planOf } from "../../../runtime/flow/plan.ts";
 import type { RunRecord } from "../../../runtime/node/run-record.ts";
@@ -13,7 +13,10 @@ const plan = planOf(defineFlow("f", { module: import.meta.url }, (flow) => {
   const before = flow.processor("before", flow.source("feed", generate({ count: 1, make: (n) => n })), map((n: number) => n));
   const alone = flow.processor("alone", before, { isolate: "worker" }, map((n: number) => n));
   const after = flow.processor("after", alone, map((n: number) => n));
-  flow.sink("out", flow.processor("last", after, map((n: number) => n)), collect<number>([]));
+  const last = flow.processor("last", after, map((n: number) => n));
+  flow.sink("out", last, collect<number>([]));
+  flow.sink("file", last, jsonl.sink("out.jsonl"));
+  flow.sink("files", last, jsonl.sink("out-{partition}.jsonl"));
 })) as FlowPlan;
 const record = { token: "t", stages: plan.stages.map(({ name, parallelism }) => ({ name, generation: "t-1", parallelism })) } as unknown as RunRecord;
 
@@ -27,14 +30,15 @@ function outcome(stage: string): string {
 
 test("a stage in threads of its own keeps its number while it runs, and so does a stage that it feeds; those before and further behind do not", () => {
   assert.equal(["before", "last"].map(outcome), ["before", "last"]);
-  assert.match(outcome("alone"), /^STAGE_FIXED "alone" runs in threads of its own.*can be scaled: before, last;/);
+  assert.match(outcome("alone"), /^STAGE_FIXED "alone" runs in threads of its own.*can be scaled: before, last, out, files;/);
   assert.match(outcome("after"), /^STAGE_FIXED "after" gets events from "alone".*leave isolate out of "alone"/);
 });
 
-test("a source and a sink keep theirs, and what is not there is said", () => {
+test("a source keeps its number, and so does a sink that writes one file; what is not there is said", () => {
   assert.match(outcome("feed"), /^STAGE_FIXED "feed" is a source/);
-  assert.match(outcome("out"), /^STAGE_FIXED "out" is a sink/);
-  assert.match(outcome("nowhere"), /^STAGE_UNKNOWN .*can be scaled: before, last\./);
+  assert.match(outcome("file"), /^STAGE_FIXED "file" writes one file, out\.jsonl/);
+  assert.equal(["out", "files"].map(outcome), ["out", "files"]);
+  assert.match(outcome("nowhere"), /^STAGE_UNKNOWN .*can be scaled: before, last, out, files\./);
 });
 
 test.run();

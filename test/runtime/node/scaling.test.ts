@@ -1,7 +1,9 @@
 // A stage is scaled on a node while events flow: on the broker and the disk in memory, with kills at any moment.
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { collect, generate, map, stateful } from "../../../actors/index.ts";
+import { lstat, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { collect, generate, jsonl, map, stateful } from "../../../actors/index.ts";
 import { defineFlow, type Emits, type Flow, type MillraceError } from "../../../runtime/index.ts";
 import { systemClock, systemRandom } from "../../../runtime/event/clock.ts";
 import { allLetters } from "../../../runtime/inspect/dead-letters.ts";
@@ -12,6 +14,7 @@ import { Chance, seed } from "../../actors/seeded.ts";
 import { gate } from "../../support/gate.ts";
 import { lasting } from "../../support/lasting-source.ts";
 import { rejection } from "../../support/rejection.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { type TwinNode, TwinWorld } from "../../support/twin-node.ts";
 import { eventually, within } from "../../support/waiting.ts";
 
@@ -69,6 +72,35 @@ test("up and down while events flow: the result is that of a single thread, noth
   await eventually("old streams go", () => [...world.server.streams.keys()].filter((name) => name.startsWith("mr_actor_counting_tally_")).every((name) => name.includes(`_${run?.token}-4_`)), endMs);
   assert.ok(left.length > 0);
   assert.equal(it.node.flows[0]?.counts(it.node.flows[0].plan.stages[2] as never), { in: count, out: count, late: 0, deadLetters: 0 });
+});
+
+test("a sink: each event in one of its files, in order per file; a file that was left is gone on with, and all are finished at the end", async () => {
+  await using world = await TwinWorld.make();
+  await using folder = await temporaryFolder();
+  const count = 3_000, scaled = gate(), path = (p: number): string => join(folder.path, `out-${p}.jsonl`);
+  const flow = defineFlow("counting", (flow) => {
+    const feed = flow.source("feed", lasting(generate<Item>({ count, batch: 20, rate: 1_000, make: (n) => ({ n, key: n % keys }) }), ({ n }) => n >= count - 500, scaled.opened), { time: { of: ({ n }: Item) => n, outOfOrder: 0 } });
+    flow.sink("out", feed.keyBy(({ key }) => key), { parallelism: 2, order: "time" }, jsonl.sink(join(folder.path, "out-{partition}.jsonl")));
+  });
+  const rowsOf = async (p: number): Promise<readonly Item[]> => (await readFile(path(p), "utf8")).trimEnd().split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Item);
+  await using it = await world.start([flow]);
+  const actors = (): number => it.node.tree().children[0]?.children.find(({ id }) => id === "counting/out")?.children.length ?? 0;
+  for (const to of [4, 1, 3]) {
+    const taken = it.node.flows[0]?.counts(it.node.flows[0].plan.stages[1] as never).out ?? 0;
+    await eventually("events flow", () => (it.node.flows[0]?.counts(it.node.flows[0].plan.stages[1] as never).out ?? 0) > taken + 50, endMs);
+    await scalingOf(it).begin("out", to);
+    await settled(it);
+    assert.equal([scalingOf(it).status.last?.is, scalingOf(it).status.counts["out"]], ["finished", to]);
+    await eventually("the tree shows it", () => actors() === to, endMs);
+  }
+  scaled.open();
+  await within(endMs, "the end", it.node.done);
+  const files = await Promise.all([0, 1, 2, 3].map(rowsOf));
+  for (const [p, rows] of files.entries()) {
+    assert.ok((await lstat(path(p))).isFile(), `out-${p}.jsonl has its final form`);
+    assert.ok(rows.length > 0 && rows.every(({ n }, i) => i === 0 || n > (rows[i - 1] as Item).n), `out-${p}.jsonl is in order`);
+  }
+  assert.equal(files.flat().map(({ n }) => n).sort((a, b) => a - b), Array.from({ length: count }, (_, n) => n));
 });
 
 test("a node that is killed at any moment goes on with it where it was", async () => {
