@@ -1,13 +1,18 @@
 // Which nodes there are, under the key `nodes`, for who wants to ask them. Advice: a node that was killed is in it until the next
 // one comes.
 import type { KeyValue } from "../broker/broker.ts";
+import { MillraceError } from "../event/errors.ts";
+import { type Clock, pause, systemClock } from "../event/clock.ts";
 import { bounded } from "./bounded.ts";
 
 const key = "nodes";
 const version = 1;
 const most = 1_000;
-const tries = 10;
+/** With each try one of those that write at the same time gets through. */
+const tries = most;
 const atOnce = 32;
+/** A stream of three replicas that another node has just made chooses its leader first, and answers nobody until then: so long is waited for it, in ms. */
+const joinMs = 15_000, againMs = 100;
 
 export interface NodeEntry {
   readonly name: string;
@@ -20,8 +25,18 @@ export async function readNodes(keys: KeyValue): Promise<readonly NodeEntry[]> {
   return (await read(keys)).nodes;
 }
 
-/** Adds this node, and removes those of which `answers` says that they are gone. @throws MillraceError UNREACHABLE */
-export async function join(keys: KeyValue, self: NodeEntry, answers: (node: string) => Promise<boolean>): Promise<void> {
+/** Adds this node, and removes those of which `answers` says that they are gone; tried for a while. @throws MillraceError UNREACHABLE */
+export async function join(keys: KeyValue, self: NodeEntry, answers: (node: string) => Promise<boolean>, clock: Clock = systemClock): Promise<void> {
+  for (const until = clock.monotonic() + joinMs; ; await pause(againMs, { clock, signal: new AbortController().signal })) {
+    try {
+      return await joinOnce(keys, self, answers);
+    } catch (error) {
+      if (!(error instanceof MillraceError) || error.code !== "UNREACHABLE" || clock.monotonic() >= until) throw error;
+    }
+  }
+}
+
+async function joinOnce(keys: KeyValue, self: NodeEntry, answers: (node: string) => Promise<boolean>): Promise<void> {
   const gone = new Set<string>([self.name]);
   await bounded((await read(keys)).nodes, atOnce, async ({ name }) => {
     if (!gone.has(name) && !(await answers(name))) gone.add(name);
@@ -39,6 +54,7 @@ async function change(keys: KeyValue, to: (nodes: readonly NodeEntry[]) => reado
     const { nodes, revision } = await read(keys);
     if ((await keys.set(key, Buffer.from(JSON.stringify({ version, nodes: to(nodes) })), revision)) !== undefined) return;
   }
+  throw new MillraceError("UNREACHABLE", key, "The list of nodes is written by many", "Start the node again.");
 }
 
 async function read(keys: KeyValue): Promise<{ readonly nodes: readonly NodeEntry[]; readonly revision: number }> {

@@ -195,7 +195,7 @@ export class RunningNode implements Node {
       } catch (error) {
         return error instanceof MillraceError && error.code !== "NOT_FOUND";
       }
-    });
+    }, this.clock);
   }
 
   /** Takes a flow; its actors are being started when this returns. `placed`: they come one by one, as they are placed here. */

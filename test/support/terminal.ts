@@ -60,6 +60,6 @@ export function fits(expected: string, output: string, { isWhole = true } = {}):
 }
 
 function alike(text: string): string {
-  const same = text.replace(/\bU[A-Z2-7]{55}\b/g, "<key>").replace(/\b(run) [a-z0-9]{8}\b/gi, "$1 <id>").replace(/\b[0-9a-f]{12}\b/g, "<hash>").replace(/(?:\d+[dhm] )*\d+(?:\.\d+)?(?:ms|[smhd])\b/g, "<time>").replace(/\d[\d,]*(\.\d+)*/g, "<n>");
+  const same = text.replace(/\bU[A-Z2-7]{55}\b/g, "<key>").replace(/\b(run) [a-z0-9]{8}\b/gi, "$1 <id>").replace(/\b[0-9a-f]{12}\b/g, "<hash>").replace(/(?:\d+[dhm] )*\d+(?:\.\d+)?(?:ms|[smhd])\b/g, "<time>").replace(/\d[\d,]*(\.\d+)*/g, "<n>").replace(/(<n> (?:actor|frame|entr(?=y|ies)))(?:s|y|ies)?\b/g, "$1");
   return same.split("\n").map((line) => line.trim().replace(/ +/g, " ")).join("\n").trim();
 }
