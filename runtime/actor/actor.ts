@@ -185,7 +185,7 @@ export class Actor {
     if (this.#time.sealed !== undefined) return false;
     const now = this.env.clock.monotonic();
     let { pending } = behaviour;
-    if (pending === "now" || this.sealing.due !== undefined || (!this.#time.ended && this.emitter.planDue) || (!this.#time.ended && behaviour.finished)) return this.#closeTurn("turn");
+    if (pending === "now" || this.sealing.due !== undefined || (!this.#time.ended && (this.emitter.planDue || this.sealing.promiseDue !== undefined || (behaviour.finished && this.sealing.promised === undefined)))) return this.#closeTurn("turn");
     if (pending === "nothing" && this.#time.trails(behaviour)) pending = "later";
     if (pending === "nothing") return false;
     if (this.#laterAt === Infinity) this.#laterAt = now + laterMs;

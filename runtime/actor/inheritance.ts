@@ -12,6 +12,7 @@ import { type Division, streamName, subjectsOf } from "./environment.ts";
 import { Inbound } from "./inbound.ts";
 import { foldedLetters } from "./snapshot.ts";
 import { inheritedKey, triedAs } from "./section.ts";
+import { splitOwner } from "./split.ts";
 import { inheritedTargets } from "./target-succession.ts";
 
 /** Whether the log holds more than claims: then the actor has begun, and goes on by its own log. */
@@ -127,12 +128,12 @@ export function merged(where: string, bodies: readonly Body[], partition: number
     counts.deadLetters += body.counts.deadLetters;
     counts.settled += body.counts.settled ?? 0;
   }
-  const [first] = bodies;
+  const [first] = bodies, count = first?.seal?.sections.length ?? 1, source = bodies.flatMap(({ source: splits = [] }) => splits.filter(([split]) => splitOwner(split, count) === partition));
   return {
     inputs: [...inputs].map((input) => [input, 0, null, null, 0]), channels: [...channels.values()],
     // Its mailboxes are new: so are the numbers on their channels. What comes first there goes on from the barrier†.
     cursors: [...channels].map(([name, [input, from, generation]]) => [input, from, generation, 0, barriers.get(name) ?? null, 0, null, []]),
-    own: own ?? { watermark: null, ended: false, caught: false }, tries: { k: 0, events }, ...inheritedTargets(bodies, partition, first?.seal?.sections.length ?? 1),
+    own: own ?? { watermark: null, ended: false, caught: false }, tries: { k: 0, events }, ...inheritedTargets(bodies, partition, count), ...(source.length === 0 ? {} : { source }),
     ...(floors.size === 0 ? {} : { floors: [...floors.values()] }), ...(first?.routing === undefined ? {} : { routing: first.routing }), counts,
   };
 }

@@ -1,8 +1,8 @@
 // The behaviour of a source: reads its splits from their positions, and commits positions and events in one record (P26).
+import { setMaxListeners } from "node:events";
 import { plain } from "../event/codec.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import { instant, isKey } from "../event/event.ts";
-import { fnv1a32 } from "../event/partition.ts";
 import type { SourcePlan } from "../flow/plan.ts";
 import type { PullSource, SourceContext } from "../flow/source.ts";
 import { isPromise } from "../flow/display.ts";
@@ -10,7 +10,7 @@ import type { Body, CommitRecord } from "../journal/record.ts";
 import type { Actor } from "./actor.ts";
 import type { Behaviour } from "./behaviour.ts";
 import { fateOf } from "./failure.ts";
-import { type Positioned, Split, type Validated } from "./split.ts";
+import { type Positioned, Split, splitOwner, type Validated } from "./split.ts";
 
 /** Splits are asked for again so often, in ms. */
 const splitsEveryMs = 30_000;
@@ -31,6 +31,8 @@ export class SourceReader implements Behaviour {
     this.#actor = actor;
     this.#plan = plan;
     this.#source = plan.source as PullSource<unknown, unknown>;
+    // Each of its splits may listen to it.
+    setMaxListeners(0, this.#stop.signal);
   }
 
   apply({ body }: CommitRecord): void {
@@ -58,9 +60,11 @@ export class SourceReader implements Behaviour {
   }
 
   async #askForSplits(): Promise<void> {
-    const { partition, stage, env } = this.#actor;
-    for (const name of await (this.#source.splits as NonNullable<PullSource<unknown, unknown>["splits"]>)(this.#stop.signal)) {
-      if (fnv1a32(name) % stage.parallelism === partition) this.#add(name);
+    const { partition, stage, generation, env } = this.#actor;
+    // How many share them. Where this node has not heard of its generation yet, or no more, none are added to what the log says.
+    const count = [env.division(stage.name), env.generations?.next(stage.name), env.generations?.first(stage.name)].find((its) => its?.generation === generation)?.count;
+    for (const name of count === undefined ? [] : await (this.#source.splits as NonNullable<PullSource<unknown, unknown>["splits"]>)(this.#stop.signal)) {
+      if (splitOwner(name, count as number) === partition) this.#add(name);
     }
     this.#splitsAt = env.clock.now() + splitsEveryMs;
   }

@@ -1,10 +1,14 @@
 // One split of a source, as its reader knows it.
+import { fnv1a32 } from "../event/partition.ts";
 import type { Reading } from "../flow/source.ts";
 
 export type Positioned = Reading<unknown> & { readonly position: unknown };
 
 /** What a schema made of a batch, event by event. */
 export type Validated = readonly { readonly value: unknown; readonly refused: Error | undefined }[];
+
+/** Which actor of its stage has a split, of so many. */
+export const splitOwner = (split: string, count: number): number => fnv1a32(split) % count;
 
 export class Split {
   readonly name: string;

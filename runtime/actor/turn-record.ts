@@ -12,8 +12,9 @@ import type { OwnTime } from "./own-time.ts";
 export function turnRecord(actor: Actor, time: OwnTime, kind: "turn" | "stop" | "attempt", term: Term, n: number): { readonly body: Body; readonly frames: readonly ClosedFrame[] } {
   const { behaviour, emitter, memory, sealing, address, generation, env: { clock, broker } } = actor, isTurn = kind === "turn", now = clock.monotonic(), body: Body = {};
   behaviour.closing();
-  const seals = isTurn ? sealing.due : undefined, followsPlan = isTurn && !time.ended, { watermark, alone, ends } = time.close(behaviour, isTurn, now, seals);
+  const seals = isTurn ? sealing.due : undefined, followsPlan = isTurn && !time.ended, { watermark, alone, ends } = time.close(behaviour, isTurn && sealing.promised === undefined, now, seals);
   if (seals !== undefined) sealing.since = now;
+  if (isTurn && !time.ended) sealing.promise();
   const frames = emitter.close({ from: address, generation, term, n }, {
     watermark, watermarkAlone: alone, note: ends ? ["end"] : seals === undefined ? null : ["sealed", ...seals], followsPlan: followsPlan && !ends,
     limit: broker.maxPayload - frameReserve.bytes, info: (row) => rowInfo(address, generation, n, row, null),

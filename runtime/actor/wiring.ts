@@ -6,7 +6,7 @@ import type { StagePlan } from "../flow/plan.ts";
 import { Actor } from "./actor.ts";
 import { ChainDelivery, MailboxDelivery } from "./delivery.ts";
 import { Emitter, type MailboxTarget } from "./emitter.ts";
-import { type ActorEnvironment, type ActorEvents, addressOf, type Place, deadStream, streamName, subjectsOf } from "./environment.ts";
+import { type ActorEnvironment, type ActorEvents, addressOf, type Division, type Place, deadStream, streamName, subjectsOf } from "./environment.ts";
 import { exitOf } from "./exit.ts";
 import { Outlet } from "./outlet.ts";
 import { Processor } from "./processor.ts";
@@ -30,11 +30,13 @@ function wire(actor: Actor, env: ActorEnvironment, stage: StagePlan): Emitter {
     const eventTime = stage.readers.some((edge) => edge.to === to && edge.input === input && edge.eventTime);
     return new Outlet(target, new MailboxDelivery(broker.stream(streamName(subject), subject), { ...options, readerEnded, retired }), eventTime);
   };
+  // Its own stage is as it is until its own log says otherwise, whatever the plan as last seen does.
+  const inForce = (name: string): Division => (name === stage.name ? { ...env.division(name), generation: actor.generation } : env.division(name));
   const { dead } = subjectsOf(flow.name, stage.name, actor.generation, actor.partition);
   const onForked = (seq: number): void => actor.exit(exitOf(new MillraceError("HISTORY_FORKED", actor.address, `What ${actor.address} did was written anew after a loss: its dead letters have another one under number ${seq}`, "Start the flow anew with --fresh, or bring the server's store back.")));
   return new Emitter({
     actor: addressOf(flow, stage, actor.partition), code: env.code, type: `${flow.name}.${stage.name}`, edges: stage.readers, outlet,
-    routing: new Routing(env.division, env.generations), dead: new Outlet(dead, new ChainDelivery(broker.stream(deadStream(flow.name), dead), { ...options, onForked }), false),
+    routing: new Routing(inForce, env.generations), dead: new Outlet(dead, new ChainDelivery(broker.stream(deadStream(flow.name), dead), { ...options, onForked }), false),
   });
 }
 

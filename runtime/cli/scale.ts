@@ -36,8 +36,8 @@ Examples:
   millrace scale quakes/by-region 3 --json
 
 Only this stage, those who feed it and its readers take part. It pauses while its state is handed over; those who feed it go on into the new
-mailboxes. Processors can be scaled, on one node and over several, and sinks that write to several targets (a file sink: with {partition} in its
-path); sources keep the number that they began with. A node that is killed in between does no harm: others go on with it, or the same one when
+mailboxes. Every stage can be scaled, on one node and over several: a source by its splits, a sink by its targets (a file sink: with {partition}
+in its path). A node that is killed in between does no harm: others go on with it, or the same one when
 it is started again. A stage with parallelism: { min, max, targetLag } is scaled by its lag; --why tells what was decided and why.`)
     .action(async (target: string, to: string | undefined, flags: ScaleFlags) => ended(await scale(target, to, flags)));
 }

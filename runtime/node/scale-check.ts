@@ -12,12 +12,11 @@ export const mostActors = 1_024;
  * @throws MillraceError STAGE_UNKNOWN, STAGE_FIXED, OPTION_INVALID, NOTHING_TO_DO, SCALE_UNDER_WAY, UPGRADE_UNDER_WAY
  */
 export function checkScale(plan: FlowPlan, record: RunRecord, name: string, count: number): StagePlan {
-  const flow = plan.name, stage = plan.stages.find((one) => one.name === name), where = `${flow}/${name}`, its = stagesOf(plan), others = plan.stages.filter((one) => oneTarget(one) === undefined && one.kind !== "source" && fixedBy(one, its) === undefined).map((one) => one.name), names = others.join(", ") || "none";
+  const flow = plan.name, stage = plan.stages.find((one) => one.name === name), where = `${flow}/${name}`, its = stagesOf(plan), others = plan.stages.filter((one) => whyOne(one) === undefined && fixedBy(one, its) === undefined).map((one) => one.name), names = others.join(", ") || "none";
   if (stage === undefined) throw new MillraceError("STAGE_UNKNOWN", where, `Flow "${flow}" has no stage "${name}"`, `Stages that can be scaled: ${names}.`);
   if (!Number.isInteger(count) || count < 1 || count > mostActors) throw new MillraceError("OPTION_INVALID", where, `A stage cannot have ${count} actors`, `Give a whole number from 1 to ${mostActors}.`);
-  if (stage.kind === "source") throw new MillraceError("STAGE_FIXED", where, `"${name}" is a source: how many actors it has is fixed by its splits while it runs`, `Stages that can be scaled: ${names}; of a source, set it with --set ${name}.parallelism=${count} for a new run.`);
-  const target = oneTarget(stage);
-  if (target !== undefined) throw new MillraceError("STAGE_FIXED", where, `"${name}" writes one file, ${target}, which has one writer`, `Stages that can be scaled: ${names}; put {partition} into its path for a new run.`);
+  const why = whyOne(stage);
+  if (why !== undefined) throw new MillraceError("STAGE_FIXED", where, `"${name}" ${why[0]}`, `Stages that can be scaled: ${names}; ${why[1]}.`);
   const isolated = fixedBy(stage, its);
   if (isolated !== undefined) throw new MillraceError("STAGE_FIXED", where, isolated === name ? `"${name}" runs in threads of its own: how many actors it has is fixed while it runs` : `"${name}" gets events from "${isolated}", which runs in threads of its own: how many actors it sends to is fixed while it runs`, `Stages that can be scaled: ${names}; set it with --set ${name}.parallelism=${count} for a new run, or leave isolate out of "${isolated}".`);
   if (record.change !== undefined) throw underWay(flow, record);
@@ -39,9 +38,11 @@ export function whyFixed(plan: FlowPlan, name: string): string | undefined {
   return isolated === undefined ? undefined : isolated === name ? "it runs in threads of its own" : `"${isolated}" sends to it and runs in threads of its own`;
 }
 
-/** What a sink writes to that only one actor may write to; `undefined`: several may share it, or it is no sink. */
-function oneTarget(stage: StagePlan): string | undefined {
-  return stage.kind === "sink" && stage.sink.guarantee === "transactional" && stage.sink.divisible === false ? (stage.sink.target ?? stage.sink.kind) : undefined;
+/** Why a stage has one actor, and what changes that; `undefined`: it may have several. */
+function whyOne(stage: StagePlan): readonly [why: string, remedy: string] | undefined {
+  if (stage.kind === "source") return stage.source.guarantee !== "replayable" || stage.source.splits === undefined ? ["cannot be split: it is read by one actor", "a source that says what its parts are (splits) can be"] : undefined;
+  if (stage.kind === "sink" && stage.sink.guarantee === "transactional" && stage.sink.divisible === false) return [`writes one file, ${stage.sink.target ?? stage.sink.kind}, which has one writer`, "put {partition} into its path for a new run"];
+  return undefined;
 }
 
 const stagesOf = ({ stages }: FlowPlan): ReadonlyMap<string, StagePlan> => new Map(stages.map((one) => [one.name, one]));

@@ -32,7 +32,9 @@ export interface NewActor {
 }
 
 export interface Facts {
+  /** Of a source its own actors: they have nobody who feeds them. */
   readonly upstream: readonly Upstream[];
+  readonly isSource: boolean;
   readonly old: readonly OldActor[];
   readonly new: readonly NewActor[];
 }
@@ -41,15 +43,16 @@ export interface Facts {
  * - `start`: all old ones are sealed: those that go on with their state may start†.
  * - `finish`: all new ones run: the new generation is the one in force, the old streams go.
  * - `withdraw`: nobody will follow the plan any more: it goes, with the streams that were made for it.
- * - `stand`: it cannot be taken back: who refused follows it after all.
+ * - `stand`: it cannot be taken back: who refused follows it after all, and the actors of a source, which have all promised to, hand their splits over.
  * - `wait`: for these.
  */
 export type Step =
   | { readonly is: "start" | "finish" | "withdraw" | "stand" }
   | { readonly is: "wait"; readonly for: readonly string[]; readonly why: "upstream" | "seal" | "start" };
 
-export function nextStep({ takenBack, started }: Pick<Change, "takenBack" | "started">, facts: Facts): Step {
-  const { upstream, old, new: its } = started === true ? { ...facts, upstream: [], old: [] } : facts;
+export function nextStep({ takenBack, started, stands }: Pick<Change, "takenBack" | "started" | "stands">, facts: Facts): Step {
+  if (facts.isSource && stands !== true && started !== true) return untilPromised(takenBack, facts);
+  const { upstream, old, new: its } = started === true ? { ...facts, upstream: [], old: [] } : facts.isSource ? { ...facts, upstream: [] } : facts;
   const has = (stance: Upstream["stance"]) => upstream.some((one) => one.stance === stance), goesOn = upstream.length === 0 || has("barrier");
   if (!goesOn && upstream.every(({ stance }) => stance === "ended" || (takenBack && stance === "refused"))) return { is: "withdraw" };
   // It has the end of all who feed it, so that none of them is past a barrier, as far as it knows: who is by now lost its log meanwhile, and parks.
@@ -62,4 +65,11 @@ export function nextStep({ takenBack, started }: Pick<Change, "takenBack" | "sta
   const away = its.filter(({ state }) => state === "away");
   if (away.length === its.length) return { is: "start" };
   return away.length > 0 ? { is: "wait", for: away.map(({ actor }) => actor), why: "start" } : { is: "finish" };
+}
+
+/** †One that has ended hands nothing over, and it may have when another hears of the plan: nobody does before all have promised not to end. */
+function untilPromised(takenBack: boolean, { upstream, old }: Facts): Step {
+  if (takenBack || upstream.some(({ stance }) => stance === "ended") || old.some(({ state }) => state === "ended")) return { is: "withdraw" };
+  const open = upstream.filter(({ stance }) => stance !== "barrier");
+  return open.length > 0 ? { is: "wait", for: open.map(({ actor }) => actor), why: "upstream" } : { is: "stand" };
 }

@@ -56,8 +56,10 @@ export async function viewOf(flow: HostedFlow, { stage: name, from, to }: Change
 
 const partitions = (of: Division): readonly number[] => Array.from({ length: of.count }, (_, p) => p);
 
+/** The stages whose actors decide when those of that one are over; a source's are its own. */
 export function feedsOf({ stages }: FlowPlan, name: string): ReadonlySet<string> {
-  return new Set((stages.find((stage) => stage.name === name)?.inputs ?? []).map(({ from }) => from));
+  const stage = stages.find((one) => one.name === name);
+  return new Set(stage?.kind === "source" ? [name] : (stage?.inputs ?? []).map(({ from }) => from));
 }
 
 /** How often those who feed a stage, and its own actors, had to send a frame again so far. */
@@ -91,6 +93,7 @@ export function factsOf(plan: FlowPlan, record: RunRecord, { stage, from, to }: 
     for (const { p, state } of view.new) further(its, p, state, ["away", "runs", "ended"]);
   }
   return {
+    isSource: plan.stages.find(({ name }) => name === stage)?.kind === "source",
     upstream: record.stages.filter(({ name }) => feeds.has(name)).flatMap(({ name, parallelism }) => Array.from({ length: parallelism }, (_, p) => `${plan.name}/${name}/${p}`)).map((actor) => ({ actor, stance: stances.get(actor) ?? "away" })),
     old: partitions(from).map((p) => ({ actor: `${stage}/${p}`, state: old.get(p) ?? "away" })),
     new: partitions(to).map((p) => ({ actor: `${stage}/${p}`, state: its.get(p) ?? "away" })),

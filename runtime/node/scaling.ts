@@ -214,10 +214,12 @@ export class FlowScaling {
 
   async #end(change: Change, finished: boolean, cost: ScaleCost): Promise<void> {
     const { stage, from, to } = change, { clock, log } = this.#env, { plan } = this.#ground;
-    this.#last = { stage, generation: to.generation, is: finished ? "finished" : "withdrawn", receipt: cost.receipt(change, clock.monotonic()) };
-    await this.#ground.change(whileIts(change, ({ change: _, ...now }) => ({
+    await this.#ground.change(whileIts(change, ({ change: its, ...now }) => (!finished && its?.stands === true && change.stands !== true ? { ...now, change: its } : {
       ...now, stages: now.stages.map((one) => (one.name !== stage ? one : finished ? { ...one, generation: to.generation, parallelism: to.count } : { ...one, withdrawn: [...(one.withdrawn ?? []), to.generation] })),
     })));
+    // Another leader has found meanwhile that it stands.
+    if (this.record.change?.generation === to.generation) return;
+    this.#last = { stage, generation: to.generation, is: finished ? "finished" : "withdrawn", receipt: cost.receipt(change, clock.monotonic()) };
     log.info(`${plan.name}/${stage}: ${finished ? `scaled from ${from.count} to ${to.count}` : `stays at ${from.count}, that it was to be scaled is taken back`}`);
     await this.#ground.ended(change, finished);
     this.#tidyLater(() => this.#ground.tidied(stage, finished ? from : to));

@@ -156,8 +156,9 @@ export class SimulatedScaling {
   }
 
   #facts({ stage: name, from, to }: Change): Facts {
-    const { flow, slots } = this.#world, feeds = new Set(flow.stages.find((stage) => stage.name === name)?.inputs.map((edge) => edge.from));
+    const { flow, slots } = this.#world, stage = flow.stages.find((one) => one.name === name), isSource = stage?.kind === "source", feeds = new Set(isSource ? [name] : stage?.inputs.map((edge) => edge.from));
     return {
+      isSource,
       upstream: slots.filter(({ stage }) => feeds.has(stage.name)).map((slot): Upstream => ({ actor: slot.address, stance: this.#stance(slot, name, to.generation) })),
       old: slots.filter(({ stage, generation }) => stage.name === name && generation === from.generation).map((slot) => ({ actor: slot.address, state: slot.sealed ? "sealed" : slot.done ? "ended" : "runs" })),
       new: Array.from({ length: to.count }, (_, p) => {

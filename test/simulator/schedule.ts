@@ -65,7 +65,7 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
 }
 
 function scalableOf({ plan, divisible }: SimulatedFlow): readonly string[] {
-  return plan.stages.filter(({ name, kind }) => kind !== "source" && divisible.includes(name)).map(({ name }) => name);
+  return plan.stages.filter(({ name }) => divisible.includes(name)).map(({ name }) => name);
 }
 
 function setLimits(p: Profile): void {

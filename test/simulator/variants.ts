@@ -14,6 +14,7 @@ import { Outlet } from "../../runtime/actor/outlet.ts";
 import { RecordKeeper } from "../../runtime/actor/record-keeper.ts";
 import { Routing } from "../../runtime/actor/routing.ts";
 import { SinkWriter } from "../../runtime/actor/sink-writer.ts";
+import { Sealing } from "../../runtime/actor/sealing.ts";
 import { type Captured, Snapshots } from "../../runtime/actor/snapshot.ts";
 import { MailboxTrim } from "../../runtime/actor/trimming.ts";
 import type { BrokerStream } from "../../runtime/broker/broker.ts";
@@ -334,6 +335,10 @@ export const variants: readonly Variant[] = [
     call(old, this, body, whole);
     delete body.floors;
   } as Method) },
+  { name: "a source hands its splits over before all of its stage have promised to", rule: "11", flows: ["dealt", "chain", "merge"], profile: { ...rescaled, parallelism: 2 }, breaks: () => getterReplaced(Sealing.prototype, "due", (old) => function (this: Sealing) {
+    const { promised } = this;
+    return promised === undefined || this.said ? old.call(this as never) : [promised.generation, promised.count];
+  } as never) },
   { name: "targets of partitions that a sink has no longer are forgotten", rule: "11, P28", outcomeOnly: true, flows: ["dealt", "chain"], profile: rescaled, breaks: () => replaced(SinkWriter.prototype, "write", (old) => function (this: SinkWriter, body: Body, whole: boolean) {
     call(old, this, body, whole);
     delete body.targets;

@@ -16,6 +16,7 @@ const plan = planOf(defineFlow("f", { module: import.meta.url }, (flow) => {
   const last = flow.processor("last", after, map((n: number) => n));
   flow.sink("out", last, collect<number>([]));
   flow.sink("file", last, jsonl.sink("out.jsonl"));
+  flow.sink("other", flow.source("parts", generate({ count: 9, splits: 3, make: (n) => n })), collect<number>([]));
   flow.sink("files", last, jsonl.sink("out-{partition}.jsonl"));
 })) as FlowPlan;
 const record = { token: "t", stages: plan.stages.map(({ name, parallelism }) => ({ name, generation: "t-1", parallelism })) } as unknown as RunRecord;
@@ -30,15 +31,15 @@ function outcome(stage: string): string {
 
 test("a stage in threads of its own keeps its number while it runs, and so does a stage that it feeds; those before and further behind do not", () => {
   assert.equal(["before", "last"].map(outcome), ["before", "last"]);
-  assert.match(outcome("alone"), /^STAGE_FIXED "alone" runs in threads of its own.*can be scaled: before, last, out, files;/);
+  assert.match(outcome("alone"), /^STAGE_FIXED "alone" runs in threads of its own.*can be scaled: before, last, out, parts, other, files;/);
   assert.match(outcome("after"), /^STAGE_FIXED "after" gets events from "alone".*leave isolate out of "alone"/);
 });
 
-test("a source keeps its number, and so does a sink that writes one file; what is not there is said", () => {
-  assert.match(outcome("feed"), /^STAGE_FIXED "feed" is a source/);
+test("a source that cannot be split keeps its number, and so does a sink that writes one file; what is not there is said", () => {
+  assert.match(outcome("feed"), /^STAGE_FIXED "feed" cannot be split/);
   assert.match(outcome("file"), /^STAGE_FIXED "file" writes one file, out\.jsonl/);
-  assert.equal(["out", "files"].map(outcome), ["out", "files"]);
-  assert.match(outcome("nowhere"), /^STAGE_UNKNOWN .*can be scaled: before, last, out, files\./);
+  assert.equal(["out", "files", "parts"].map(outcome), ["out", "files", "parts"]);
+  assert.match(outcome("nowhere"), /^STAGE_UNKNOWN .*can be scaled: before, last, out, parts, other, files\./);
 });
 
 test.run();

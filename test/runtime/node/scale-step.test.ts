@@ -4,11 +4,11 @@ import * as assert from "uvu/assert";
 import { type Facts, type NewActor, nextStep, type OldActor, type Step, type Upstream } from "../../../runtime/node/scale-step.ts";
 
 const test = suite("scale-step");
-const facts = (upstream: readonly Upstream["stance"][], old: readonly OldActor["state"][], its: readonly NewActor["state"][]): Facts => ({
-  upstream: upstream.map((stance, p) => ({ actor: `a/${p}`, stance })), old: old.map((state, p) => ({ actor: `b/${p}`, state })), new: its.map((state, p) => ({ actor: `b/${p}`, state })),
+const facts = (upstream: readonly Upstream["stance"][], old: readonly OldActor["state"][], its: readonly NewActor["state"][], isSource = false): Facts => ({
+  isSource,   upstream: upstream.map((stance, p) => ({ actor: `a/${p}`, stance })), old: old.map((state, p) => ({ actor: `b/${p}`, state })), new: its.map((state, p) => ({ actor: `b/${p}`, state })),
 });
-const step = (of: Facts, takenBack = false): string => {
-  const its: Step = nextStep({ takenBack }, of);
+const step = (of: Facts, takenBack = false, stands = false): string => {
+  const its: Step = nextStep({ takenBack, stands }, of);
   return its.is === "wait" ? `wait ${its.why} ${its.for.join()}` : its.is;
 };
 
@@ -24,8 +24,16 @@ for (const [says, of, takenBack, is] of [
   ["taking back: an end says it, too", facts(["refused", "ended"], ["runs"], ["away"]), true, "withdraw"],
   ["taking back: one barrier, and it stands", facts(["refused", "barrier", "open"], ["runs"], ["away"]), true, "stand"],
   ["an old one that has ended is never sealed: a barrier by now is of one who lost its log", facts(["barrier"], ["ended", "runs"], ["away"]), false, "withdraw"],
-  ["a source has nobody who feeds it", facts([], ["sealed"], ["away"]), false, "start"],
 ] as const) test(says, () => assert.is(step(of, takenBack), is));
+
+for (const [says, of, stands, takenBack, is] of [
+  ["its actors are waited for until all have promised", facts(["barrier", "open"], ["runs", "runs"], ["away"], true), false, false, "wait upstream a/1"],
+  ["all have promised: it stands", facts(["barrier", "barrier"], ["runs", "runs"], ["away"], true), false, false, "stand"],
+  ["one has ended: nobody has handed anything over, the plan goes", facts(["barrier", "ended"], ["runs", "ended"], ["away"], true), false, false, "withdraw"],
+  ["taken back before it stands", facts(["barrier", "open"], ["runs", "runs"], ["away"], true), false, true, "withdraw"],
+  ["from then on all are waited for", facts(["barrier", "barrier"], ["sealed", "runs"], ["away"], true), true, false, "wait seal b/1"],
+  ["who cannot be asked any more has promised all the same", facts(["away", "away"], ["sealed", "sealed"], ["away"], true), true, false, "start"],
+] as const) test(`a source: ${says}`, () => assert.is(step(of, takenBack, stands), is));
 
 test("once it is on record that they may start, only the new ones are waited for, whatever became of who was before", () => {
   for (const old of ["runs", "ended", "away"] as const) {

@@ -103,6 +103,42 @@ test("a sink: each event in one of its files, in order per file; a file that was
   assert.equal(files.flat().map(({ n }) => n).sort((a, b) => a - b), Array.from({ length: count }, (_, n) => n));
 });
 
+test("a source hands its splits over: each event once, and in order of its split", async () => {
+  await using world = await TwinWorld.make();
+  const rows: Item[] = [], count = 4_000, splits = 6, scaled = gate();
+  const flow = defineFlow("counting", (flow) => {
+    const feed = flow.source("feed", lasting(generate<Item>({ count, batch: 20, rate: 1_200, splits, make: (n) => ({ n, key: n % splits }) }), ({ n }) => n >= count - 600, scaled.opened), { parallelism: 2, time: { of: ({ n }: Item) => n, outOfOrder: "any" } });
+    flow.sink("out", feed.keyBy(({ key }) => key), { parallelism: 2 }, collect(rows));
+  });
+  await using it = await world.start([flow]);
+  for (const to of [4, 1, 3]) {
+    const taken = rows.length;
+    await eventually("events flow", () => rows.length > taken + 50, endMs);
+    await scalingOf(it).begin("feed", to);
+    await settled(it);
+    assert.equal([scalingOf(it).status.last?.is, scalingOf(it).status.counts["feed"]], ["finished", to]);
+  }
+  scaled.open();
+  await within(endMs, "the end", it.node.done);
+  for (let key = 0; key < splits; key++) assert.equal(rows.filter((row) => row.key === key).map(({ n }) => n), Array.from({ length: count }, (_, n) => n).filter((n) => n % splits === key));
+});
+
+test("a source of which a part has come to its end keeps its number, and goes on", async () => {
+  await using world = await TwinWorld.make();
+  const rows: Item[] = [], count = 60, held = gate();
+  // The splits of one actor wait for the gate, those of the other are read to their end.
+  const flow = defineFlow("counting", (flow) => {
+    const feed = flow.source("feed", lasting(generate<Item>({ count, batch: 1, splits: 2, make: (n) => ({ n, key: n % 2 }) }), ({ n, key }) => key === 1 && n > 20, held.opened), { parallelism: 2 });
+    flow.sink("out", feed, collect(rows));
+  });
+  await using it = await world.start([flow]);
+  await eventually("one has ended", () => it.node.tree().children[0]?.children.find(({ id }) => id === "counting/feed")?.children.some(({ state }) => state === "ended") === true, endMs);
+  assert.is((await rejection(scalingOf(it).begin("feed", 3))).code, "NOT_RUNNING");
+  held.open();
+  await within(endMs, "the end", it.node.done);
+  assert.equal(rows.map(({ n }) => n).sort((a, b) => a - b), Array.from({ length: count }, (_, n) => n));
+});
+
 test("a node that is killed at any moment goes on with it where it was", async () => {
   await using world = await TwinWorld.make();
   const rows: Row[] = [], count = 3_000, chance = new Chance(seed);
