@@ -98,6 +98,8 @@ async function followed(broker: Broker, flow: string, say: (line: string) => voi
 function stepText({ waits, change }: ScaleStatus): string {
   if (waits === null) return change?.takenBack === true ? "It is being taken back" : "The next generation is being made";
   const who = listed(waits.for);
+  // Nobody feeds a source: its own actors promise that they go over.
+  if (waits.why === "upstream" && waits.for[0]?.split("/")[1] === change?.stage) return `Waits until ${who} ${waits.for.length === 1 ? "promises" : "promise"} to hand ${waits.for.length === 1 ? "its" : "their"} splits over`;
   if (waits.why === "upstream") return change?.takenBack === true ? `Waits until ${who} ${waits.for.length === 1 ? "has" : "have"} refused` : `Waits until ${who} ${waits.for.length === 1 ? "sends" : "send"} to the new actors`;
   return waits.why === "seal" ? `Waits until ${who} ${waits.for.length === 1 ? "has" : "have"} taken what came, and ${waits.for.length === 1 ? "is" : "are"} sealed` : `Waits until ${who} ${waits.for.length === 1 ? "runs" : "run"}`;
 }
