@@ -1,5 +1,5 @@
 // What a flow's file sinks have written: the first rows, as a table. The runtime knows a sink's kind and where it writes, not more.
-import { open } from "node:fs/promises";
+import { access, open } from "node:fs/promises";
 import { resolve } from "node:path";
 import { parse as parseCsv } from "csv-parse/sync";
 import type { FlowPlan, SinkPlan } from "../flow/plan.ts";
@@ -32,7 +32,7 @@ export async function resultTexts(plan: FlowPlan, written: (sink: string) => num
 }
 
 async function resultText({ name, parallelism, sink: { kind } }: SinkPlan, target: string, written: number, width: number, colors: Colors): Promise<string> {
-  const parts = target.includes("{partition}") ? parallelism : 1, path = resolve(target.replaceAll("{partition}", "0"));
+  const pathOf = (p: number): string => resolve(target.replaceAll("{partition}", String(p))), parts = target.includes("{partition}") ? await filesOf(pathOf, parallelism) : 1, path = pathOf(0);
   const where = parts === 1 ? nearPath(path) : `${nearPath(resolve(target))} (${several(parts, "file")})`;
   const title = colors.bold(`Results of ${name}`), reader = readers[kind];
   const rows = reader === undefined ? undefined : await firstRows(path, reader);
@@ -40,6 +40,13 @@ async function resultText({ name, parallelism, sink: { kind } }: SinkPlan, targe
   const columns = rows.titles.map((column, at) => ({ title: column, align: rows.numeric[at] === true ? ("right" as const) : ("left" as const), least: leastCell, ...(at === 0 ? {} : { spare: at }) }));
   const more = written - rows.rows.length;
   return `${title}\n${table(columns, rows.rows, width, { head: (text) => colors.dim(text) })}\n  ${more > 0 ? `… and ${count(more)} more in` : "in"} ${where}`;
+}
+
+/** It may have been scaled since it began, and have had more actors. */
+async function filesOf(pathOf: (p: number) => string, least: number): Promise<number> {
+  let files = least;
+  while (await access(pathOf(files)).then(() => true, () => false)) files++;
+  return files;
 }
 
 type Reader = (text: string) => Rows;
