@@ -27,8 +27,9 @@ export function checkScale(plan: FlowPlan, record: RunRecord, name: string, coun
 
 /** Whether all that it is now runs: what it holds goes on from actors that do. @throws MillraceError ENDED, NOT_RUNNING */
 export function checkRunning(flow: string, stage: string, actors: readonly OldActor[]): void {
-  const where = `${flow}/${stage}`, away = actors.filter(({ state }) => state !== "runs");
-  if (actors.length > 0 && actors.every(({ state }) => state === "ended")) throw new MillraceError("ENDED", where, `"${stage}" has ended in this run`, "It takes the new number with the next run: --set changes it.");
+  const where = `${flow}/${stage}`, away = actors.filter(({ state }) => state !== "runs"), ended = actors.filter(({ state }) => state === "ended");
+  if (ended.length > 0 && ended.length < actors.length) throw new MillraceError("ENDED", where, `${ended.length} of the ${actors.length} actors of "${stage}" have ended in this run (${flow}/${ended[0]?.actor}), and hand nothing over any more`, "It keeps its number until its end; the next run takes another with --set.");
+  if (actors.length > 0 && ended.length === actors.length) throw new MillraceError("ENDED", where, `"${stage}" has ended in this run`, "It takes the new number with the next run: --set changes it.");
   if (away.length > 0) throw new MillraceError("NOT_RUNNING", where, `${away.map(({ actor }) => `${flow}/${actor}`).join(", ")} ${away.length === 1 ? "does" : "do"} not run, and what a stage holds goes on from actors that run`, "`millrace tree` tells why; mend that first.");
 }
 

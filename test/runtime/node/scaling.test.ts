@@ -133,7 +133,7 @@ test("a source of which a part has come to its end keeps its number, and goes on
   });
   await using it = await world.start([flow]);
   await eventually("one has ended", () => it.node.tree().children[0]?.children.find(({ id }) => id === "counting/feed")?.children.some(({ state }) => state === "ended") === true, endMs);
-  assert.is((await rejection(scalingOf(it).begin("feed", 3))).code, "NOT_RUNNING");
+  assert.is((await rejection(scalingOf(it).begin("feed", 3))).code, "ENDED");
   held.open();
   await within(endMs, "the end", it.node.done);
   assert.equal(rows.map(({ n }) => n).sort((a, b) => a - b), Array.from({ length: count }, (_, n) => n));
