@@ -40,6 +40,8 @@ export async function replay(actor: Actor, recovered: Recovered, keeper: RecordK
     const out: (readonly [Outlet, number])[] = [];
     for (const [target, number, frame] of record.body.out ?? []) {
       const outlet = outletAt(target);
+      // Of a generation that was over, and all of it settled, as of the snapshot: that one does not know it any more.
+      if (number > outlet.seq) continue;
       frames.push([outlet, number, frame]);
       out.push([outlet, number]);
     }
