@@ -4,10 +4,14 @@ import type { SinkManifest } from "./manifest.ts";
 
 /** `kinds`: by stage, such as "jsonl". `target`: where a stage writes, where that is known. */
 export function sinksOf(copies: readonly ActorCopy[], kinds: ReadonlyMap<string, string>, target: (stage: string) => string | undefined): readonly SinkManifest[] {
-  return copies.filter(({ kind }) => kind === "sink").map(({ address, stage, partition, generation, history: { sink } }) => {
-    const to = target(stage)?.replaceAll("{partition}", String(partition));
+  return copies.filter(({ kind }) => kind === "sink").flatMap(({ address, stage, partition, generation, history: { sink, targets } }) => {
+    const need = (actor: string, its: number, batch: number, mark: unknown): SinkManifest => {
+      const to = target(stage)?.replaceAll("{partition}", String(its));
+      return { actor, kind: kinds.get(stage) ?? "", generation, batch, mark: asJson(mark), ...(to === undefined ? {} : { target: to }) };
+    };
     // A batch that is not known to be written is put together and written again, at its place (P28).
-    return { actor: address, kind: kinds.get(stage) ?? "", generation, batch: sink === undefined ? 0 : sink.written ? sink.number : sink.number - 1, mark: asJson(sink?.mark), ...(to === undefined ? {} : { target: to }) };
+    const own = need(address, partition, sink === undefined ? 0 : sink.written ? sink.number : sink.number - 1, sink?.mark);
+    return [own, ...targets.map(([its, batch, mark]) => need(`${address.slice(0, address.lastIndexOf("/"))}/${its}`, its, batch, mark))];
   });
 }
 

@@ -49,6 +49,7 @@ export class History {
   readonly cursors = new Map<string, Cursor>();
   readonly sent = new Map<string, SentTo>();
   sink: Body["sink"];
+  targets: NonNullable<Body["targets"]> = [];
   own: Body["own"];
   /** Unclean ends in a row, as the newest record says. */
   k = 0;
@@ -133,6 +134,7 @@ export class History {
     for (const [target, seq, term] of body.sent ?? []) Object.assign(this.#to(target), { seq, term });
     for (const [target, settled, settledAt] of body.settled ?? []) Object.assign(this.#to(target), { settled, settledAt });
     this.sink = body.sink ?? this.sink;
+    this.targets = body.targets ?? this.targets;
     this.own = body.own ?? this.own;
   }
 
@@ -154,9 +156,9 @@ function beforeOf(frame: Uint8Array): Term | null | undefined {
 }
 
 /** Without state and frames. */
-function small({ k, inputs, cursors, sent, settled, sink, own, tries }: Body): Body {
+function small({ k, inputs, cursors, sent, settled, sink, targets, own, tries }: Body): Body {
   return {
     ...(k === undefined ? {} : { k }), ...(inputs === undefined ? {} : { inputs }), ...(cursors === undefined ? {} : { cursors }), ...(sent === undefined ? {} : { sent }),
-    ...(settled === undefined ? {} : { settled }), ...(sink === undefined ? {} : { sink }), ...(own === undefined ? {} : { own }), ...(tries === undefined ? {} : { tries }),
+    ...(settled === undefined ? {} : { settled }), ...(sink === undefined ? {} : { sink }), ...(targets === undefined ? {} : { targets }), ...(own === undefined ? {} : { own }), ...(tries === undefined ? {} : { tries }),
   };
 }
