@@ -236,9 +236,25 @@ faults("a follower outlives its stream: it goes on when the stream is made again
   assert.equal(await take(follow, 1), [[1, "1"]]);
   await broker.remove("mr_a");
   await broker.create({ name: "mr_a", subject: "mr.a", replicas: 1 });
-  for (const i of [1, 2, 3]) assert.is(await stream.append(text(`new ${i}`), i - 1), i, "the stream was made anew, and empty");
+  assert.is(await stream.get(1), undefined, "the stream was made anew, and empty");
+  for (const i of [1, 2, 3]) assert.is(await stream.append(text(`new ${i}`), i - 1), i, `it holds ${Buffer.from((await stream.get(1))?.data ?? []).toString()}`);
   assert.equal(await take(follow, 2), [[2, "new 2"], [3, "new 3"]]);
   await follow.close();
+  await clean(server);
+});
+
+faults("a stream that is made again as soon as it is removed is empty, though the server still has files of the one before", async () => {
+  const server = await nats();
+  await using broker = await open(server);
+  const stream = broker.stream("mr_a", "mr.a");
+  for (let i = 0; i < 40; i++) {
+    await broker.create({ name: "mr_a", subject: "mr.a", replicas: 1, firstSequence: 10 });
+    assert.is(await stream.append(text("1"), 0), 10);
+    // Of one that is there nothing is taken away.
+    await broker.create({ name: "mr_a", subject: "mr.a", replicas: 1 });
+    assert.is(Buffer.from((await stream.get(10))?.data ?? []).toString(), "1");
+    await broker.remove("mr_a");
+  }
   await clean(server);
 });
 
@@ -268,7 +284,7 @@ faults("a key that a person deleted with the nats tool is not there, and can be 
   await broker.keys.set("k", text("v"), 0);
   await using raw = await connectRaw(server);
   await raw.publish("$KV.millrace.k", { "KV-Operation": "DEL" });
-  assert.is(await broker.keys.get("k"), undefined);
+  await eventually("it is not there", async () => (await broker.keys.get("k")) === undefined);
   assert.is(await broker.keys.set("k", text("w"), 0), 3);
   assert.is((await broker.keys.get("k"))?.revision, 3);
   await clean(server);

@@ -24,7 +24,7 @@ test("who is in no view is away; of two views of one actor the one that is furth
   const fresh = view("n2", { upstream: [{ actor: "f/pass/0", stance: "barrier" }], old: [{ p: 0, state: "sealed" }] });
   for (const views of [[stale, fresh], [fresh, stale]]) {
     assert.equal(factsOf(plan, record, change, views), {
-      upstream: [{ actor: "f/pass/0", stance: "barrier" }, { actor: "f/pass/1", stance: "away" }], old: [{ actor: "sum/0", state: "sealed" }, { actor: "sum/1", state: "runs" }], new: [{ actor: "sum/0", state: "away" }],
+      isSource: false, upstream: [{ actor: "f/pass/0", stance: "barrier" }, { actor: "f/pass/1", stance: "away" }], old: [{ actor: "sum/0", state: "sealed" }, { actor: "sum/1", state: "runs" }], new: [{ actor: "sum/0", state: "away" }],
     });
   }
   assert.equal(factsOf(plan, record, change, []).upstream.map(({ stance }) => stance), ["away", "away"]);
