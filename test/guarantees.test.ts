@@ -37,7 +37,14 @@ function promises(): readonly string[] {
 test("each promise names a test that holds it, and that test is there", () => {
   assert.ok(promises().length >= 40, `${promises().length} promises were found`);
   assert.equal(promises().filter((line) => [...line.matchAll(heldBy)].length === 0), []);
+  // Names that stand elsewhere in the last column would not be looked for.
+  assert.equal(promises().filter((line) => (line.split(" | ").at(-1) ?? "").replaceAll(heldBy, "").includes('"')), []);
   assert.equal(missing(text), []);
+});
+
+test("each row stands in a table", () => {
+  const lines = text.split("\n");
+  assert.equal(lines.filter((line, at) => line.startsWith("|") && lines[at - 1]?.startsWith("|") !== true && !/^\|( ---* \|)+$/.test(lines[at + 1] ?? "")), []);
 });
 
 test("each file that it names is there", () => {

@@ -1,15 +1,17 @@
-// Runs the test files, two at a time, each in a process of its own (support/test-file.ts). Arguments: files or folders to run instead of all;
-// --deadline <seconds> for files that name none; --node, --nats-server, --nats-client for other versions (support/versions.ts). The last line
+// Runs the test files, a few at a time, each in a process of its own (support/test-file.ts). Arguments: files or folders to run instead of all;
+// --deadline <seconds> in place of their own; --node, --nats-server, --nats-client for other versions (support/versions.ts). The last line
 // is "N passed, N failed", counted in tests.
 import { readdirSync, statSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { runTestFile, stopTestFiles, type FileResult } from "./support/test-file.ts";
+import { deadlineOf, runTestFile, stopTestFiles, type FileResult } from "./support/test-file.ts";
 import { runOnVersions } from "./support/versions.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const atOnce = 2;
+/** One more than there are cores: the longest of them wait for processes half of their time. */
+const atOnce = Math.min(4, availableParallelism() + 1);
 const mostAgain = 3;
 
 const elsewhere = await runOnVersions(process.argv[1] as string, process.argv.slice(2));
@@ -27,7 +29,9 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.exit(1);
   });
 }
-const waiting = [...files];
+// Those that may take longest go first: one that is begun last would keep the others waiting.
+const deadlines = new Map(await Promise.all(files.map(async (file) => [file, await deadlineOf(resolve(root, file))] as const)));
+const waiting = [...files].sort((a, b) => (deadlines.get(b) as number) - (deadlines.get(a) as number));
 await Promise.all(Array.from({ length: atOnce }, async () => {
   for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
     const result = await runTestFile(file, { root, ...(deadlineMs === undefined ? {} : { deadlineMs }) });

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Broker } from "../broker/broker.ts";
 import { MillraceError } from "../event/errors.ts";
-import { askMoves, askPlacement, orderPlacement } from "../inspect/placement-orders.ts";
+import { askMoves, orderPlacement, watchPlacement } from "../inspect/placement-orders.ts";
 import { type MoveReceipt, moveReceipt } from "../node/move-receipt.ts";
 import type { PlacementAnswer } from "../node/placement-questions.ts";
 import { exitCode } from "./exit-code.ts";
@@ -85,7 +85,7 @@ interface DrainEnd {
 async function followed(broker: Broker, node: string, since: number, until: number, say: (line: string) => void): Promise<DrainEnd> {
   let said = "", saidAt = -Infinity, moved = 0, movedAt = performance.now();
   for (;;) {
-    const placement = await askPlacement(broker), live = placement.flows.filter(({ ended }) => !ended), now = performance.now(), isThere = placement.nodes.some(({ name }) => name === node);
+    const placement = await watchPlacement(broker), live = placement.flows.filter(({ ended }) => !ended), now = performance.now(), isThere = placement.nodes.some(({ name }) => name === node);
     if (isThere && placement.n >= since && !placement.cordoned.includes(node)) throw new MillraceError("DRAIN_UNDONE", node, `Node ${node} takes actors again`, "Somebody has taken the drain back, or the node was started again; drain it once more.");
     const arrivals = await askMoves(broker, placement.nodes.map(({ name }) => name), since), receipt = moveReceipt(arrivals, (arrival) => arrival.from === node && arrival.since > since);
     const on = live.flatMap(({ actors }) => Object.entries(actors).filter(([, at]) => at === node).map(([actor]) => actor)), late = isThere ? onTheirWay(live, node, since, new Set(receipt.actors.map(({ actor }) => actor))) : [];

@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { dirname, extname, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { build, type BuildFailure, type Message, type Plugin } from "esbuild";
+import { build, type BuildFailure, type ImportKind, type Message, type OnResolveResult, type Plugin, type ResolveResult } from "esbuild";
 import { MillraceError } from "../event/errors.ts";
 import { nearPath } from "./near-path.ts";
 
@@ -31,10 +31,10 @@ const mostErrors = 10;
 
 /** @throws MillraceError FLOW_FILE_INVALID with every error's place */
 export async function bundleFlow(file: string): Promise<FlowBundle> {
-  const folder = dirname(file), outside = new Map<string, string>(), { code, map } = await built(file, [outsiders(outside), places(folder, outside)], stoodFor);
+  const folder = dirname(file), names = new Map<string, string>(), { code, map } = await built(file, [outsiders(names), places(folder, names)], stoodFor);
   let text = code;
   const requires = code.includes("__require(") ? `import { createRequire as requireFor } from "node:module"; const require = requireFor(${JSON.stringify(pathToFileURL(file).href)}); ` : "";
-  for (const [absolute, name] of outside) text = text.replaceAll(absolute, name);
+  for (const [absolute, name] of names) text = text.replaceAll(absolute, name);
   return { hash: createHash("sha256").update(text).digest("hex"), code: `${requires}${code}\n//# sourceMappingURL=data:application/json;base64,${Buffer.from(absoluteMap(map, folder)).toString("base64")}\n` };
 }
 
@@ -62,19 +62,19 @@ async function built(file: string, plugins: Plugin[], define: Readonly<Record<st
   return { code, map };
 }
 
-/** Only Millrace and Node's own stay outside, by their names. */
-function packers(): Plugin {
+/** What is no file beside the flow: Node's own modules stay outside by their names; what becomes of Millrace and of packages that were found the caller says. */
+function outside(name: string, { ours, found }: { readonly ours: (path: string, kind: ImportKind) => OnResolveResult; readonly found: (result: ResolveResult, path: string, kind: ImportKind) => OnResolveResult }): Plugin {
   const tried = Symbol("tried");
   return {
-    name: "packers",
+    name,
     setup({ onResolve, resolve: find }) {
       onResolve({ filter: /^[^./]/ }, async ({ path, kind, resolveDir, importer, pluginData }) => {
         if (pluginData === tried || kind === "entry-point" || path.startsWith("#")) return undefined;
         if (builtins.has(path)) return { path: path.startsWith("node:") ? path : `node:${path}`, external: true };
-        if (path === "millrace" || path.startsWith("millrace/")) return own[path] === undefined ? notOurs(path) : { path, external: true };
+        if (path === "millrace" || path.startsWith("millrace/")) return own[path] === undefined ? notOurs(path) : ours(path, kind);
         if (/^[a-z]+:/i.test(path)) return undefined;
-        const found = await find(path, { kind, resolveDir, importer, pluginData: tried });
-        return found.errors.length > 0 ? notThere(path) : found;
+        const result = await find(path, { kind, resolveDir, importer, pluginData: tried });
+        return result.errors.length > 0 ? notThere(path) : found(result, path, kind);
       });
     },
   };
@@ -83,34 +83,25 @@ function packers(): Plugin {
 const notOurs = (path: string) => ({ errors: [{ text: `there is no "${path}": Millrace has ${Object.keys(own).map((name) => `"${name}"`).join(", ")}` }] });
 const notThere = (path: string) => ({ errors: [{ text: `there is no package "${path}": install it beside the flow, npm i ${packageOf(path)}` }] });
 
-/** Millrace, packages and Node's own stay outside, by URLs that hold wherever the bundle lies. */
-function outsiders(outside: Map<string, string>): Plugin {
-  const tried = Symbol("tried");
-  const external = (url: string, name: string, kind: string): { path: string; external: true } => {
+/** Only Millrace and Node's own stay outside, by their names. */
+function packers(): Plugin {
+  return outside("packers", { ours: (path) => ({ path, external: true }), found: (result) => result });
+}
+
+/** Millrace, packages and Node's own stay outside, by URLs that hold wherever the bundle lies. `names`: gets the name of each place. */
+function outsiders(names: Map<string, string>): Plugin {
+  const external = (url: string, name: string, kind: ImportKind): OnResolveResult => {
     const path = kind.startsWith("require") ? fileURLToPath(url) : url;
-    outside.set(path, name);
+    names.set(path, name);
     return { path, external: true };
   };
-  return {
-    name: "outsiders",
-    setup({ onResolve, resolve: find }) {
-      onResolve({ filter: /^[^./]/ }, async ({ path, kind, resolveDir, importer, pluginData }) => {
-        if (pluginData === tried || kind === "entry-point" || path.startsWith("#")) return undefined;
-        if (builtins.has(path)) return { path: path.startsWith("node:") ? path : `node:${path}`, external: true };
-        const ours = own[path];
-        if (ours !== undefined) {
-          if (!existsSync(fileURLToPath(ours))) return { errors: [{ text: `"${path}" is not in this version of Millrace` }] };
-          return external(ours, path, kind);
-        }
-        if (path === "millrace" || path.startsWith("millrace/")) return notOurs(path);
-        if (/^[a-z]+:/i.test(path)) return undefined;
-        const found = await find(path, { kind, resolveDir, importer, pluginData: tried });
-        if (found.errors.length > 0) return notThere(path);
-        if (found.external || compiled.has(extname(found.path))) return found;
-        return external(pathToFileURL(found.path).href, path, kind);
-      });
+  return outside("outsiders", {
+    ours(path, kind) {
+      const url = own[path] as string;
+      return existsSync(fileURLToPath(url)) ? external(url, path, kind) : { errors: [{ text: `"${path}" is not in this version of Millrace` }] };
     },
-  };
+    found: (result, path, kind) => (result.external || compiled.has(extname(result.path)) ? result : external(pathToFileURL(result.path).href, path, kind)),
+  });
 }
 
 const packageOf = (path: string): string => path.split("/").slice(0, path.startsWith("@") ? 2 : 1).join("/");
@@ -121,7 +112,7 @@ const standIn = (name: string): string => `__millrace_meta_${name}`;
 const stoodFor = Object.fromEntries(metaNames.map((name) => [`import.meta.${name}`, standIn(name)]));
 
 /** `import.meta.url` and its kin stay those of the file that they are written in, though the bundle lies elsewhere. Each file gets the names' values. */
-function places(folder: string, outside: Map<string, string>): Plugin {
+function places(folder: string, names: Map<string, string>): Plugin {
   return {
     name: "places",
     setup({ onLoad }) {
@@ -129,7 +120,7 @@ function places(folder: string, outside: Map<string, string>): Plugin {
         const text = readFileSync(path, "utf8");
         if (!/\bmeta\b/.test(text)) return undefined;
         const url = pathToFileURL(path).href, near = relative(folder, path);
-        for (const [absolute, name] of [[url, `file:${near}`], [path, near], [dirname(path), dirname(near)]] as const) outside.set(JSON.stringify(absolute), JSON.stringify(name));
+        for (const [absolute, name] of [[url, `file:${near}`], [path, near], [dirname(path), dirname(near)]] as const) names.set(JSON.stringify(absolute), JSON.stringify(name));
         const values = { url, filename: path, dirname: dirname(path) }, begin = /^#!.*/.exec(text)?.[0].length ?? 0;
         // Before the file's first word: columns of that line move, lines do not.
         const known = metaNames.map((name) => `const ${standIn(name)} = ${JSON.stringify(values[name])};`).join("");

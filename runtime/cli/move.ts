@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Broker } from "../broker/broker.ts";
 import { MillraceError } from "../event/errors.ts";
-import { askMoves, askPlacement, orderPlacement } from "../inspect/placement-orders.ts";
+import { askMoves, orderPlacement, watchPlacement } from "../inspect/placement-orders.ts";
 import { type MoveReceipt, moveReceipt } from "../node/move-receipt.ts";
 import { exitCode } from "./exit-code.ts";
 import { Interruption } from "./interruption.ts";
@@ -66,7 +66,7 @@ async function move(actor: string, node: string | undefined, flags: MoveFlags): 
 /** Until it runs there; or until then. @throws MillraceError PIN_OVER, NO_CLUSTER, UNREACHABLE */
 async function followed(broker: Broker, actor: string, node: string, since: number, until: number): Promise<{ readonly isThere: boolean; readonly receipt: MoveReceipt }> {
   for (;;) {
-    const placement = await askPlacement(broker), flow = placement.flows.find(({ actors }) => actor in actors), at = flow?.actors[actor], move = flow?.moves[actor];
+    const placement = await watchPlacement(broker), flow = placement.flows.find(({ actors }) => actor in actors), at = flow?.actors[actor], move = flow?.moves[actor];
     if (placement.n >= since && flow?.pins[actor] !== node) throw new MillraceError("PIN_OVER", actor, `${actor} is not kept on ${node} any more`, "That node has gone, is being drained, or may not have it; or somebody has released it: `millrace placement --why` tells where it is and why.");
     const was = at === node && (move === undefined || move.since <= since);
     // What the balance asked for in return is of the same record.

@@ -30,10 +30,14 @@ export class Heartbeat {
   readonly membership: Membership;
   readonly #options: HeartbeatOptions;
   #subscription: Subscription | undefined;
+  /** Sequence of the newest beat that was heard. */
+  #heard = 0;
   #cancel = (): void => {};
   #beat = 0;
   #heardMyself = false;
   #stopped = false;
+  /** Why a beat could not be made, as it was told last. */
+  #said = "";
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
@@ -42,12 +46,9 @@ export class Heartbeat {
 
   /** Resolves when the first beat is stored. @throws MillraceError UNREACHABLE, STREAM_CONFLICT */
   async start(): Promise<void> {
-    const { broker, replicas } = this.#options;
-    await broker.create({ name: nodesStream, subject: nodesPattern, maxPerSubject: 1, replicas });
-    const subscription = broker.stream(nodesStream, nodesPattern).follow(1);
-    this.#subscription = subscription;
+    await this.#create();
+    this.#follow(1);
     this.#beat = 1;
-    subscription.onReady(() => this.#hear(subscription));
     await this.#first();
     this.#next();
   }
@@ -65,6 +66,18 @@ export class Heartbeat {
   tell(): void {
     if (this.#stopped || this.#beat === 0) return;
     void this.#append("here", ackMs);
+  }
+
+  async #create(): Promise<void> {
+    const { broker, replicas } = this.#options;
+    await broker.create({ name: nodesStream, subject: nodesPattern, maxPerSubject: 1, replicas });
+  }
+
+  #follow(from: number): void {
+    const subscription = this.#options.broker.stream(nodesStream, nodesPattern).follow(from);
+    this.#heard = from - 1;
+    this.#subscription = subscription;
+    subscription.onReady(() => this.#hear(subscription));
   }
 
   // A stream of three replicas that has just been made chooses its leader first, and stores nothing until then.
@@ -85,15 +98,36 @@ export class Heartbeat {
     });
   }
 
-  // Without an expectation: the newest stands, and one that is lost is followed by the next.
-  #append(state: NodeRecord["state"], timeoutMs: number): Promise<unknown> {
-    const { broker, self, flows } = this.#options;
-    const record: NodeRecord = { ...self, beat: this.#beat, state, flows: flows() };
-    return broker.stream(nodesStream, nodeSubject(self.name)).append(encodeNode(record), undefined, timeoutMs);
+  // Without an expectation: the newest stands, and one that is lost is followed by the next. Never rejects: one that is too large is none, and told.
+  async #append(state: NodeRecord["state"], timeoutMs: number): Promise<unknown> {
+    const { broker, self, flows, log } = this.#options, before = this.#heard;
+    try {
+      const record: NodeRecord = { ...self, beat: this.#beat, state, flows: flows() };
+      const at = await broker.stream(nodesStream, nodeSubject(self.name)).append(encodeNode(record), undefined, timeoutMs);
+      if (typeof at === "number" && at <= before) await this.#again(at, before);
+      // The server lost it: the next beat is the first one in it.
+      if (at === "missing") await this.#create();
+      return at;
+    } catch (thrown) {
+      const reason = asError(thrown).message;
+      log[reason === this.#said ? "debug" : "error"]("this node cannot say that it is there", { reason });
+      this.#said = reason;
+      return undefined;
+    }
+  }
+
+  // The server lost beats (P30), and gives their numbers out again: who waits behind them hears nobody, and not itself, until as many have come.
+  async #again(at: number, before: number): Promise<void> {
+    if (this.#stopped || this.#heard !== before) return;
+    this.#options.log.warn(`NATS lost heartbeats that it had acknowledged: this one is ${at}, ${before} was heard`);
+    const lost = this.#subscription;
+    this.#follow(at);
+    await lost?.close();
   }
 
   #hear(subscription: Subscription): void {
-    for (let message = subscription.take(); message !== undefined && !this.#stopped; message = subscription.take()) {
+    for (let message = subscription.take(); message !== undefined && !this.#stopped && subscription === this.#subscription; message = subscription.take()) {
+      this.#heard = message.seq;
       let record: NodeRecord | undefined;
       try {
         record = decodeNode(message.data);

@@ -4,51 +4,9 @@ import { Turnstile } from "../actor/environment.ts";
 import { type Clock, pause } from "../event/clock.ts";
 import { asError } from "../event/errors.ts";
 import type { Logger } from "../flow/context.ts";
+import type { Hosting, PlannedMove } from "./hosting.ts";
 import type { Membership } from "./membership.ts";
 import { type ClusterState, type FlowSeats, seatsOf, type SeatState } from "./placement-record.ts";
-
-/** What the host needs of the rest of its node. */
-export interface Hosting {
-  /** Makes ready what the actors of a flow's run need, none of which is started yet. @throws MillraceError where this node cannot host it */
-  open(flow: FlowSeats): Promise<void>;
-  /** Stops what is left of a flow here and forgets it; one that is not open is no error. */
-  close(flow: string): Promise<void>;
-  /** Starts an actor of an open flow, or starts it again where it was fenced; resolves when that was tried. `code`: hash of the one that it is to have. `move`: it comes from another node. */
-  start(actor: string, move: PlannedMove | undefined, code: string): Promise<void>;
-  /**
-   * Has an actor that runs here go over to another code, in order; one that does not go on is tried again. Resolves when that was tried: what has come of it is told by the heartbeat.
-   * `since`: number of the record that gave it the code. @throws MillraceError where the code could not be begun with: it works on as it did
-   */
-  exchange(actor: string, code: string, since: number): Promise<void>;
-  /** Stops an actor in order, and forgets it; none is no error. `movedBy`: number of the record that placed it elsewhere. */
-  stop(actor: string, movedBy?: number): Promise<void>;
-  /** Brings what there is of an actor's log here, while another node runs it. Claims nothing; never rejects. */
-  warm(actor: string): Promise<void>;
-  /**
-   * Asks the node that runs an actor to stop it now; resolves when it does not run there any more, with what it had done where that is known.
-   * `undefined`: it cannot be asked. Never rejects. `since`: number of the record that placed it here.
-   */
-  handOver(actor: string, from: string, since: number): Promise<Done | null | undefined>;
-  /** Whether the last record of the actor's log says that nobody runs it: there is none, or it stopped in order. @throws MillraceError UNREACHABLE */
-  released(actor: string): Promise<boolean>;
-}
-
-/** How an actor came from a node that is there. */
-export interface PlannedMove {
-  readonly from: string;
-  /** Number of the record that placed it here. */
-  readonly since: number;
-  /** When the other node was asked to stop it: until then it works there. Monotonic ms. */
-  readonly askedAt: number;
-  /** What it had done there when it had stopped in order, where that is known. */
-  readonly before: Done | null | undefined;
-}
-
-/** What an actor's log says that it has done, in frames: the same before and after a move. */
-export interface Done {
-  readonly taken: number;
-  readonly sent: number;
-}
 
 export interface HostOptions {
   readonly node: string;
@@ -74,6 +32,8 @@ const movesAtOnce = 4;
 const askMs = { min: 5, max: 100 } as const;
 /** Who was fenced here and is still placed here claims again after so long, doubled each time. */
 const fencedMs = { min: 1_000, max: 30_000 } as const;
+/** Who was not fenced for so long begins anew. */
+const calmMs = 300_000;
 /** What failed is tried again after so long. */
 const againMs = 1_000;
 
@@ -82,8 +42,9 @@ interface Slot {
   since: number | undefined;
   /** Hash of the code that it has. */
   code: string | undefined;
-  /** How often it was fenced while it was placed here. */
+  /** How often it was fenced here without a quiet time between, and when at last. Monotonic ms. */
   fenced: number;
+  fencedAt: number;
   isFenced: boolean;
   busy: boolean;
   /** Something changed while it was. */
@@ -91,7 +52,7 @@ interface Slot {
   /** Number of the record that placed it elsewhere; of the newest one by which another node asked for it, and those who wait for that. */
   movedBy: number | undefined;
   askedBy: number;
-  waiting: (() => void)[];
+  readonly waiting: Set<() => void>;
   wake: () => void;
 }
 
@@ -151,18 +112,26 @@ export class Host {
   fenced(actor: string): void {
     const slot = this.#slots.get(actor);
     if (slot === undefined) return;
+    const now = this.#options.clock.monotonic();
     slot.isFenced = true;
-    slot.fenced++;
+    slot.fenced = now - slot.fencedAt >= calmMs ? 1 : slot.fenced + 1;
+    slot.fencedAt = now;
     this.#poke(actor);
   }
 
-  /** The node where an actor is now has made ready for it: it is stopped here. Resolves when it does not run here any more. `since`: number of the record that placed it there. */
+  /**
+   * The node where an actor is now has made ready for it: it is stopped here. Resolves when it does not run here any more, or when the other one
+   * is about to take it over. `since`: number of the record that placed it there.
+   */
   handOver(actor: string, since: number): Promise<void> {
     const slot = this.#slots.get(actor);
     if (slot?.since === undefined || slot.since > since) return Promise.resolve();
     slot.askedBy = Math.max(slot.askedBy, since);
     slot.wake();
-    return new Promise((resolve) => { slot.waiting.push(resolve); });
+    return new Promise((resolve) => {
+      const done = (): void => { cancel(); slot.waiting.delete(done); resolve(); }, cancel = this.#options.clock.after(releaseMs - answeredMs, done);
+      slot.waiting.add(done);
+    });
   }
 
   /** Closes a flow here, and opens it again for what is placed here, as soon as it is not held. */
@@ -177,7 +146,7 @@ export class Host {
   }
 
   #poke(actor: string): void {
-    const slot = this.#slots.get(actor) ?? { since: undefined, code: undefined, fenced: 0, isFenced: false, busy: false, again: false, movedBy: undefined, askedBy: 0, waiting: [], wake: () => {} };
+    const slot = this.#slots.get(actor) ?? { since: undefined, code: undefined, fenced: 0, fencedAt: -Infinity, isFenced: false, busy: false, again: false, movedBy: undefined, askedBy: 0, waiting: new Set(), wake: () => {} };
     this.#slots.set(actor, slot);
     slot.again = slot.busy;
     if (slot.busy) return slot.wake();
@@ -312,7 +281,7 @@ export class Host {
 }
 
 const flowOf = (actor: string): string => actor.slice(0, actor.indexOf("/"));
-const gone = ({ waiting }: Slot): void => waiting.splice(0).forEach((tell) => tell());
+const gone = ({ waiting }: Slot): void => waiting.forEach((tell) => tell());
 
 function seatAt(flows: ReadonlyMap<string, FlowSeats>, actor: string): SeatState | undefined {
   const [flow, stage, partition] = actor.split("/") as [string, string, string];

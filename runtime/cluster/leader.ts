@@ -4,14 +4,14 @@ import type { Clock } from "../event/clock.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import type { Logger } from "../flow/context.ts";
 import type { PlacePlan } from "../flow/plan.ts";
+import { Beginnings } from "./beginnings.ts";
 import type { Lease } from "./lease.ts";
 import { beatMs, type Change, type Membership } from "./membership.ts";
 import { type Placed, place, type Seat } from "./placement.ts";
 import { decisionsBetween, type PlacementLog } from "./placement-log.ts";
 import { decide, offered, type PlacementOrder } from "./placement-order.ts";
-import { actorsOf, codeOf, type FlowSeats, seatsOf, type StageSeats } from "./placement-record.ts";
+import { actorsOf, type FlowSeats, seatsOf, type StageSeats } from "./placement-record.ts";
 import { reseated } from "./seat-count.ts";
-import { withoutCode } from "./upgrade-step.ts";
 import { Upgrading } from "./upgrading.ts";
 
 /** A flow that this node has the code of, and that is to run. */
@@ -56,10 +56,10 @@ export interface LeaderOptions {
 
 /** Nodes that come are let settle for so long before anything is moved to them: several come at the same time. In ms. */
 const settleMs = 1_000;
-/** A first placement does not wait longer for the nodes that it is to have. */
-const gatherMs = 15_000;
 /** After this node's start one that had actors and has not been seen yet may still be starting, too. In ms. */
 const returnMs = 5_000;
+/** What is wrong with a flow is told again after so long. In ms. */
+const toldAgainMs = 60_000;
 /** Orders that wait; more are refused. */
 const mostOrders = 64;
 
@@ -71,10 +71,9 @@ interface WaitingOrder {
 
 export class Leader {
   readonly #options: LeaderOptions;
-  /** Run tokens, by flow, that this leader has compared with the flows' keys in this term. */
-  readonly #checked = new Map<string, string>();
-  /** When a flow was first found wanted, by name and code. Monotonic ms. */
-  readonly #wantedSince = new Map<string, number>();
+  readonly #beginnings: Beginnings;
+  /** What is wrong with flows, and when it was told. Monotonic ms. */
+  readonly #troubles = new Map<string, number>();
   #orders: WaitingOrder[] = [];
   #lingering: ReadonlyMap<string, string> = new Map();
   readonly #upgrading: Upgrading;
@@ -88,7 +87,9 @@ export class Leader {
 
   constructor(options: LeaderOptions) {
     this.#options = options;
-    this.#upgrading = new Upgrading({ ...options, upgraded: (flow) => options.directory.upgraded(flow) });
+    const apart = (flow: string, work: () => Promise<void>): Promise<void> => this.#apart(flow, work);
+    this.#beginnings = new Beginnings({ ...options, apart, onBegun: () => this.poke() });
+    this.#upgrading = new Upgrading({ ...options, apart, upgraded: (flow) => options.directory.upgraded(flow) });
     this.#begunAt = options.clock.monotonic();
   }
 
@@ -177,6 +178,7 @@ export class Leader {
   async #endCordons(): Promise<void> {
     const { placements, lease, membership } = this.#options;
     for (const { node, life } of placements.state.cordons) {
+      if (!lease.held) return;
       const here = membership.node(node), was = membership.former(node);
       const isOver = here === undefined ? was !== undefined && (was.life !== life || was.state === "left") : here.life !== life;
       if (isOver) await placements.append({ kind: "cordon", node, life, on: false }, lease.term);
@@ -197,63 +199,45 @@ export class Leader {
     if (!led) log.info("this node leads the cluster", { term: lease.term });
     if (this.#term !== lease.term) {
       this.#term = lease.term;
-      this.#checked.clear();
+      this.#beginnings.renew();
     }
     if (placements.sinceLead >= decisionsBetween && (await lease.refresh())) await placements.purge();
     await this.#endCordons();
-    await this.#begin();
-    for (const flow of [...placements.state.flows.values()]) {
-      if (this.#options.directory.stops(flow)) await this.#undeploy(flow);
-      else if (!flow.ended) await this.#end(flow);
-    }
+    for (const flow of this.#beginnings.take(lease.term)) await this.#write(flow, []);
+    await this.#beginnings.look(lease.term);
+    for (const { name } of [...placements.state.flows.values()]) await this.#apart(name, () => this.#tend(name));
     if (await this.#upgrading.step()) this.#again = true;
-    for (const flow of [...placements.state.flows.values()].filter(({ ended }) => !ended)) {
-      const its = reseated(flow, await this.#options.directory.counts(flow));
-      if (its !== undefined && !(await this.#write(its, []))) return;
-    }
+    for (const { name } of [...placements.state.flows.values()]) await this.#apart(name, () => this.#reseat(name));
     await this.#place();
   }
 
-  /** Gives each flow that is wanted a run; takes note of what happened to runs outside of the cluster. */
-  async #begin(): Promise<void> {
-    const { placements, directory } = this.#options;
-    for (const wanted of directory.wanted()) {
-      const known = placements.state.flows.get(wanted.name);
-      if (known !== undefined && !known.ended && (known.code === wanted.code || known.upgrade?.to === wanted.code) && (await this.#stands(known))) continue;
-      // Another code of it was undeployed: that stops first.
-      if (known !== undefined && directory.stops(known)) continue;
-      if (known?.ended !== false && !this.#gathered(wanted)) continue;
-      let begun: Awaited<ReturnType<FlowDirectory["begin"]>>;
-      try {
-        begun = await directory.begin(wanted.name);
-      } catch (thrown) {
-        const error = asError(thrown);
-        if (error instanceof MillraceError && error.code === "UNREACHABLE") throw error;
-        directory.refused(wanted.name, error);
-        continue;
-      }
-      this.#checked.set(wanted.name, begun.token);
-      this.#wantedSince.delete(codeOf(wanted.name, wanted.code));
-      // A resumed run keeps the seats that it had: its journals are there. Where they may be its code says.
-      const stages = known?.run === begun.token ? known.stages.map((stage) => ({ ...stage, seats: stage.seats.map(withoutCode), place: begun.stages.find(({ name }) => name === stage.name)?.place ?? stage.place })) : begun.stages;
-      await this.#write({ name: wanted.name, run: begun.token, code: wanted.code, ended: false, stages }, []);
+  /** What is wrong with one flow, such as a log that cannot be read, keeps no actor of another from a node. Never rejects. */
+  async #apart(flow: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (thrown) {
+      const error = asError(thrown), trouble = `${flow}: the leader could not see to it: ${error.message}`, now = this.#options.clock.monotonic();
+      for (const [told, at] of this.#troubles) if (now - at >= toldAgainMs) this.#troubles.delete(told);
+      if ((error instanceof MillraceError && error.code === "UNREACHABLE") || this.#troubles.has(trouble)) return this.#options.log.debug(trouble);
+      this.#troubles.set(trouble, now);
+      this.#options.log.warn(trouble);
     }
   }
 
-  /** Whether the key of the flow still tells of this run. Asked once in a term. */
-  async #stands(flow: FlowSeats): Promise<boolean> {
-    if (this.#checked.get(flow.name) === flow.run) return true;
-    const run = await this.#options.directory.run(flow.name);
-    if (run?.token !== flow.run || (run.code !== flow.code && run.code !== flow.upgrade?.to)) return false;
-    this.#checked.set(flow.name, flow.run);
-    return true;
+  /** Its end, and that it is to stop before it. */
+  async #tend(name: string): Promise<void> {
+    const flow = this.#options.placements.state.flows.get(name);
+    if (flow === undefined || this.#beginnings.has(name)) return;
+    if (this.#options.directory.stops(flow)) await this.#undeploy(flow);
+    else if (!flow.ended) await this.#end(flow);
   }
 
-  #gathered({ name, code, nodes }: WantedFlow): boolean {
-    const able = this.#options.membership.nodes.filter(({ flows }) => flows.some((flow) => flow.name === name && flow.code === code)).length;
-    const now = this.#options.clock.monotonic(), since = this.#wantedSince.get(codeOf(name, code)) ?? now;
-    this.#wantedSince.set(codeOf(name, code), since);
-    return able >= nodes || now - since >= gatherMs;
+  /** A stage that was scaled has as many seats as its run says. */
+  async #reseat(name: string): Promise<void> {
+    const flow = this.#options.placements.state.flows.get(name);
+    if (flow === undefined || flow.ended) return;
+    const its = reseated(flow, await this.#options.directory.counts(flow));
+    if (its !== undefined && this.#options.placements.state.flows.get(name) === flow) await this.#write(its, []);
   }
 
   /** Hosts close as a whole what has ended: in order, as they do when they leave. */

@@ -7,6 +7,8 @@ import type { NodeRecord } from "./node-record.ts";
 /** How often a node beats, in ms, and how many beats of the judge a node may miss: gone within 2.5 to 3.5 s. */
 export const beatMs = 500;
 export const missedBeats = 6;
+/** Of so many nodes that have gone it is known. */
+const mostFormer = 1_000;
 
 /**
  * - `joined`: it is new, or was started again (another `life`). - `left`: it went in order. - `gone`: it is not heard any more.
@@ -58,8 +60,8 @@ export class Membership {
     const { name } = record, known = this.#members.get(name), changes: [string, Change][] = [];
     if (record.state === "left") {
       if (known?.record.life !== record.life) return changes;
-      this.#forget(name);
-      this.#former.set(name, record);
+      this.#members.delete(name);
+      this.#leave(record);
       changes.push([name, "left"]);
       return changes;
     }
@@ -84,7 +86,15 @@ export class Membership {
     const member = this.#members.get(name);
     if (member === undefined) return;
     this.#members.delete(name);
-    this.#former.set(name, member.record);
+    this.#leave(member.record);
+  }
+
+  /** Names are given once and never again where nobody gives them: the oldest are forgotten. */
+  #leave(record: NodeRecord): void {
+    this.#former.delete(record.name);
+    this.#former.set(record.name, record);
+    const [oldest] = this.#former.keys();
+    if (this.#former.size > mostFormer) this.#former.delete(oldest as string);
   }
 }
 

@@ -104,7 +104,7 @@ export class PlacementLog {
     if (seq <= this.#at || this.#broken !== undefined) return;
     try {
       const record = decodePlacement(data);
-      if (this.#at > 0 && (record.n !== this.#state.n + 1 || record.before !== this.#mark || (record.kind !== "lead" && record.term !== this.#state.term))) throw wentBack(`record ${record.n} of the cluster's log was not written after the record ${this.#state.n} that is before it`);
+      if (this.#at > 0 && !this.#follows(record) && !this.#isBehindPurge(seq, record)) throw wentBack(`record ${record.n} of the cluster's log was not written after the record ${this.#state.n} that is before it`);
       this.#accept(seq, record);
     } catch (thrown) {
       const error = asError(thrown);
@@ -114,6 +114,15 @@ export class PlacementLog {
     }
   }
 
+  #follows({ n, before, kind, term }: PlacementRecord): boolean {
+    return n === this.#state.n + 1 && before === this.#mark && (kind === "lead" || term === this.#state.term);
+  }
+
+  /** This node was away for so long that what it would read next is purged: a `lead` holds all that was decided. */
+  #isBehindPurge(seq: number, { n, kind, term }: PlacementRecord): boolean {
+    return kind === "lead" && seq > this.#at + 1 && n - this.#state.n === seq - this.#at && term >= this.#state.term;
+  }
+
   #accept(seq: number, record: PlacementRecord): void {
     if (seq <= this.#at) return;
     this.#at = seq;
@@ -121,7 +130,12 @@ export class PlacementLog {
     this.#state = after(this.#state, record);
     this.#sinceLead = record.kind === "lead" ? 0 : this.#sinceLead + 1;
     if (record.kind === "lead") this.#leads = [seq, this.#leads[0]];
-    this.#options.onRecord(record);
+    try {
+      this.#options.onRecord(record);
+    } catch (thrown) {
+      // The log can be read all the same.
+      this.#options.log.error("what a record of the cluster asks for could not be begun here", { record: record.n, reason: asError(thrown).message });
+    }
   }
 }
 

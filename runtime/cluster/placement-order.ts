@@ -4,6 +4,7 @@ import type { NodeRecord } from "./node-record.ts";
 import { lacks, type PlacementNode } from "./placement.ts";
 import { actorsOf, type ClusterState, codeOf, type Decision, type FlowSeats, seatsOf, type SeatState } from "./placement-record.ts";
 import { decideUpgrade, type UpgradeOrder } from "./upgrade-order.ts";
+import { withSeat } from "./upgrade-step.ts";
 
 /**
  * - `cordon`: the node takes no actors, and those that it has move to others. - `uncordon`: it takes them again.
@@ -72,8 +73,4 @@ function flowOf(actor: string, { flows }: ClusterState): FlowSeats {
   if (flow.ended) throw new MillraceError("ENDED", actor, `Flow "${flow.name}" has ended: nothing of it runs any more`, "Start it again first.");
   if (![...seatsOf(flow)].some(([address]) => address === actor)) throw new MillraceError("ACTOR_UNKNOWN", actor, `Flow "${flow.name}" has no actor "${actor}"`, `Its stages are ${flow.stages.map(({ name, seats }) => `${name} (${seats.length})`).join(", ")}; write flow/stage/partition.`);
   return flow;
-}
-
-function withSeat(flow: FlowSeats, actor: string, seat: SeatState): FlowSeats {
-  return { ...flow, stages: flow.stages.map((stage) => ({ ...stage, seats: stage.seats.map((its, partition) => (`${flow.name}/${stage.name}/${partition}` === actor ? seat : its)) })) };
 }

@@ -22,6 +22,9 @@ export interface SeatState {
   readonly code?: string;
 }
 
+/** Where one is that has no node yet. */
+export const unplaced: SeatState = { node: null, since: 0, from: null, standby: [] };
+
 /** A node that takes no actors. Of a start of the node: one that was started again takes actors. */
 export interface Cordon {
   readonly node: string;
@@ -87,7 +90,7 @@ const mostCordons = 1_000;
 export function after(state: ClusterState, record: PlacementRecord): ClusterState {
   const { n, term } = record;
   if (record.kind === "lead") return { n, term, leader: { node: record.node, life: record.life }, flows: new Map(record.flows.map((flow) => [flow.name, flow])), cordons: record.cordons ?? [] };
-  if (record.kind === "cordon") return { ...state, n, term, cordons: [...state.cordons.filter(({ node }) => node !== record.node), ...(record.on ? [{ node: record.node, life: record.life, since: n }] : [])].slice(-mostCordons) };
+  if (record.kind === "cordon") return { ...state, n, term, cordons: [...state.cordons.filter(({ node, life }) => node !== record.node || (!record.on && life !== record.life)), ...(record.on ? [{ node: record.node, life: record.life, since: n }] : [])].slice(-mostCordons) };
   return { ...state, n, term, flows: new Map([...state.flows, [record.flow.name, record.flow]]) };
 }
 

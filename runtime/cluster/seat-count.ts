@@ -1,7 +1,5 @@
 // A stage that is scaled has as many seats as its run's record gives it actors. Pure.
-import type { FlowSeats, SeatState, StageSeats } from "./placement-record.ts";
-
-const unplaced: SeatState = { node: null, since: 0, from: null, standby: [] };
+import { type FlowSeats, type StageSeats, unplaced } from "./placement-record.ts";
 
 /** `counts`: actors by stage; a stage that is not in it stays as it is. `undefined`: all of them are so. */
 export function reseated(flow: FlowSeats, counts: ReadonlyMap<string, number>): FlowSeats | undefined {

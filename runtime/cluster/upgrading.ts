@@ -12,6 +12,8 @@ export interface UpgradingOptions {
   readonly lease: Lease;
   readonly placements: PlacementLog;
   readonly membership: Membership;
+  /** What is wrong with one flow is its own. */
+  readonly apart: (flow: string, work: () => Promise<void>) => Promise<void>;
   /** As in FlowDirectory. */
   readonly upgraded: FlowDirectory["upgraded"];
 }
@@ -29,12 +31,12 @@ export class Upgrading {
     return this.#options.lease.held ? this.#waits : new Map();
   }
 
-  /** `true`: something was written, look again. @throws MillraceError UNREACHABLE */
+  /** `true`: something was written, look again. */
   async step(): Promise<boolean> {
-    const { placements } = this.#options;
+    const { placements, apart } = this.#options;
     this.#waits = new Map();
     let moved = false;
-    for (const flow of [...placements.state.flows.values()]) if (!flow.ended && flow.upgrade !== undefined) moved = (await this.#of(flow)) || moved;
+    for (const flow of [...placements.state.flows.values()]) if (!flow.ended && flow.upgrade !== undefined) await apart(flow.name, async () => { moved = (await this.#of(flow)) || moved; });
     return moved;
   }
 

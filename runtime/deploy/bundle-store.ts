@@ -88,10 +88,15 @@ export async function readBundle(broker: Broker, { name: flow, hash, bytes }: { 
   return bundle;
 }
 
-/** Deletes the bundles of a flow but that of one hash. @throws MillraceError UNREACHABLE */
-export async function removeBundles(broker: Broker, flow: string, but?: string): Promise<void> {
+/** What is stored of a flow beside the bundle of one hash. To be asked before it is on record that they go: what is stored after that is of somebody who was later. @throws MillraceError UNREACHABLE */
+export async function otherBundles(broker: Broker, flow: string, but?: string): Promise<readonly string[]> {
   const kept = but === undefined ? undefined : bundleStream(flow, but);
-  for (const name of await broker.list(prefixOf(flow))) if (name !== kept) await broker.remove(name);
+  return (await broker.list(prefixOf(flow))).filter((name) => name !== kept);
+}
+
+/** @throws MillraceError UNREACHABLE */
+export async function removeBundles(broker: Broker, names: readonly string[]): Promise<void> {
+  for (const name of names) await broker.remove(name);
 }
 
 function damaged(flow: string, how: string): MillraceError {

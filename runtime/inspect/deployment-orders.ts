@@ -2,7 +2,7 @@
 // away, and may order the same again.
 import { setTimeout as pause } from "node:timers/promises";
 import type { Broker } from "../broker/broker.ts";
-import { hashOf, removeBundles, storeBundle } from "../deploy/bundle-store.ts";
+import { hashOf, otherBundles, removeBundles, storeBundle } from "../deploy/bundle-store.ts";
 import { readDeployment, writeDeployment } from "../deploy/deployments.ts";
 import { type Deployed, type Deployment, type Manifest, mostBundleBytes, signManifest } from "../deploy/manifest.ts";
 import type { SigningKey } from "../deploy/nkey.ts";
@@ -55,9 +55,9 @@ export async function deployFlow(broker: Broker, order: DeployOrder): Promise<De
   await storeBundle(broker, name, bundle, replicas);
   const at = Math.max(order.now, before === undefined ? 0 : (before.kind === "deployed" ? before.manifest.at : before.at) + 1);
   const manifest: Manifest = { name, hash, bytes: bundle.length, at, file: order.file, millrace: order.millrace, nodes: Math.max(1, trusting.length), mode: order.mode };
-  const deployment = signManifest(manifest, key);
+  const deployment = signManifest(manifest, key), others = await otherBundles(broker, name, hash);
   if (!(await writeDeployment(broker, deployment, seq))) throw raced(name);
-  await removeBundles(broker, name, hash);
+  await removeBundles(broker, others);
   return { deployment, is: "deployed", nodes: trusting };
 }
 
@@ -89,9 +89,9 @@ export async function undeployFlow(broker: Broker, name: string, now: number): P
   const { deployment, seq } = await readDeployment(broker, name);
   if (deployment === undefined) throw new MillraceError("FLOW_NOT_DEPLOYED", name, `No flow "${name}" is deployed`, "Look with `millrace flows`; one that a node was started with (--flow) ends with that node.");
   if (deployment.kind === "undeployed") return { hash: deployment.hash, before: true };
-  const { hash, at } = deployment.manifest;
+  const { hash, at } = deployment.manifest, bundles = await otherBundles(broker, name);
   if (!(await writeDeployment(broker, { kind: "undeployed", name, hash, at: Math.max(now, at + 1) }, seq))) throw raced(name);
-  await removeBundles(broker, name);
+  await removeBundles(broker, bundles);
   return { hash, before: false };
 }
 

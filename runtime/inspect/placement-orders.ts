@@ -20,7 +20,7 @@ const atOnce = 16;
 
 /** Number of the record by which it stands. @throws MillraceError what the leader refuses with, NO_CLUSTER, UNREACHABLE */
 export async function orderPlacement(broker: Broker, order: PlacementOrder): Promise<number> {
-  for (const until = performance.now() + patienceMs; ; await pause(againMs)) {
+  for (let until = performance.now() + patienceMs, isUnknown = false; ; await pause(againMs)) {
     try {
       const { leader } = await askPlacement(broker);
       if (leader === undefined) throw notLed();
@@ -28,8 +28,11 @@ export async function orderPlacement(broker: Broker, order: PlacementOrder): Pro
       if ("since" in answer) return answer.since;
       throw errorOf(answer);
     } catch (error) {
+      // What became of it was not told, and there is nothing left to do: it stands.
+      if (isUnknown && error instanceof MillraceError && error.code === "NOTHING_TO_DO") return (await askPlacement(broker)).n;
       // The leader is gone, or another one leads now: the same order again is no other one.
       if (!(error instanceof MillraceError) || !["NOT_LEADER", "NOT_FOUND", "UNREACHABLE", "BUSY"].includes(error.code) || performance.now() > until) throw error;
+      isUnknown ||= error.code === "UNREACHABLE";
     }
   }
 }
@@ -48,6 +51,17 @@ export async function askPlacement(broker: Broker): Promise<PlacementAnswer> {
   }
   if (found === undefined) throw notLed();
   return found;
+}
+
+/** The same for who watches: while NATS is away, or nobody of a cluster answers, it is asked again, for a while. @throws MillraceError NO_CLUSTER, UNREACHABLE */
+export async function watchPlacement(broker: Broker, withinMs = patienceMs): Promise<PlacementAnswer> {
+  for (const until = performance.now() + withinMs; ; await pause(againMs)) {
+    try {
+      return await askPlacement(broker);
+    } catch (error) {
+      if (!(error instanceof MillraceError) || !["NO_CLUSTER", "UNREACHABLE"].includes(error.code) || performance.now() > until) throw error;
+    }
+  }
 }
 
 /** What the nodes tell of actors that came by records after `since`; of one that does not answer, nothing. */

@@ -16,7 +16,7 @@ import { readRun, type RunRecord } from "../node/run-record.ts";
 import { checkUpgrade, checkWayBack, type Migration, migrationsOf } from "../node/upgrade-check.ts";
 import { type DeployOrder, raced } from "./deployment-orders.ts";
 import { askDeployments } from "./flows-report.ts";
-import { askMoves, askPlacement, orderPlacement } from "./placement-orders.ts";
+import { askMoves, askPlacement, orderPlacement, watchPlacement } from "./placement-orders.ts";
 
 type PlacedFlow = PlacementAnswer["flows"][number];
 
@@ -116,7 +116,7 @@ export interface UpgradeState {
 
 /** What there is of it now; `undefined`: no such flow is placed. `to`: the code that is meant, where it has come to its end. `n`: number of the newest record that must have been read. */
 export async function upgradeState(broker: Broker, flow: string, to: string | undefined, n: number): Promise<UpgradeState | undefined> {
-  const answer = await askPlacement(broker), placed = answer.flows.find(({ name }) => name === flow);
+  const answer = await watchPlacement(broker), placed = answer.flows.find(({ name }) => name === flow);
   if (placed === undefined) return undefined;
   const { upgrade, code, ended, actors } = placed, told = { code, to: upgrade?.to ?? to ?? null, over: Object.keys(upgrade?.over ?? {}), actors: Object.keys(actors).length, failed: upgrade?.failed ?? null, waits: upgrade?.waits ?? null };
   if (answer.n < n) return { ...told, is: "under way" };

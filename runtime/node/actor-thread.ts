@@ -6,7 +6,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import type { Actor } from "../actor/actor.ts";
 import { viewOf } from "../actor/actor-view.ts";
 import { cell } from "../actor/at-work.ts";
-import { Turnstile } from "../actor/environment.ts";
+import { ordinalOf, Turnstile } from "../actor/environment.ts";
 import { type Exit, exitOf } from "../actor/exit.ts";
 import { createActor } from "../actor/wiring.ts";
 import { systemClock, systemRandom } from "../event/clock.ts";
@@ -15,7 +15,6 @@ import { type FlowPlan, planOf, type StagePlan } from "../flow/plan.ts";
 import { LevelStores } from "../journal/level-store.ts";
 import { type Access, connectTo } from "./connection.ts";
 import { journalsIn } from "./journal-folder.ts";
-import { ordinalOf } from "../actor/environment.ts";
 import { type ActorTask, type FromThread, packed, packedExit, type ToThread } from "./thread-message.ts";
 
 const beatMs = 20;

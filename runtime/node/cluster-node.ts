@@ -4,6 +4,7 @@ import { Heartbeat } from "../cluster/heartbeat.ts";
 import { Host } from "../cluster/host.ts";
 import { Leader } from "../cluster/leader.ts";
 import { Lease } from "../cluster/lease.ts";
+import type { Membership } from "../cluster/membership.ts";
 import { PlacementLog } from "../cluster/placement-log.ts";
 import type { ClusterState } from "../cluster/placement-record.ts";
 import { MillraceError } from "../event/errors.ts";
@@ -15,9 +16,13 @@ import { type BundleLoader, DeployedFlows } from "./deployed-flows.ts";
 import { answerBegin } from "./begin-order.ts";
 import { FlowCatalog } from "./flow-catalog.ts";
 import { answerHolds, FlowHolds } from "./flow-hold.ts";
+import { LeftJournals } from "./left-journals.ts";
+import { PlacedDirectory } from "./placed-directory.ts";
 import { PlacedFlows } from "./placed-flows.ts";
 import { PlacedScalings } from "./placed-scalings.ts";
 import { answerPlacement } from "./placement-questions.ts";
+import type { RunEnvironment } from "./run.ts";
+import { treeAt } from "./tree-place.ts";
 
 export interface ClusterNodeOptions extends Omit<NodeOptions, "run"> {
   /** How much it takes, against the others. Default 1. */
@@ -42,7 +47,7 @@ export async function startClusterNode(options: ClusterNodeOptions, watch: NodeW
   const plans = plansOf(options.flows ?? []).map((plan) => watch.plan?.(plan) ?? plan), loaded = plans.map((plan) => ({ plan, code: watch.code?.(plan) ?? codeOfShape(plan), nodes: options.nodes ?? 1 }));
   const node = await startNode({ ...options, flows: [] }, watch), { hostEnvironment: host, parts: { removeOldJournals } } = node;
   const catalog = new FlowCatalog(loaded);
-  const cluster = new ClusterNode(node, host, catalog, (parts) => new PlacedFlows({ node, host, run: { ...host, notes: node.notes, removeOldJournals, ask: watch.ask }, catalog, ...parts }), options);
+  const cluster = new ClusterNode(node, host, catalog, { ...host, notes: node.notes, removeOldJournals, ask: watch.ask }, options);
   try {
     await cluster.start();
     return cluster;
@@ -64,8 +69,6 @@ function checkClusterOptions(options: ClusterNodeOptions): void {
   hold(Number.isInteger(nodes) && nodes >= 1, "nodes", nodes, "Give a whole number from 1.");
 }
 
-type PlacedParts = Pick<ConstructorParameters<typeof PlacedFlows>[0], "membership" | "fenced" | "refused" | "seats" | "running" | "changed" | "deploymentOf" | "redeployed" | "rerecorded">;
-
 export class ClusterNode implements AsyncDisposable {
   readonly node: RunningNode;
   /** Resolves when all the flows that it was started with have ended, or when it was stopped. Rejects where one cannot be begun, and with NODE_NAME_TAKEN where another node has its name. */
@@ -75,28 +78,33 @@ export class ClusterNode implements AsyncDisposable {
   readonly lease: Lease;
   readonly host: Host;
   readonly #flows: PlacedFlows;
+  readonly #directory: PlacedDirectory;
   readonly #deployed: DeployedFlows;
   readonly #leader: Leader;
   readonly #scalings: PlacedScalings;
   readonly #holds: FlowHolds;
+  readonly #left: LeftJournals;
   /** Flows that it was started with and that have not ended yet, by the run that was there before. */
   readonly #awaited = new Map<string, string | undefined>();
   #settle: { readonly resolve: () => void; readonly reject: (error: Error) => void } = { resolve: () => {}, reject: () => {} };
   #stopping: Promise<void> | undefined;
   #started = false;
 
-  constructor(node: RunningNode, env: HostEnvironment, catalog: FlowCatalog, flows: (parts: PlacedParts) => PlacedFlows, { weight = 1, labels = [], capacity, version, deployed }: ClusterNodeOptions) {
+  constructor(node: RunningNode, env: HostEnvironment, catalog: FlowCatalog, run: RunEnvironment, { weight = 1, labels = [], capacity, version, deployed }: ClusterNodeOptions) {
     const { broker, clock, random, log, replicas } = env, { name } = node, life = Buffer.from(random.bytes(8)).toString("hex");
     this.node = node;
     this.done = new Promise((resolve, reject) => { this.#settle = { resolve, reject }; });
     // Who does not look at `done` is not to die of it.
     this.done.catch(() => {});
     const given = new Set(catalog.wanted.map((flow) => flow.name));
-    this.#flows = flows({
-      seats: (flow) => this.placements.state.flows.get(flow), running: (flow) => this.host.running(flow), changed: () => this.#tellOfUpgrades(),
-      deploymentOf: (flow, code) => this.#deployed.deploymentOf(flow, code)?.signature, redeployed: (flow, code) => this.#deployed.settle(flow, code),
-      rerecorded: (flow, before, after) => this.#scalings.changed(flow, before, after),
-      membership: () => this.heartbeat.membership, fenced: (actor) => this.host.fenced(actor), refused: (flow, error) => (given.has(flow) ? this.#settle.reject(error) : this.#deployed.refuse(flow, error)),
+    const membership = (): Membership => this.heartbeat.membership;
+    this.#flows = new PlacedFlows({
+      node, host: env, run, catalog, seats: (flow) => this.placements.state.flows.get(flow), running: (flow) => this.host.running(flow), changed: () => this.#tellOfUpgrades(),
+      rerecorded: (flow, before, after) => this.#scalings.changed(flow, before, after), fenced: (actor) => this.host.fenced(actor),
+    });
+    this.#directory = new PlacedDirectory({
+      host: env, run, catalog, membership, deploymentOf: (flow, code) => this.#deployed.deploymentOf(flow, code)?.signature, redeployed: (flow, code) => this.#deployed.settle(flow, code),
+      refused: (flow, error) => (given.has(flow) ? this.#settle.reject(error) : this.#deployed.refuse(flow, error)), found: (flow) => this.#deployed.found(flow),
     });
     this.#deployed = new DeployedFlows({
       broker, clock, log, replicas, catalog, load: deployed?.load, trusted: new Set(deployed?.trusted), given,
@@ -116,23 +124,28 @@ export class ClusterNode implements AsyncDisposable {
     this.lease = new Lease(this.placements, this.heartbeat.membership, { name, life });
     this.host = new Host({ node: name, clock, log, membership: this.heartbeat.membership, hosting: this.#flows, onRunning: () => this.#tellOfUpgrades(), isHeld: (flow) => this.#holds.isHeld(flow) });
     this.#holds = new FlowHolds({ node: name, broker, clock, stores: env.stores, notes: node.notes, close: (flow) => this.#closeForRepair(flow), open: () => this.#follow() });
-    this.#leader = new Leader({ clock, log, lease: this.lease, placements: this.placements, membership: this.heartbeat.membership, directory: this.#flows });
-    this.#scalings = new PlacedScalings({ node, host: env, run: this.#flows.runs, catalog, membership: () => this.heartbeat.membership, placed: () => this.placements.state, open: () => this.#flows.opened, reseat: () => this.#leader.poke() });
+    this.#left = new LeftJournals({
+      ...env, notes: node.notes, journalsOf: node.parts.journalsOf ?? (() => Promise.resolve([])), placed: () => this.placements.state, isHere: (actor) => treeAt(node.root, actor) !== undefined,
+      isHeld: (flow) => this.#holds.isHeld(flow), aside: (actor, work) => this.#flows.standbys.aside(actor, work),
+    });
+    this.#leader = new Leader({ clock, log, lease: this.lease, placements: this.placements, membership: this.heartbeat.membership, directory: this.#directory });
+    this.#scalings = new PlacedScalings({ node, host: env, run, catalog, membership, placed: () => this.placements.state, open: () => this.#flows.opened, reseat: () => this.#leader.poke() });
   }
 
   async start(): Promise<void> {
     await this.placements.start();
-    for (const { name } of this.#flows.wanted()) this.#awaited.set(name, this.placements.state.flows.get(name)?.ended === true ? this.placements.state.flows.get(name)?.run : undefined);
+    for (const { name } of this.#directory.wanted()) this.#awaited.set(name, this.placements.state.flows.get(name)?.ended === true ? this.placements.state.flows.get(name)?.run : undefined);
     answerPlacement(this.node, { placements: this.placements, membership: this.heartbeat.membership, leader: this.#leader, host: this.host, moves: this.#flows.moves });
     this.#scalings.start();
     answerHolds(this.node, this.#holds);
-    answerBegin(this.node, (flow, code) => this.#flows.beginHere(flow, code));
+    answerBegin(this.node, (flow, code) => this.#directory.beginHere(flow, code));
     this.node.questions.answer("copies", () => Promise.resolve(this.#flows.standbys.copies()));
     this.node.questions.answer("flows", () => Promise.resolve(this.#deployed.report));
     await this.heartbeat.start();
     this.#started = true;
     this.#follow();
     this.#leader.start();
+    this.#left.start();
     await this.#deployed.start();
   }
 
@@ -152,6 +165,7 @@ export class ClusterNode implements AsyncDisposable {
     try {
       await this.#deployed.stop();
       await this.#scalings.stop();
+      await this.#left.stop();
       await this.#flows.standbys.stop();
       await this.node.root.stop();
       await this.heartbeat.stop();
@@ -171,7 +185,7 @@ export class ClusterNode implements AsyncDisposable {
   async #closeForRepair(flow: string): Promise<void> {
     const { standbys } = this.#flows, copies = standbys.copies(flow);
     this.host.reopen(flow);
-    await Promise.all([this.#flows.close(flow), ...copies.map(({ actor }) => standbys.release(actor))]);
+    await Promise.all([this.#flows.close(flow), this.#left.idle, ...copies.map(({ actor }) => standbys.release(actor))]);
   }
 
   #unheld(): ClusterState {
@@ -187,7 +201,7 @@ export class ClusterNode implements AsyncDisposable {
     for (const [flow, before] of this.#awaited) {
       const seats = this.placements.state.flows.get(flow);
       if (seats?.ended !== true || seats.run === before) continue;
-      this.#flows.ended(flow);
+      this.#directory.ended(flow);
       this.#awaited.delete(flow);
       if (this.#awaited.size === 0) this.#settle.resolve();
     }

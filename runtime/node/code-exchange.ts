@@ -115,9 +115,18 @@ export class CodeExchange {
     for (const flow of flows) {
       const seats = this.#options.seats(flow.name);
       if (seats === undefined || seats.run !== flow.run.record.token) continue;
-      if (seats.code !== flow.code) flow.upgraded(this.#options.catalog.flow(flow.name, seats.code));
+      if (seats.code !== flow.code) this.#upgraded(flow, seats.code);
       if (seats.upgrade === undefined) for (const known of [this.#refused, this.#wentOver, this.#trials]) for (const actor of [...known.keys()]) if (actor.startsWith(`${flow.name}/`)) known.delete(actor);
     }
+  }
+
+  /** A node that has none of its actors may not have that code, or not yet: then it is looked at again with the next record. */
+  #upgraded(flow: HostedFlow, code: string): void {
+    const { catalog, node: { root, log } } = this.#options;
+    if (!catalog.has(flow.name, code)) return log.debug("an upgraded flow is open here, and its code is not loaded", { flow: flow.name, code });
+    const loaded = catalog.flow(flow.name, code);
+    flow.upgraded(loaded);
+    root.replan(loaded.plan);
   }
 
   async #prepared(flow: HostedFlow, { address, stage, code: kept }: HostedActor, code: string, since: number): Promise<LoadedPlan> {

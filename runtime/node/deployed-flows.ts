@@ -1,7 +1,7 @@
 // The flows that are deployed, on one node: follows what is deployed, and has the placement run what a trusted key signed. What is not trusted,
 // or does not fit its hash, is refused before anything of it is evaluated, and told; it never ends the node.
 import type { Broker, Stored, Subscription } from "../broker/broker.ts";
-import { readBundle, removeBundles } from "../deploy/bundle-store.ts";
+import { otherBundles, readBundle, removeBundles } from "../deploy/bundle-store.ts";
 import { createDeployments, followDeployments, writeDeployment } from "../deploy/deployments.ts";
 import { alone, checkSignature, decodeDeployment, type Deployed, type Deployment, type Manifest } from "../deploy/manifest.ts";
 import { type Clock, pause } from "../event/clock.ts";
@@ -132,6 +132,12 @@ export class DeployedFlows {
     if (entry?.deployment.kind === "deployed") this.#refuse(flow, entry, error, entry.state);
   }
 
+  /** Its run had been lost, and is there again. */
+  found(flow: string): void {
+    const entry = this.#entries.get(flow);
+    if (entry?.refusal?.code === "BROKER_WENT_BACK") delete entry.refusal;
+  }
+
   #hear({ seq, data }: Stored): void {
     let deployment: Deployment;
     try {
@@ -206,7 +212,8 @@ export class DeployedFlows {
     const entry = this.#entries.get(flow), deployment = this.deploymentOf(flow, hash), { broker } = this.#options;
     if (entry?.deployment.kind !== "deployed" || deployment === undefined) return false;
     if (entry.deployment === deployment && deployment.next === undefined) return true;
-    if (await writeDeployment(broker, alone(deployment), entry.seq)) await removeBundles(broker, flow, hash);
+    const others = await otherBundles(broker, flow, hash);
+    if (await writeDeployment(broker, alone(deployment), entry.seq)) await removeBundles(broker, others);
     return false;
   }
 

@@ -44,6 +44,7 @@ export async function writeDeploymentNote(keys: KeyValue, flow: string, note: De
     if (before?.id === note.id && before.run === note.run) return;
     if ((await keys.set(keyOf(flow), Buffer.from(JSON.stringify({ version, ...note })), revision)) !== undefined) return;
   }
+  throw new MillraceError("UNREACHABLE", flow, `The key ${keyOf(flow)} is written by many`, "It is tried again in a moment.");
 }
 
 async function read(keys: KeyValue, flow: string): Promise<{ readonly note: DeploymentNote | undefined; readonly revision: number }> {

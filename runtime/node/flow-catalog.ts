@@ -97,8 +97,9 @@ export class FlowCatalog {
     return this.#flows.get(name)?.deployment !== undefined && this.wanted.some((flow) => flow.name === name);
   }
 
-  has(name: string): boolean {
-    return this.#flows.has(name);
+  /** `code`: hash of the one that is meant. Default: any. */
+  has(name: string, code?: string): boolean {
+    return code === undefined ? this.#flows.has(name) : this.#flows.get(name)?.code === code || this.#others.has(codeOf(name, code));
   }
 
   /** What the node offers to the placement. `open`: runs here; of what was undeployed that stays until it has stopped. `seats`: as flows are placed. */

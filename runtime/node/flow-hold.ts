@@ -46,9 +46,17 @@ export interface JournalPage {
 
 export type HoldAnswer = { readonly note: RunNote | null } | Refusal;
 
+interface Hold {
+  readonly by: string;
+  /** Monotonic ms. */
+  until: number;
+  /** The flow is closed here. */
+  closed: Promise<void>;
+}
+
 export class FlowHolds {
   readonly #options: HoldOptions;
-  readonly #holds = new Map<string, { readonly by: string; until: number }>();
+  readonly #holds = new Map<string, Hold>();
 
   constructor(options: HoldOptions) {
     this.#options = options;
@@ -58,16 +66,42 @@ export class FlowHolds {
     return this.#of(flow) !== undefined;
   }
 
-  /** Gives what this node knows of the flow's run. @throws MillraceError UNDER_REPAIR by somebody else */
+  /** Gives what this node knows of the flow's run, once that is closed here. @throws MillraceError UNDER_REPAIR by somebody else, and what closing it throws: then it is not held */
   async hold(flow: string, by: string): Promise<RunNote | undefined> {
-    const { clock, close, notes } = this.#options, hold = this.#of(flow), isNew = hold === undefined;
-    if (hold !== undefined && hold.by !== by) throw new MillraceError("UNDER_REPAIR", flow, `Flow "${flow}" is being repaired by ${hold.by} already`, "Wait for that; a repair that was killed is forgotten within a minute.");
-    this.#holds.set(flow, { by, until: clock.monotonic() + holdMs });
-    if (isNew) {
-      await close(flow);
-      this.#holds.set(flow, { by, until: clock.monotonic() + holdMs });
-    }
+    const { clock, notes } = this.#options, known = this.#of(flow);
+    if (known !== undefined && known.by !== by) throw new MillraceError("UNDER_REPAIR", flow, `Flow "${flow}" is being repaired by ${known.by} already`, "Wait for that; a repair that was killed is forgotten within a minute.");
+    const hold = known ?? this.#begin(flow, by);
+    hold.until = clock.monotonic() + holdMs;
+    await hold.closed;
+    hold.until = clock.monotonic() + holdMs;
     return await notes.read(flow);
+  }
+
+  #begin(flow: string, by: string): Hold {
+    const { clock, close } = this.#options, hold: Hold = { by, until: clock.monotonic() + holdMs, closed: Promise.resolve() };
+    this.#holds.set(flow, hold);
+    hold.closed = close(flow).catch((error: unknown) => {
+      this.#end(flow, hold);
+      throw error;
+    });
+    this.#watch(flow, hold);
+    return hold;
+  }
+
+  /** Who held it may have been killed: then it is opened again from here. */
+  #watch(flow: string, hold: Hold): void {
+    const { clock } = this.#options;
+    clock.after(Math.max(0, hold.until - clock.monotonic()), () => {
+      if (this.#holds.get(flow) !== hold) return;
+      if (hold.until > clock.monotonic()) return this.#watch(flow, hold);
+      this.#end(flow, hold);
+    });
+  }
+
+  #end(flow: string, hold: Hold): void {
+    if (this.#holds.get(flow) !== hold) return;
+    this.#holds.delete(flow);
+    this.#options.open(flow);
   }
 
   /** @throws MillraceError NOT_HELD, JOURNAL_NAME, and what opening a journal throws */
@@ -99,21 +133,18 @@ export class FlowHolds {
 
   /** `repaired`: the flow's key may be another than this node knew. None that is held by `by` is no error. @throws MillraceError UNREACHABLE */
   async letGo(flow: string, by: string, repaired: boolean): Promise<void> {
-    const { broker, notes } = this.#options;
-    if (this.#of(flow)?.by !== by) return;
+    const { broker, notes } = this.#options, hold = this.#of(flow);
+    if (hold?.by !== by) return;
     if (repaired) {
       const kept = await readRun(broker.keys, flow), note = await notes.read(flow);
       if (kept !== undefined && kept.record.token === note?.token) await notes.write(flow, kept);
     }
-    this.#holds.delete(flow);
-    this.#options.open(flow);
+    this.#end(flow, hold);
   }
 
-  #of(flow: string): { readonly by: string; until: number } | undefined {
+  #of(flow: string): Hold | undefined {
     const hold = this.#holds.get(flow);
-    if (hold === undefined || hold.until > this.#options.clock.monotonic()) return hold;
-    this.#holds.delete(flow);
-    return undefined;
+    return hold === undefined || hold.until > this.#options.clock.monotonic() ? hold : undefined;
   }
 }
 

@@ -1,5 +1,6 @@
 // A planned move as the node does that the actor comes to: all that can be done while the other node runs it is done first, then it is asked for.
-import { type Done, releaseMs } from "../cluster/host.ts";
+import { releaseMs } from "../cluster/host.ts";
+import type { Done } from "../cluster/hosting.ts";
 import { pause } from "../event/clock.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import type { HostedActor } from "./hosted-actor.ts";

@@ -27,6 +27,8 @@ export class HostedActor {
   /** Hash of its code. */
   readonly code: string;
   readonly #env: ActorEnvironment;
+  readonly #generations: ActorGenerations;
+  readonly #isolation: Isolation | undefined;
   readonly #local: GenerationChild<Actor>;
   readonly #isolated: IsolatedActor | undefined;
   /** Resolves when no life of it holds its journal any more; after some seconds in any case. */
@@ -43,6 +45,8 @@ export class HostedActor {
   /** `isolation`: where actors run that are isolated. */
   constructor(env: ActorEnvironment, stage: StagePlan, partition: number, generations: ActorGenerations, isolation?: Isolation) {
     this.#env = env;
+    this.#generations = generations;
+    this.#isolation = isolation;
     this.address = addressOf(env.flow, stage, partition);
     this.stage = stage;
     this.partition = partition;
@@ -51,6 +55,16 @@ export class HostedActor {
     const local = new ActorChild(this.address, env.clock, (events) => createActor(env, stage, partition, this.#watched(events), generations.place()));
     this.closed = () => this.#isolated?.over ?? local.closed();
     this.#local = new GenerationChild(local, (signal) => generations.after((local.actor as Actor).generation, signal));
+  }
+
+  /** Name of its flow. */
+  get flow(): string {
+    return this.#env.flow.name;
+  }
+
+  /** The same one, of which there was no life yet: all that this one knows and holds is let go of. */
+  anew(): HostedActor {
+    return new HostedActor(this.#env, this.stage, this.partition, this.#generations, this.#isolation);
   }
 
   /** For its supervisor. */

@@ -167,6 +167,11 @@ export class HostedFlow {
     this.#isolation = this.#host.isolation?.(plan);
   }
 
+  /** It runs on another node now: its state is not kept in memory here, and its counts are not counted twice. What it took before it was sealed is asked for yet. */
+  leave(actor: HostedActor): void {
+    if (actor.sealed === undefined && this.#actors.get(actor.address) === actor) this.#actors.set(actor.address, actor.anew());
+  }
+
   removeActor(address: string): void {
     this.#actors.delete(address);
   }

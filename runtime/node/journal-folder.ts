@@ -17,6 +17,17 @@ export async function removeOldJournals(dataDir: string, flow: string, token: st
   }
 }
 
+/** Names of the journals of a flow in a data folder; those that were put aside are none. */
+export async function journalsOf(dataDir: string, flow: string): Promise<readonly string[]> {
+  const folder = join(journalsIn(dataDir), flow), names: string[] = [];
+  for (const stage of await entries(folder)) {
+    for (const generation of await entries(join(folder, stage))) {
+      for (const partition of await entries(join(folder, stage, generation))) if (/^\d+$/.test(partition)) names.push(`${flow}/${stage}/${generation}/${partition}`);
+    }
+  }
+  return names;
+}
+
 async function entries(folder: string): Promise<readonly string[]> {
   return await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT" || error.code === "ENOTDIR") return [];

@@ -1,11 +1,11 @@
 // What a node writes down: JSON, one object a line, in `millrace.log` of its data folder; warnings also to whoever watches.
-import { existsSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { mkdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { pino } from "pino";
 import type { Logger } from "../flow/context.ts";
 
-/** At the start of a node a log larger than that becomes `millrace.log.1`, and what that was goes. */
-const largestBytes = 8 * 1024 * 1024;
+/** A log larger than that becomes `millrace.log.1`, and what that was goes. It is looked at with each so many lines. */
+const largestBytes = 8 * 1024 * 1024, lookLines = 1_000;
 
 export interface LogFile extends Logger {
   readonly path: string;
@@ -18,17 +18,30 @@ export interface LogFile extends Logger {
 export function openLog(dataDir: string, node: string, warned: (line: string) => void): LogFile {
   mkdirSync(dataDir, { recursive: true });
   const path = join(dataDir, "millrace.log");
-  if (existsSync(path) && statSync(path).size > largestBytes) renameSync(path, `${path}.1`);
+  putAside(path);
   // Synchronous: what was said before a crash is there after it. A few lines a minute, never one an event.
   const destination = pino.destination({ dest: path, sync: true });
   // On a full disk lines are lost; without a listener the node would be.
   destination.on("error", () => {});
   const logger = pino({ base: { node }, timestamp: pino.stdTimeFunctions.isoTime, level: "debug" }, destination);
+  let lines = 0;
   const write = (level: "debug" | "info" | "warn" | "error") => (message: string, fields: object = {}): void => {
     logger[level](fields, message);
+    if (++lines % lookLines === 0 && putAside(path)) destination.reopen();
     if (level === "warn" || level === "error") warned(lineOf(message, fields));
   };
   return { path, debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error"), fatal: (message) => logger.fatal(message), close: () => destination.end() };
+}
+
+/** Whether it was so large. What cannot be put aside is written on to. */
+function putAside(path: string): boolean {
+  try {
+    if (statSync(path).size <= largestBytes) return false;
+    renameSync(path, `${path}.1`);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const longest = 400;

@@ -1,7 +1,7 @@
 // What planned moves of actors to and from this node cost, counted and not estimated. Kept for the newest only, and asked for by who ordered them.
 import type { Actor } from "../actor/actor.ts";
 import { streamName, subjectsOf } from "../actor/environment.ts";
-import type { Done, PlannedMove } from "../cluster/host.ts";
+import type { Done, PlannedMove } from "../cluster/hosting.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Clock } from "../event/clock.ts";
 import type { HostedActor } from "./hosted-actor.ts";

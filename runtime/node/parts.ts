@@ -4,7 +4,7 @@ import { lockDataFolder } from "../broker/nats-server/data-folder-lock.ts";
 import { LevelStores } from "../journal/level-store.ts";
 import type { Stores } from "../journal/store.ts";
 import { type Access, connectTo, startOwn } from "./connection.ts";
-import { journalsIn, removeOldJournals } from "./journal-folder.ts";
+import { journalsIn, journalsOf, removeOldJournals } from "./journal-folder.ts";
 import type { NodeOptions } from "./options.ts";
 
 export interface NodeParts {
@@ -14,6 +14,8 @@ export interface NodeParts {
   /** Of the node's own. */
   readonly own: Stores;
   readonly removeOldJournals: (flow: string, token: string) => Promise<void>;
+  /** Names of the journals of a flow. Default: none is known of, so what actors leave stays. */
+  readonly journalsOf?: (flow: string) => Promise<readonly string[]>;
   /** After everything else: NATS is let go of, and the data folder. */
   close(): Promise<void>;
 }
@@ -29,6 +31,7 @@ export async function realParts({ nats = "embedded", dataDir = ".millrace", fsyn
     journals: new LevelStores(journalsIn(dataDir)),
     own: new LevelStores(join(dataDir, "node")),
     removeOldJournals: (flow: string, token: string) => removeOldJournals(dataDir, flow, token),
+    journalsOf: (flow: string) => journalsOf(dataDir, flow),
   };
   if (nats === "embedded") {
     // Its server's lock is the lock of the folder.

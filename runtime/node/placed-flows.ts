@@ -1,19 +1,12 @@
-// The flows of a node in a cluster: what the cluster's leader and host need of the node that they are part of.
+// The flows of a node in a cluster, as far as it has a part of them: opens and closes them, and has those actors run that its host is told to.
 import type { Broker } from "../broker/broker.ts";
-import type { FlowDirectory, WantedFlow } from "../cluster/leader.ts";
-import type { Done, Hosting, PlannedMove } from "../cluster/host.ts";
-import { type LogTail, tailOf } from "../cluster/log-tail.ts";
-import { beatMs, type Membership } from "../cluster/membership.ts";
+import type { Done, Hosting, PlannedMove } from "../cluster/hosting.ts";
+import { tailOf } from "../cluster/log-tail.ts";
 import type { NodeFlow } from "../cluster/node-record.ts";
-import type { FlowSeats, SeatState } from "../cluster/placement-record.ts";
-import { asError, MillraceError } from "../event/errors.ts";
-import { anywhere } from "../flow/plan.ts";
+import type { FlowSeats } from "../cluster/placement-record.ts";
+import { MillraceError } from "../event/errors.ts";
 import { CodeExchange, type CodeExchangeOptions } from "./code-exchange.ts";
-import { askToBegin, type Begun } from "./begin-order.ts";
-import { bounded } from "./bounded.ts";
 import { actorStates, treeAt } from "./tree-place.ts";
-import { modeOf, noteRun } from "./deployment-note.ts";
-import { recordUpgrade } from "./upgrade-record.ts";
 import type { FlowCatalog } from "./flow-catalog.ts";
 import type { FlowWatch } from "./flow-end.ts";
 import { askFor, warmHere } from "./hand-over.ts";
@@ -22,36 +15,21 @@ import type { RunningNode } from "./node.ts";
 import { MoveLedger } from "./move-ledger.ts";
 import { PlacedRun } from "./placed-run.ts";
 import { FlowRun, type RunEnvironment } from "./run.ts";
-import { type KeptRun, readRun, type RunRecord } from "./run-record.ts";
-import { countsOf } from "./stage-generations.ts";
+import { readRun, type RunRecord } from "./run-record.ts";
 import { Standbys } from "./standbys.ts";
 
 export interface PlacedFlowsOptions extends Pick<CodeExchangeOptions, "seats" | "running" | "changed"> {
   readonly node: RunningNode;
   readonly host: HostEnvironment;
   readonly run: RunEnvironment;
-  readonly membership: () => Membership;
   readonly catalog: FlowCatalog;
   /** An actor that was placed here belongs to another owner. */
   readonly fenced: (actor: string) => void;
   /** The record of an open flow's run is another: a stage of it is scaled, or was. */
   readonly rerecorded: (flow: string, before: RunRecord, after: RunRecord) => void;
-  /** A flow cannot be begun. */
-  readonly refused: (flow: string, error: Error) => void;
-  /** Signature of the deployment that has that code. */
-  readonly deploymentOf: (flow: string, code: string) => string | undefined;
-  /** That code is what is deployed from now on. `true`: this node has heard so. */
-  readonly redeployed: (flow: string, code: string) => Promise<boolean>;
 }
 
-const atOnce = 32;
-/** The actors of a flow that was undeployed are waited for so long. In ms. */
-const settleMs = 60_000;
-/** What nodes tell of it is of after it was undeployed. In ms. */
-const hearMs = 3 * beatMs;
-const unplaced: SeatState = { node: null, since: 0, from: null, standby: [] };
-
-export class PlacedFlows implements Hosting, FlowDirectory {
+export class PlacedFlows implements Hosting {
   readonly #options: PlacedFlowsOptions;
   readonly #open = new Map<string, HostedFlow>();
   /** Those that are being closed. */
@@ -59,6 +37,8 @@ export class PlacedFlows implements Hosting, FlowDirectory {
   readonly #codes: CodeExchange;
   /** Openings and closings of a flow come one after another. */
   readonly #turns = new Map<string, Promise<unknown>>();
+  /** Actors that have stopped here since they are elsewhere, until their journals are closed. */
+  readonly #leaving = new Map<string, Promise<void>>();
   /** What moves to and from this node cost. */
   readonly moves: MoveLedger;
   /** What it keeps of actors that run elsewhere. */
@@ -71,24 +51,6 @@ export class PlacedFlows implements Hosting, FlowDirectory {
     this.standbys = new Standbys({ ...options.host, isHere: (actor) => treeAt(options.node.root, actor) !== undefined });
   }
 
-  wanted(): readonly WantedFlow[] {
-    const { catalog, membership } = this.#options, others = new Map<string, WantedFlow>();
-    for (const { flows } of membership().nodes) for (const { name, code, wanted } of flows) if (wanted === true && !catalog.has(name) && catalog.isDeployed(name, code)) others.set(name, { name, code, nodes: 1 });
-    return [...catalog.wanted, ...others.values()];
-  }
-
-  /** The end of a flow was seen. */
-  ended(flow: string): void {
-    this.#options.catalog.done(flow);
-  }
-
-  refused(flow: string, error: Error): void {
-    // A node that has its code has refused it, and tells.
-    if (!this.#options.catalog.has(flow)) return;
-    this.#options.catalog.done(flow);
-    this.#options.refused(flow, error);
-  }
-
   /** For the heartbeat. `hosted`: addresses of what is placed here. */
   figures(hosted: (flow: string) => readonly string[]): readonly NodeFlow[] {
     const { catalog, node: { root }, seats } = this.#options;
@@ -99,117 +61,14 @@ export class PlacedFlows implements Hosting, FlowDirectory {
     });
   }
 
-  async run(flow: string): Promise<{ readonly token: string; readonly code: string; readonly finished: boolean } | undefined> {
-    const kept = await readRun(this.#broker.keys, flow);
-    return kept === undefined ? undefined : { token: kept.record.token, code: kept.record.code, finished: kept.record.state === "finished" };
-  }
-
-  async begin(name: string): Promise<Begun> {
-    if (!this.#options.catalog.has(name)) return await this.#beginElsewhere(name);
-    const flow = this.#options.catalog.flow(name), { plan, code } = flow, { run: env, membership } = this.#options, kept = await readRun(this.#broker.keys, name);
-    const mode = await modeOf(this.#broker.keys, flow, kept?.record);
-    // Whoever of the cluster began it, it is the cluster's: no other node has it.
-    const node = kept !== undefined && membership().node(kept.record.node) !== undefined ? kept.record.node : env.node;
-    const { record } = await FlowRun.begin({ ...env, node }, plan, code, mode);
-    await noteRun(this.#broker.keys, flow, record);
-    return { token: record.token, stages: [...countsOf(record)].map(([stage, count]) => ({ name: stage, place: plan.stages.find(({ name: its }) => its === stage)?.place ?? anywhere, seats: Array.from({ length: count }, () => unplaced) })) };
-  }
-
-  /** For a leader that does not have its code. @throws MillraceError what `begin` throws, CODE_MISSING */
-  async beginHere(name: string, code: string): Promise<Begun> {
-    const { catalog } = this.#options;
-    if (!catalog.isWanted(name) || !catalog.isDeployed(name, code)) throw new MillraceError("CODE_MISSING", name, `Flow "${name}" is not to run by this node's deployments`, "It is looked at again in a moment.");
-    try {
-      return await this.begin(name);
-    } catch (thrown) {
-      const error = asError(thrown);
-      if (!(error instanceof MillraceError) || error.code !== "UNREACHABLE") this.refused(name, error);
-      throw error;
-    }
-  }
-
-  async #beginElsewhere(name: string): Promise<Begun> {
-    const { catalog, membership } = this.#options;
-    for (const node of membership().nodes) for (const flow of node.flows) if (flow.name === name && flow.wanted === true && catalog.isDeployed(name, flow.code)) return await askToBegin(this.#broker, node.name, name, flow.code);
-    throw new MillraceError("UNREACHABLE", name, `No node has the code of flow "${name}" any more`, "It is looked at again in a moment.");
-  }
-
-  async finish({ name, run: token }: FlowSeats): Promise<boolean> {
-    const kept = await readRun(this.#broker.keys, name);
-    if (kept?.record.token !== token) return false;
-    if (kept.record.state === "finished") return true;
-    // A stage that is being scaled comes to its end as the one generation or the other.
-    if (kept.record.change !== undefined) return false;
-    if (!(await this.#all(name, kept, (tail) => tail === "ended"))) return false;
-    await (await FlowRun.attach(this.#options.run, name, kept)).mark("finished");
-    return true;
-  }
-
-  async counts({ name, run: token }: FlowSeats): Promise<ReadonlyMap<string, number>> {
-    const kept = await readRun(this.#broker.keys, name).catch((error: unknown) => {
-      // What cannot be read changes nothing, and keeps nobody else from a node.
-      if (error instanceof MillraceError && error.code !== "UNREACHABLE") return undefined;
-      throw error;
-    });
-    return kept?.record.token === token ? countsOf(kept.record) : new Map();
-  }
-
-  /** What runs of its flows are begun and gone on with by. */
-  get runs(): RunEnvironment {
-    return this.#options.run;
-  }
-
   /** What is open on this node. */
   get opened(): ReadonlyMap<string, HostedFlow> {
     return this.#open;
   }
 
-  stops(flow: FlowSeats): boolean {
-    return this.#stopping(flow) !== undefined;
-  }
-
-  /** What was undeployed has the code of a flow, or the one that it was going over to. */
-  #stopping({ name, code, upgrade }: FlowSeats) {
-    const { catalog } = this.#options;
-    return catalog.stopping(name, code) ?? (upgrade === undefined ? undefined : catalog.stopping(name, upgrade.to));
-  }
-
-  async settle(flow: FlowSeats): Promise<void> {
-    const { name, run: token, code, upgrade } = flow, withdrawal = this.#stopping(flow), { clock, log } = this.#options.host, kept = await readRun(this.#broker.keys, name);
-    if (withdrawal === undefined) return;
-    if (kept?.record.token === token && [code, upgrade?.to].includes(kept.record.code) && kept.record.state === "running") {
-      withdrawal.until ??= clock.monotonic() + settleMs;
-      // One whose node was killed never lets go; it does not work any more either, and who resumes the run takes its log over.
-      const isOver = clock.monotonic() >= withdrawal.until - settleMs + hearMs && this.#isNowhere(flow);
-      if (isOver || (await this.#all(name, kept, (tail) => tail !== "held"))) await (await FlowRun.attach(this.#options.run, name, kept)).mark("stopped");
-      else if (clock.monotonic() < withdrawal.until) return;
-      else log.warn(`${name} was undeployed, and not all of its actors stopped in order; nothing is lost: deployed again they go on from their logs`);
-    }
-    withdrawal.settled = true;
-  }
-
-  /** Whether no node that is there has anything of it open: what does not say so has gone. */
-  #isNowhere({ name, code, upgrade }: FlowSeats): boolean {
-    return !this.#options.membership().nodes.some(({ flows }) => flows.some((its) => its.name === name && (its.code === code || its.code === upgrade?.to)));
-  }
-
-  upgraded(flow: FlowSeats) {
-    return recordUpgrade(flow, this.#broker.keys, this.#options);
-  }
-
   /** A record of the cluster's log came. */
   follow(): void {
     this.#codes.follow(this.#open.values());
-  }
-
-  /** Whether the tails of the logs of all its actors are so. */
-  async #all(name: string, { record }: KeptRun, are: (tail: LogTail) => boolean): Promise<boolean> {
-    let all = true;
-    const actors = record.stages.flatMap(({ name: stage, generation, parallelism }) => Array.from({ length: parallelism }, (_, partition) => ({ stage, generation, partition })));
-    await bounded(actors, atOnce, async ({ stage, generation, partition }) => {
-      if (all && !are(await tailOf(this.#broker, name, stage, generation, partition))) all = false;
-    });
-    return all;
   }
 
   open(flow: FlowSeats): Promise<void> {
@@ -233,6 +92,7 @@ export class PlacedFlows implements Hosting, FlowDirectory {
   }
 
   async start(actor: string, move: PlannedMove | undefined, code: string): Promise<void> {
+    await this.#leaving.get(actor);
     const { root } = this.#options.node, flow = this.#flowOf(actor);
     // Of which generation it is others may have decided.
     if (flow.run instanceof PlacedRun) await flow.run.look();
@@ -242,7 +102,7 @@ export class PlacedFlows implements Hosting, FlowDirectory {
     await this.standbys.release(actor);
     const arrived = move === undefined ? undefined : this.moves.arriving(hosted, move);
     if (treeAt(root, actor) === undefined) await root.add(stageOf(actor), { kind: "actor", child: this.#codes.child(flow, hosted) });
-    else await root.unpark(actor);
+    else await root.unpark(actor).catch(unlessItRuns);
     arrived?.();
   }
 
@@ -254,10 +114,19 @@ export class PlacedFlows implements Hosting, FlowDirectory {
     const { root } = this.#options.node, hosted = this.#actor(actor);
     if (treeAt(root, actor) === undefined) return;
     await root.remove(actor);
-    if (hosted !== undefined && movedBy !== undefined) this.moves.departed(hosted, movedBy);
+    // One that is stopped since its stage was scaled is asked about yet.
+    if (hosted === undefined || movedBy === undefined) return;
+    this.moves.departed(hosted, movedBy);
+    // Where it goes nobody waits for that.
+    const leaving = hosted.closed().then(() => {
+      this.#open.get(hosted.flow)?.leave(hosted);
+      if (this.#leaving.get(actor) === leaving) this.#leaving.delete(actor);
+    });
+    this.#leaving.set(actor, leaving);
   }
 
   async warm(actor: string): Promise<void> {
+    await this.#leaving.get(actor);
     const hosted = this.#actor(actor);
     await this.standbys.release(actor);
     if (hosted !== undefined) await warmHere(hosted, this.#options.host);
@@ -313,6 +182,11 @@ export class PlacedFlows implements Hosting, FlowDirectory {
 }
 
 const notOpen = (actor: string): MillraceError => new MillraceError("NOT_FOUND", actor, "Its flow is not open on this node", "It is tried again in a moment.");
+
+/** A person was faster, or it has ended. */
+function unlessItRuns(error: unknown): void {
+  if (!(error instanceof MillraceError) || error.code !== "NOT_PARKED") throw error;
+}
 
 function stageOf(actor: string): string {
   return actor.slice(0, actor.lastIndexOf("/"));

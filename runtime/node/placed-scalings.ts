@@ -14,6 +14,7 @@ import { PlacedRun } from "./placed-run.ts";
 import { type GenerationAnswer, PlacedScaling } from "./placed-scaling.ts";
 import type { Question } from "./questions.ts";
 import { FlowRun, type RunEnvironment } from "./run.ts";
+import { checkNotBehind } from "./run-note.ts";
 import { readRun, type RunRecord } from "./run-record.ts";
 import type { Change, Upstream } from "./scale-step.ts";
 import { viewOf } from "./scale-view.ts";
@@ -74,18 +75,20 @@ export class PlacedScalings {
   }
 
   #later(): void {
-    if (!this.#stopped) this.#after(lookMs, () => void this.#look().finally(() => this.#later()));
+    this.#after(lookMs, () => void this.#look().finally(() => this.#later()));
   }
 
   async #look(): Promise<void> {
-    const { open, placed, node, host: { log } } = this.#options, flows = placed().flows;
-    try {
-      for (const { run } of open().values()) if (run instanceof PlacedRun) await run.look();
-      for (const name of [...this.#led.keys()]) if (!this.#leads(flows.get(name))) this.#leave(name);
-      for (const flow of flows.values()) if (this.#leads(flow)) await (await this.#lead(flow))?.look();
-    } catch (error) {
-      log.debug("what is to be scaled could not be looked at", { node: node.name, reason: asError(error).message });
-    }
+    const { open, placed } = this.#options, { flows } = placed();
+    for (const [name, { run }] of open()) if (run instanceof PlacedRun) await this.#apart(name, () => run.look());
+    for (const name of [...this.#led.keys()]) if (!this.#leads(flows.get(name))) this.#leave(name);
+    for (const flow of flows.values()) if (this.#leads(flow)) await this.#apart(flow.name, async () => await (await this.#lead(flow))?.look());
+  }
+
+  /** What is wrong with one flow keeps no other from being scaled. */
+  async #apart(flow: string, look: () => Promise<void>): Promise<void> {
+    const { node, host: { log } } = this.#options;
+    await look().catch((error: unknown) => log.debug("what of a flow is to be scaled could not be looked at", { flow, node: node.name, reason: asError(error).message }));
   }
 
   #leads(flow: FlowSeats | undefined): flow is FlowSeats {
@@ -110,7 +113,10 @@ export class PlacedScalings {
     this.#leave(name);
     const kept = await readRun(host.broker.keys, name), { plan } = catalog.flow(name, code);
     if (kept?.record.token !== token || kept.record.state !== "running" || this.#stopped) return undefined;
-    const run = await FlowRun.attach(this.#options.run, name, kept), obstacle = (): MillraceError | undefined => this.#obstacle(name);
+    const { notes } = this.#options.run;
+    checkNotBehind(name, await notes.read(name), kept);
+    await notes.write(name, kept);
+    const run = FlowRun.of(this.#options.run, name, kept), obstacle = (): MillraceError | undefined => this.#obstacle(name);
     const scaling = new FlowScaling(host, new PlacedScaling({ broker: host.broker, membership, obstacle, reseat }, plan, run));
     if (this.#stopped) return undefined;
     this.#led.set(name, id);
@@ -141,6 +147,7 @@ export class PlacedScalings {
   }
 
   #after(ms: number, call: () => void): void {
+    if (this.#stopped) return;
     const cancel = this.#options.host.clock.after(ms, () => {
       this.#cancels.delete(cancel);
       if (!this.#stopped) call();

@@ -3,6 +3,7 @@
 import { asError, MillraceError } from "../event/errors.ts";
 import type { Store, Stores } from "../journal/store.ts";
 import type { KeptRun, RunRecord, RunState } from "./run-record.ts";
+import { givenTo } from "./stage-generations.ts";
 
 export interface RunNote {
   readonly token: string;
@@ -53,4 +54,21 @@ export function checkNote(flow: string, note: RunNote | undefined, kept: KeptRun
   const knows = kept === undefined ? "no run of it" : `run ${kept.record.token}`;
   throw new MillraceError("BROKER_WENT_BACK", flow, `The journals here are of run ${note.token} of flow "${flow}", which has not finished, and the server knows ${knows}`,
     "If this is another server, name the right one or another --data-dir. If it lost its data, millrace repair writes it again from the journals here; else bring its store back, or begin a new run with --fresh.");
+}
+
+/**
+ * Of a run that this node is about to have a part of: what the key tells must not be older than what was noted (P30); else the note, from which the
+ * key can be written again (P31), would be lost with it. Revisions say nothing: a repair gives out new ones.
+ * @throws MillraceError BROKER_WENT_BACK
+ */
+export function checkNotBehind(flow: string, note: Pick<RunNote, "state" | "record"> | undefined, { record }: Pick<KeptRun, "record">): void {
+  const noted = note?.record;
+  if (noted === undefined || note?.state === "preparing" || !isBehind(record, noted, note?.state === "finished")) return;
+  throw new MillraceError("BROKER_WENT_BACK", flow, noted.token === record.token ? `The key of flow "${flow}" tells of fewer generations of run ${record.token} than this data folder has noted` : `The key of flow "${flow}" tells of run ${record.token}, and this data folder has noted run ${noted.token}, which began later and has not finished`,
+    "If this is another server, name the right one or another --data-dir. If it lost its data, millrace repair writes the key again from what nodes have noted; else bring its store back, or begin a new run with --fresh.");
+}
+
+function isBehind(record: RunRecord, noted: RunRecord, hasFinished: boolean): boolean {
+  if (record.token !== noted.token) return !hasFinished && record.startedAt < noted.startedAt;
+  return noted.stages.some(({ name }) => givenTo(record, name) < givenTo(noted, name));
 }

@@ -53,12 +53,11 @@ export function streamsOfStage(flow: string, stage: StagePlan, { generation, par
 
 /** Deletes the streams of generations that are over. @throws MillraceError UNREACHABLE */
 export async function removeGenerations(broker: Broker, flow: string, isOver: (stage: string, generation: string) => boolean): Promise<void> {
-  const names = await patiently(() => broker.list(`mr_actor_${flow}_`));
-  const gone = names.filter((name) => {
+  const gone = (await actorStreams(broker, flow)).filter((name) => {
     const [stage, generation] = name.slice(`mr_actor_${flow}_`.length).split("_");
     return stage !== undefined && generation !== undefined && isOver(stage, generation);
   });
-  await bounded(gone, atOnce, (name) => patiently(() => broker.remove(name)));
+  await removeStreams(broker, gone);
 }
 
 /** Makes all that are not there. @throws MillraceError UNREACHABLE, STREAM_CONFLICT */
@@ -66,10 +65,14 @@ export async function createStreams(broker: Broker, specs: readonly StreamSpec[]
   await bounded(specs, atOnce, (spec) => patiently(() => broker.create(spec)));
 }
 
-/** Deletes the streams of all actors of a flow but those of one run. @throws MillraceError UNREACHABLE */
-export async function removeOldStreams(broker: Broker, flow: string, token: string): Promise<void> {
-  const names = await patiently(() => broker.list(`mr_actor_${flow}_`));
-  await bounded(names.filter((name) => !name.includes(`_${token}-`)), atOnce, (name) => patiently(() => broker.remove(name)));
+/** The streams of all actors of a flow, whichever run they are of. @throws MillraceError UNREACHABLE */
+export function actorStreams(broker: Broker, flow: string): Promise<readonly string[]> {
+  return patiently(() => broker.list(`mr_actor_${flow}_`));
+}
+
+/** @throws MillraceError UNREACHABLE */
+export async function removeStreams(broker: Broker, names: readonly string[]): Promise<void> {
+  await bounded(names, atOnce, (name) => patiently(() => broker.remove(name)));
 }
 
 /**
@@ -82,6 +85,17 @@ export async function checkStreams(broker: Broker, flow: string, specs: readonly
   if (missing.length === 0) return;
   throw new MillraceError("BROKER_WENT_BACK", flow, `${missing.length} of the streams of the interrupted run are not there, the first is ${missing[0]?.name}`,
     "Look with millrace doctor; millrace repair makes them again from the journals. Else bring the server's store back, or begin a new run with --fresh.");
+}
+
+/**
+ * Of a flow no key tells of, streams of actors tell that there was one: it was lost, and a new run would delete them.
+ * @throws MillraceError BROKER_WENT_BACK, UNREACHABLE
+ */
+export async function checkNoStreams(broker: Broker, flow: string): Promise<void> {
+  const there = await actorStreams(broker, flow);
+  if (there.length === 0) return;
+  throw new MillraceError("BROKER_WENT_BACK", flow, `The server knows no run of flow "${flow}", and has ${there.length} streams of its actors, the first is ${there[0]}`,
+    "millrace repair writes the key of the run again, from what nodes know of it. Else bring the server's store back, or begin a new run with --fresh.");
 }
 
 async function patiently<T>(call: () => Promise<T>): Promise<T> {

@@ -8,8 +8,8 @@ import type { FlowPlan } from "../flow/plan.ts";
 import { ask } from "./questions.ts";
 import { changedError, choose, type RunChange, type RunMode, type Wanted } from "./run-choice.ts";
 import { type KeptRun, readRun, type RunRecord, type RunState, writeRun } from "./run-record.ts";
-import { checkNote, type RunNotes } from "./run-note.ts";
-import { checkStreams, createStreams, removeOldStreams, type StreamOptions, streamsOf } from "./run-streams.ts";
+import { checkNotBehind, checkNote, type RunNotes } from "./run-note.ts";
+import { actorStreams, checkNoStreams, checkStreams, createStreams, removeStreams, type StreamOptions, streamsOf } from "./run-streams.ts";
 import { newToken } from "./token.ts";
 
 /** The fingerprint of a source must not hold up the start for longer, in ms. */
@@ -49,10 +49,16 @@ export class FlowRun {
     return this.#kept.record;
   }
 
-  /** A run that another node of the cluster has begun. @throws MillraceError UNREACHABLE */
+  /** A run that another node of the cluster has begun, and that this one is about to have a part of: what is here of runs before goes. @throws MillraceError BROKER_WENT_BACK, UNREACHABLE */
   static async attach(env: RunEnvironment, flow: string, kept: KeptRun): Promise<FlowRun> {
+    checkNotBehind(flow, await env.notes.read(flow), kept);
     await env.removeOldJournals(flow, kept.record.token);
     await env.notes.write(flow, kept);
+    return FlowRun.of(env, flow, kept);
+  }
+
+  /** A run as its key had it; by now there may be another, so nothing on this node is touched. */
+  static of(env: RunEnvironment, flow: string, kept: KeptRun): FlowRun {
     return new FlowRun(env, flow, kept, true);
   }
 
@@ -64,6 +70,7 @@ export class FlowRun {
     const kept = await readRun(env.broker.keys, plan.name);
     if (kept !== undefined) await refuseRunning(env, plan.name, kept.record);
     if (mode !== "fresh") checkNote(plan.name, await env.notes.read(plan.name), kept);
+    if (mode !== "fresh" && kept === undefined) await checkNoStreams(env.broker, plan.name);
     const wanted: Wanted = { code, inputs: await inputsOf(plan, env.clock), shape: fingerprintOf(plan) };
     let choice = choose(plan.name, kept?.record, wanted, mode);
     if (choice.is === "changed") {
@@ -88,11 +95,12 @@ export class FlowRun {
       ...wanted, token, state: "preparing", node: env.node, startedAt: env.clock.now(),
       stages: plan.stages.map(({ name, parallelism }) => ({ name, generation: `${token}-1`, parallelism })),
     };
-    const written = await writeRun(broker.keys, plan.name, record, kept?.revision ?? 0);
+    // Before the key is this run's: who stands still after that must not take the streams of a newer one for old.
+    const old = await actorStreams(broker, plan.name), written = await writeRun(broker.keys, plan.name, record, kept?.revision ?? 0);
     if (written === undefined) throw taken(plan.name);
     await env.notes.write(plan.name, written);
     const run = new FlowRun(env, plan.name, written, false);
-    await removeOldStreams(broker, plan.name, token);
+    await removeStreams(broker, old);
     await env.removeOldJournals(plan.name, token);
     await createStreams(broker, streamsOf(plan, record, env));
     await run.#write({ ...record, state: "running" });
@@ -110,12 +118,13 @@ export class FlowRun {
     return this.record;
   }
 
-  /** Of a run that several nodes have: looks what its key says now; whether that is another than before. @throws MillraceError UNREACHABLE */
+  /** Of a run that several nodes have: looks what its key says now; whether that is another than before. @throws MillraceError BROKER_WENT_BACK, UNREACHABLE */
   refresh(): Promise<boolean> {
     const read = this.#writing.then(async () => {
       const kept = await readRun(this.#env.broker.keys, this.#flow);
       // Another run: whoever placed this one notices.
       if (kept === undefined || kept.record.token !== this.record.token || kept.revision <= this.#kept.revision) return false;
+      checkNotBehind(this.#flow, { state: this.record.state, record: this.record }, kept);
       this.#kept = kept;
       await this.#env.notes.write(this.#flow, kept);
       return true;

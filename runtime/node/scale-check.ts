@@ -19,8 +19,7 @@ export function checkScale(plan: FlowPlan, record: RunRecord, name: string, coun
   if (why !== undefined) throw new MillraceError("STAGE_FIXED", where, `"${name}" ${why[0]}`, `Stages that can be scaled: ${names}; ${why[1]}.`);
   const isolated = fixedBy(stage, its);
   if (isolated !== undefined) throw new MillraceError("STAGE_FIXED", where, isolated === name ? `"${name}" runs in threads of its own: how many actors it has is fixed while it runs` : `"${name}" gets events from "${isolated}", which runs in threads of its own: how many actors it sends to is fixed while it runs`, `Stages that can be scaled: ${names}; set it with --set ${name}.parallelism=${count} for a new run, or leave isolate out of "${isolated}".`);
-  if (record.change !== undefined) throw underWay(flow, record);
-  if (record.upgrade !== undefined) throw new MillraceError("UPGRADE_UNDER_WAY", where, `Flow "${flow}" is going over to another code`, "One change at a time: wait for its end, or `millrace deploy --back`; `millrace flows` tells.");
+  checkFree(flow, name, record);
   if (record.stages.find((one) => one.name === name)?.parallelism === count) throw new MillraceError("NOTHING_TO_DO", where, `"${name}" has ${count} actor${count === 1 ? "" : "s"} already`, "There is nothing to do.");
   return stage;
 }
@@ -53,6 +52,8 @@ function fixedBy(stage: StagePlan, stages: ReadonlyMap<string, StagePlan>): stri
   return [stage, ...stage.inputs.map(({ from }) => stages.get(from))].find((one) => one?.kind === "processor" && one.isolate === "worker")?.name;
 }
 
-export function underWay(flow: string, { change }: RunRecord): MillraceError {
-  return new MillraceError("SCALE_UNDER_WAY", `${flow}/${change?.stage}`, `Stage "${change?.stage}" is being scaled to ${change?.parallelism}`, "One change at a time: wait for its end, or take it back; --why tells what it waits for.");
+/** One change of a run at a time. @throws MillraceError SCALE_UNDER_WAY, UPGRADE_UNDER_WAY */
+export function checkFree(flow: string, stage: string, { change, upgrade }: RunRecord): void {
+  if (change !== undefined) throw new MillraceError("SCALE_UNDER_WAY", `${flow}/${change.stage}`, `Stage "${change.stage}" is being scaled to ${change.parallelism}`, "One change at a time: wait for its end, or take it back; --why tells what it waits for.");
+  if (upgrade !== undefined) throw new MillraceError("UPGRADE_UNDER_WAY", `${flow}/${stage}`, `Flow "${flow}" is going over to another code`, "One change at a time: wait for its end, or `millrace deploy --back`; `millrace flows` tells.");
 }

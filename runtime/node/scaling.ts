@@ -10,7 +10,7 @@ import type { StageLag } from "./lag-watch.ts";
 import { type FollowStatus, Following } from "./following.ts";
 import type { RunRecord } from "./run-record.ts";
 import { createStreams, removeGenerations, streamsOfStage } from "./run-streams.ts";
-import { checkRunning, checkScale, underWay } from "./scale-check.ts";
+import { checkFree, checkRunning, checkScale } from "./scale-check.ts";
 import { ScaleCost, type ScaleReceipt } from "./scale-receipt.ts";
 import { type Change, nextStep, type Step } from "./scale-step.ts";
 import { factsOf, type ScaleView } from "./scale-view.ts";
@@ -134,7 +134,7 @@ export class FlowScaling {
     const would: Change = { stage, from: { generation, count: parallelism }, to: { generation: generationOf(this.record.token, ordinal() + 1), count }, takenBack: false };
     checkRunning(plan.name, stage, factsOf(plan, this.record, would, await ground.views(would, false)).old);
     const free = (now: RunRecord): RunRecord => {
-      if (now.change !== undefined) throw underWay(plan.name, now);
+      checkFree(plan.name, stage, now);
       return now;
     };
     // A number that is given out is nobody else's: so are the streams that are made for it, whoever else plans at the same time.
@@ -238,7 +238,7 @@ export class FlowScaling {
   }
 
   #followLater(): void {
-    this.#after(followMs, () => void this.#follow().finally(() => { if (!this.#closed) this.#followLater(); }));
+    this.#after(followMs, () => void this.#follow().finally(() => this.#followLater()));
   }
 
   async #follow(): Promise<void> {
@@ -253,6 +253,7 @@ export class FlowScaling {
   }
 
   #after(ms: number, call: () => void): void {
+    if (this.#closed) return;
     const cancel = this.#env.clock.after(ms, () => {
       this.#waiting.delete(cancel);
       call();

@@ -63,6 +63,14 @@ export class Standbys {
     return ended;
   }
 
+  /** Does something with what is left of an actor here, while it is neither started nor a copy of it kept or begun. Never rejects: what fails is tried again, and told. */
+  async aside(actor: string, work: () => Promise<void>): Promise<void> {
+    if (this.#isStopped || this.#copies.has(actor) || this.#ending.has(actor)) return;
+    const done: Promise<void> = work().catch((thrown: unknown) => this.#options.log.debug("what is left of an actor could not be seen to", { actor, reason: asError(thrown).message })).then(() => { if (this.#ending.get(actor) === done) this.#ending.delete(actor); });
+    this.#ending.set(actor, done);
+    await done;
+  }
+
   /** Read once for all copies of a flow that look at the same time. */
   async #record(flow: string): Promise<RunRecord | undefined> {
     const { broker, clock } = this.#options, now = clock.monotonic();

@@ -27,7 +27,7 @@ interface Entry {
 export class Story {
   readonly #broker: Broker;
   readonly #clock: Clock;
-  readonly #waiting: Entry[] = [];
+  #waiting: Entry[] = [];
   #busy = false;
   #delay = 0;
   #cancel = (): void => {};
@@ -48,6 +48,11 @@ export class Story {
   send(): void {
     const [next] = this.#waiting;
     if (next === undefined || this.#busy || this.#closed || !this.#broker.connected) return;
+    // It stays in the node's log alone, and keeps none from being told.
+    if (next.data.length > this.#broker.maxPayload) {
+      this.#waiting.shift();
+      return this.send();
+    }
     this.#busy = true;
     void this.#broker.stream(next.stream, next.subject).append(next.data).then((outcome) => this.#over(next, outcome));
   }
@@ -67,6 +72,8 @@ export class Story {
       this.#delay = 0;
       return this.send();
     }
+    // Those of other flows may be taken.
+    this.#waiting = [...this.#waiting.filter(({ stream }) => stream !== sent.stream), ...this.#waiting.filter(({ stream }) => stream === sent.stream)];
     this.#delay = Math.min(againMs.max, Math.max(againMs.min, this.#delay * 2));
     this.#cancel();
     this.#cancel = this.#clock.after(this.#delay, () => this.send());

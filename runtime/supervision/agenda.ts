@@ -8,16 +8,16 @@ import type { Sibling, Step } from "./strategy.ts";
 
 export class Agenda {
   readonly #members: readonly Member[];
-  readonly #plan: SupervisionPlan;
+  readonly #of: { readonly plan: SupervisionPlan };
   readonly #env: Environment;
   readonly #poke: () => void;
   #dismissing = false;
   #wake = (): void => {};
 
-  /** `poke`: has `advance` called soon, in its turn. */
-  constructor(members: readonly Member[], plan: SupervisionPlan, env: Environment, poke: () => void) {
+  /** `of`: the supervisor, by whose plan it goes as that stands. `poke`: has `advance` called soon, in its turn. */
+  constructor(members: readonly Member[], of: { readonly plan: SupervisionPlan }, env: Environment, poke: () => void) {
     this.#members = members;
-    this.#plan = plan;
+    this.#of = of;
     this.#env = env;
     this.#poke = poke;
   }
@@ -48,7 +48,7 @@ export class Agenda {
     if (this.#dismissing) return;
     const leaving = this.#members.findLast((member) => member.leaving);
     if (leaving !== undefined) return this.#dismiss(leaving);
-    const ordered = this.#plan.strategy !== "one_for_one", now = this.#env.clock.monotonic();
+    const ordered = this.#of.plan.strategy !== "one_for_one", now = this.#env.clock.monotonic();
     let wake = Infinity;
     for (const member of this.#members) {
       const { dueAt } = member;
@@ -81,7 +81,7 @@ export class Agenda {
 
   #dismiss(member: Member): void {
     this.#dismissing = true;
-    void member.halt(limitOf(member, this.#plan)).then(() => {
+    void member.halt(limitOf(member, this.#of.plan)).then(() => {
       this.#dismissing = false;
       member.leaving = false;
       this.#poke();

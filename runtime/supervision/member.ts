@@ -43,7 +43,7 @@ export function whyOf(exit: Exit): Why {
 
 export class Member {
   readonly spec: ChildSpec;
-  readonly restart: RestartType;
+  restart: RestartType;
   readonly #env: Environment;
   readonly #owner: Owner;
   #life: Life | undefined;

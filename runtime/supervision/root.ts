@@ -56,6 +56,12 @@ export class Root {
     return this.#supervisor.add(superviseFlow(this.#env, plan, supervision));
   }
 
+  /** A flow's newer code has rules of its own: they hold for what of it is here. Stages that it does not have keep theirs. @throws MillraceError NOT_FOUND, SPEC_INVALID */
+  replan({ name, supervision, stages }: FlowPlan): void {
+    const rules = new Map([[name, supervision], ...stages.map((stage) => [`${name}/${stage.name}`, stage.supervision] as const)]), flow = this.#at(name).member.spec.child;
+    for (const child of flow instanceof Supervisor ? [flow, ...flow.members.map(({ spec }) => spec.child)] : []) if (child instanceof Supervisor) child.replan(rules.get(child.id) ?? child.plan);
+  }
+
   /** Takes one more child below the supervisor at an address: an actor that was placed here. @throws MillraceError NOT_FOUND, SPEC_INVALID */
   add(id: string, spec: ChildSpec): Promise<void> {
     const { child } = this.#at(id).member.spec;

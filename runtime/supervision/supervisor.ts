@@ -36,7 +36,7 @@ export interface SupervisorOptions {
 export class Supervisor implements Child {
   readonly id: string;
   readonly kind: SupervisorKind;
-  readonly plan: SupervisionPlan;
+  #plan: SupervisionPlan;
   readonly #members: Member[] = [];
   readonly #env: Environment;
   readonly #token: string | undefined;
@@ -57,13 +57,13 @@ export class Supervisor implements Child {
     checkSpecs(id, plan, children);
     this.id = id;
     this.kind = kind;
-    this.plan = plan;
+    this.#plan = plan;
     this.#env = env;
     this.#token = run;
     this.#lasting = lasting;
     this.#lane = new Lane((error) => env.fault(error, id));
     const poke = (): void => this.#poke();
-    this.#agenda = new Agenda(this.#members, plan, env, poke);
+    this.#agenda = new Agenda(this.#members, this, env, poke);
     this.#owner = {
       exited: (member, exit, context, ranMs) => this.#post(() => this.#handle(member, exit, context, ranMs)),
       poisoned: (member, exit) => this.#post(() => this.#forgive(member, exit)),
@@ -73,9 +73,20 @@ export class Supervisor implements Child {
     for (const spec of children) this.#members.push(new Member(spec, plan.restart, env, this.#owner));
   }
 
+  get plan(): SupervisionPlan {
+    return this.#plan;
+  }
+
   /** In start order. */
   get members(): readonly Member[] {
     return this.#members;
+  }
+
+  /** Other rules from now on: for what happens next, not for what was decided. Restarts that were counted stay counted. @throws MillraceError SPEC_INVALID */
+  replan(plan: SupervisionPlan): void {
+    checkSpecs(this.id, plan, []);
+    this.#plan = plan;
+    for (const member of this.#members) member.restart = member.spec.restart ?? plan.restart;
   }
 
   /**
@@ -128,9 +139,9 @@ export class Supervisor implements Child {
     await this.#hold(member, deadlineMs);
   }
 
-  /** Stops a child and forgets it. @throws MillraceError NOT_RUNNING */
+  /** Stops a child and forgets it. Below a supervisor that does not run, nothing of it does: then it is only forgotten. @throws MillraceError NOT_RUNNING where it is being stopped with its supervisor */
   async remove(member: Member, deadlineMs = Infinity): Promise<void> {
-    await this.terminate(member, deadlineMs);
+    if (this.#up || member.alive) await this.terminate(member, deadlineMs);
     const at = this.#members.indexOf(member);
     if (at >= 0) this.#members.splice(at, 1);
     this.#poke();

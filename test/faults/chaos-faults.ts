@@ -7,24 +7,29 @@ import type { Random } from "../../runtime/event/clock.ts";
 import { moment } from "../support/moment.ts";
 import type { TestServer } from "../support/nats-server.ts";
 import type { ChaosRun } from "./chaos-run.ts";
-import { mostLeapS } from "./chaos-world.ts";
+import { type ChaosGround, mostLeapS } from "./chaos-world.ts";
 
-export interface Fault {
+export interface Fault<Run> {
   readonly name: string;
   /** What it is done to: one at a time. */
-  readonly target: "node" | "server" | "net" | "disk" | "clock";
+  readonly target: string;
   /** How often, beside the others. */
   readonly weight: number;
-  readonly only?: (run: ChaosRun) => boolean;
+  readonly only?: (run: Run) => boolean;
   /** Rejects with what is wrong. */
-  readonly run: (run: ChaosRun, random: Random) => Promise<void>;
+  readonly run: (run: Run, random: Random) => Promise<void>;
 }
 
-const between = (random: Random, least: number, most: number): number => least + random.next() * (most - least);
-const oneOf = <T>(random: Random, all: readonly T[]): T => all[Math.floor(random.next() * all.length)] as T;
+/** A run over servers that nodes reach over lines. */
+export interface Grounded {
+  readonly world: Pick<ChaosGround, "servers" | "places">;
+}
+
+export const between = (random: Random, least: number, most: number): number => least + random.next() * (most - least);
+export const oneOf = <T>(random: Random, all: readonly T[]): T => all[Math.floor(random.next() * all.length)] as T;
 
 /** All lines, or those to one server. */
-const linesOf = ({ world }: ChaosRun, random: Random) => {
+const linesOf = ({ world }: Grounded, random: Random) => {
   const places = world.places.filter(({ isCutOff }) => !isCutOff), to = Math.floor(random.next() * (world.servers.length + 1));
   return places.flatMap(({ lines }) => (to === world.servers.length ? lines : lines.slice(to, to + 1)));
 };
@@ -47,37 +52,8 @@ async function slowed(pid: number, delayMs: number, ms: number): Promise<void> {
   await ended;
 }
 
-export const faults: readonly Fault[] = [
-  { name: "node killed", target: "node", weight: 5, run: (run) => run.kill() },
-  {
-    name: "node killed, taken over", target: "node", weight: 2,
-    async run(run) { await run.takeover((old) => { old.process.kill("SIGKILL"); return Promise.resolve(); }); },
-  },
-  { name: "node stands still", target: "node", weight: 3, run: (run, random) => run.standStill(between(random, 50, 2_500)) },
-  {
-    // Past every time-out: another one goes on meanwhile.
-    name: "zombie", target: "node", weight: 3,
-    run: (run, random) => run.takeover(async (old, other) => {
-      old.process.kill("SIGSTOP");
-      await other();
-      await moment(between(random, 100, 3_000));
-      old.process.kill("SIGCONT");
-      await run.fenced(old);
-    }),
-  },
-  {
-    name: "node cut off, taken over", target: "node", weight: 2,
-    run: (run, random) => run.takeover(async (old, other) => {
-      const isHeld = random.next() < 0.5;
-      old.place.isCutOff = true;
-      for (const line of old.place.lines) isHeld ? line.hold("up", "down") : line.cut();
-      await other();
-      await moment(between(random, 100, 3_000));
-      for (const line of old.place.lines) { if (isHeld && random.next() < 0.5) line.cut(); line.mend(); }
-      old.place.isCutOff = false;
-      await run.fenced(old);
-    }),
-  },
+/** Of servers, the lines to them, and their disks. */
+export const groundFaults: readonly Fault<Grounded>[] = [
   { name: "server killed", target: "server", weight: 5, run: ({ world }, random) => downAndUp(oneOf(random, world.servers), between(random, 0, 2_000)) },
   {
     name: "leader killed", target: "server", weight: 8, only: ({ world }) => world.servers.length > 1,
@@ -121,6 +97,40 @@ export const faults: readonly Fault[] = [
     },
   },
   { name: "server's disk slow", target: "disk", weight: 2, only: () => strace !== undefined, run: ({ world }, random) => slowed(oneOf(random, world.servers).pid, Math.ceil(between(random, 5, 150)), between(random, 500, 3_000)) },
+];
+
+export const faults: readonly Fault<ChaosRun>[] = [
+  { name: "node killed", target: "node", weight: 5, run: (run) => run.kill() },
+  {
+    name: "node killed, taken over", target: "node", weight: 2,
+    async run(run) { await run.takeover((old) => { old.process.kill("SIGKILL"); return Promise.resolve(); }); },
+  },
+  { name: "node stands still", target: "node", weight: 3, run: (run, random) => run.standStill(between(random, 50, 2_500)) },
+  {
+    // Past every time-out: another one goes on meanwhile.
+    name: "zombie", target: "node", weight: 3,
+    run: (run, random) => run.takeover(async (old, other) => {
+      old.process.kill("SIGSTOP");
+      await other();
+      await moment(between(random, 100, 3_000));
+      old.process.kill("SIGCONT");
+      await run.fenced(old);
+    }),
+  },
+  {
+    name: "node cut off, taken over", target: "node", weight: 2,
+    run: (run, random) => run.takeover(async (old, other) => {
+      const isHeld = random.next() < 0.5;
+      old.place.isCutOff = true;
+      for (const line of old.place.lines) isHeld ? line.hold("up", "down") : line.cut();
+      await other();
+      await moment(between(random, 100, 3_000));
+      for (const line of old.place.lines) { if (isHeld && random.next() < 0.5) line.cut(); line.mend(); }
+      old.place.isCutOff = false;
+      await run.fenced(old);
+    }),
+  },
+  ...groundFaults,
   { name: "node's disk slow", target: "disk", weight: 2, only: () => strace !== undefined, run: (run, random) => slowed(run.active.process.pid as number, Math.ceil(between(random, 5, 150)), between(random, 500, 3_000)) },
   {
     name: "clock leaps", target: "clock", weight: 8, only: ({ world }) => world.options.leaps !== undefined,
@@ -132,14 +142,14 @@ export const faults: readonly Fault[] = [
 ];
 
 /** Draws one whose target is free. */
-export function drawn(run: ChaosRun, random: Random, busy: ReadonlySet<string>): Fault | undefined {
+export function drawn<Run>(faults: readonly Fault<Run>[], run: Run, random: Random, busy: ReadonlySet<string>): Fault<Run> | undefined {
   const free = faults.filter(({ target, only }) => !busy.has(target) && (only === undefined || only(run)));
   let at = random.next() * free.reduce((sum, { weight }) => sum + weight, 0);
   return free.find(({ weight }) => (at -= weight) < 0);
 }
 
 /** The server that leads the log of an actor. */
-async function leaderOf({ world }: ChaosRun, random: Random): Promise<TestServer> {
+async function leaderOf({ world }: Grounded, random: Random): Promise<TestServer> {
   const [server] = world.servers as readonly [TestServer], client = await Client.connect({ servers: world.servers.map(({ servers }) => servers), user: server.user, pass: server.pass });
   try {
     const api = new Api(client), { streams } = await api.call<{ streams: string[] | null }>("STREAM.NAMES", { offset: 0 });

@@ -3,8 +3,8 @@
 //   feed ─┬▶ tally ×4 ─▶ calls ×2 ─▶ rows      per key in order: state, timers; async calls with retries and dead letters
 //         ├▶ windows ×2 ──┐
 //         └▶ ordered ×2 ──┴─▶ report           in the order of time: the same bytes, always
-import { aggregate, flatMap, generate, jsonl, map, stateful, tumbling } from "../../actors/index.ts";
-import { type Context, defineFlow, type Emits, type Flow, RetryableError, type SourceOptions, type StageOptions, TerminalError } from "../../runtime/index.ts";
+import { type Context, defineFlow, type Emits, type Flow, RetryableError, type SourceOptions, type StageOptions, TerminalError } from "millrace";
+import { aggregate, flatMap, generate, jsonl, map, stateful, tumbling } from "millrace/actors";
 import { SeededRandom } from "../../runtime/testing/seeded-random.ts";
 import type { Row } from "./matrix-kinds.ts";
 
@@ -19,10 +19,20 @@ export interface ChaosFlow {
   readonly maxFrames: number;
   /** Folder of the results. */
   readonly folder: string;
+  /** Which code it is, where there are several that do the same. Default: there is one. */
+  readonly code?: ChaosCode;
+}
+
+export interface ChaosCode {
+  /** From 1 on. Rows of "tally" name it. */
+  readonly number: number;
+  /** Version of that stage's state, from 1 on. Its state counts the versions that it was brought through. */
+  readonly version: number;
 }
 
 interface Item { readonly n: number; readonly key: string; readonly amount: number; readonly at: number }
 interface Tally { readonly key: string; readonly n: number; readonly seen: number; readonly sum: number }
+interface State { readonly seen: number; readonly sum: number; readonly raised: number }
 
 const begin = Date.UTC(2026, 0, 1), windowMs = 10_000, timerMs = 700, retryMs = 20;
 const fails = (n: number): boolean => n % 331 === 3, never = (n: number): boolean => n % 907 === 5;
@@ -38,22 +48,23 @@ function itemOf({ seed, keys }: ChaosFlow, n: number): Item {
 const turns = async (many: number): Promise<void> => { for (let i = 0; i < many; i++) await new Promise(setImmediate); };
 
 export function chaosFlow(of: ChaosFlow): Flow {
-  const { name, events, rate, seed, maxFrames } = of, mailbox: StageOptions = { mailbox: { maxFrames } };
+  const { name, events, rate, seed, maxFrames, code } = of, version = code?.version ?? 1, marks = ({ raised }: State) => (code === undefined ? {} : { code: code.number, raised }), mailbox: StageOptions = { mailbox: { maxFrames } };
   const time: SourceOptions<Item> = { time: { of: ({ at }) => at, outOfOrder: "1s" } };
   return defineFlow(name, (flow) => {
     const feed = flow.source("feed", generate<Item>({ count: events, seed, ...(rate > 0 ? { rate } : {}), batch: 256, make: (n) => itemOf(of, n) }), time);
     const tally = flow.processor("tally", feed.keyBy(({ key }) => key), { ...mailbox, parallelism: 4 }, stateful({
-      initial: () => ({ seen: 0, sum: 0 }),
-      on(state: { seen: number; sum: number }, { n, key, amount }: Item, ctx: Emits<Tally>) {
+      initial: () => ({ seen: 0, sum: 0, raised: version - 1 }),
+      on(state: State, { n, key, amount }: Item, ctx: Emits<Tally>) {
         const its = { seen: state.seen + 1, sum: (state.sum * 31 + amount) % 1_000_003 };
-        ctx.emit({ key, n, ...its });
+        ctx.emit({ key, n, ...its, ...marks(state) });
         if (sets(n)) ctx.timer(`t${n}`, timerMs);
-        return its;
+        return { ...its, raised: state.raised };
       },
-      onTimer(state: { seen: number; sum: number }, { name: timer, time: at }: { name: string; time: number }, ctx: Emits<Tally>) {
-        ctx.emit({ key: `timer-${String(ctx.key)}`, n: Number(timer.slice(1)), seen: at - begin, sum: 0 });
+      onTimer(state: State, { name: timer, time: at }: { name: string; time: number }, ctx: Emits<Tally>) {
+        ctx.emit({ key: `timer-${String(ctx.key)}`, n: Number(timer.slice(1)), seen: at - begin, sum: 0, ...marks(state) });
         return state;
       },
+      version, migrate: (old, from) => ({ ...(old as State), raised: (old as State).raised + version - from }),
     }));
     const calls = flow.processor("calls", tally, { ...mailbox, parallelism: 2 }, map(async (row: Tally, ctx: Context) => {
       if (row.n % 3 === 0) await turns(row.n % 4);
@@ -84,6 +95,12 @@ export interface ChaosReference {
 /** Of a row of the sink "report": event time, ms. */
 export function timeOf(row: Row): number {
   return "at" in row ? (row["at"] as number) : (row["start"] as number) + windowMs - 1;
+}
+
+/** A row of the sink "rows" without what tells the code that it came from, which is held against `versions`, by number of the code. */
+export function withoutCode({ code, raised, ...row }: Row, versions: ReadonlyMap<unknown, number>): { readonly row: Row; readonly wrong?: string } {
+  const version = versions.get(code);
+  return version !== undefined && raised === version - 1 ? { row } : { row, wrong: `code ${String(code)} writes the state of version ${version}, and it was raised ${String(raised)} times` };
 }
 
 /** Of one thread. */

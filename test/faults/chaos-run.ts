@@ -3,10 +3,10 @@ import { appendFileSync } from "node:fs";
 import { cp, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { readRun } from "../../runtime/node/run-record.ts";
-import { SeededRandom } from "../../runtime/testing/seeded-random.ts";
 import { moment } from "../support/moment.ts";
 import { eventually, within } from "../support/waiting.ts";
-import { drawn } from "./chaos-faults.ts";
+import { faults } from "./chaos-faults.ts";
+import { disturbed } from "./chaos-pace.ts";
 import { type ChaosVerdict, chaosVerdict } from "./chaos-verifier.ts";
 import { type ChaosNode, ChaosWorld, type NodeEnd, type Place, type WorldOptions } from "./chaos-world.ts";
 
@@ -67,7 +67,7 @@ export class ChaosRun {
       const { place } = await Promise.race([ended, disturbed.then(() => run.#stalled())]);
       await disturbed;
       run.#say("ended; judged");
-      verdict = await chaosVerdict({ broker: await world.broker(), flow, folder: options.folder, dataDir: place.dataDir });
+      verdict = await chaosVerdict({ broker: await world.broker(), flow, folder: options.folder, dataDirOf: () => place.dataDir });
     } catch (error) {
       run.#wrongs.push((error as Error).message);
       run.active.process.kill("SIGUSR2");
@@ -138,19 +138,8 @@ export class ChaosRun {
   }
 
   async #disturb({ seed, faultsMs, gapMs }: RoundOptions, ended: Promise<unknown>): Promise<void> {
-    const random = new SeededRandom(seed), until = performance.now() + faultsMs, busy = new Map<string, Promise<void>>();
-    let over = false;
-    ended.then(() => (over = true), () => (over = true));
     await this.active.started;
-    while (!over && performance.now() < until) {
-      await Promise.race([moment(random.next() * 2 * gapMs), ended.catch(() => {})]);
-      const fault = drawn(this, random, new Set(busy.keys()));
-      if (over || fault === undefined) continue;
-      this.counts.set(fault.name, (this.counts.get(fault.name) ?? 0) + 1);
-      this.#say(`${fault.name} begins`);
-      busy.set(fault.target, fault.run(this, random).catch((error: Error) => void this.#wrongs.push(`${fault.name}: ${error.message}`)).then(() => { this.#say(`${fault.name} is over`); busy.delete(fault.target); }));
-    }
-    await Promise.all(busy.values());
+    await disturbed(faults, this, { seed, faultsMs, gapMs, ended, counts: this.counts, say: (what) => this.#say(what), wrong: (what) => void this.#wrongs.push(what) });
     this.world.calm();
   }
 

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Broker } from "../../runtime/broker/broker.ts";
 import { decodeRecord } from "../../runtime/journal/record.ts";
-import { type ChaosFlow, chaosReference, chaosReport, chaosRows, timeOf } from "./chaos-flow.ts";
+import { type ChaosFlow, chaosReference, chaosReport, chaosRows, timeOf, withoutCode } from "./chaos-flow.ts";
 import type { Row } from "./matrix-kinds.ts";
 import { actorsWrong, lettersOf } from "./matrix-verifier.ts";
 
@@ -23,20 +23,22 @@ export interface ChaosJudged {
   readonly flow: ChaosFlow;
   /** Holds `purged/`, what was purged from logs. */
   readonly folder: string;
-  /** Of the node that ended the flow. */
-  readonly dataDir: string;
+  /** Data folder of the node of that name. */
+  readonly dataDirOf: (node: string) => string;
+  /** Of the state of each code that ran, by its number. Default: there is one code, which is not told. */
+  readonly versions?: ReadonlyMap<unknown, number>;
   /** Nothing was kept of the logs. */
   readonly unkept?: boolean;
 }
 
 const shown = 5;
 
-export async function chaosVerdict({ broker, flow, folder, dataDir, unkept = false }: ChaosJudged): Promise<ChaosVerdict> {
+export async function chaosVerdict({ broker, flow, folder, dataDirOf, versions, unkept = false }: ChaosJudged): Promise<ChaosVerdict> {
   const { rows, report, letters } = chaosReference(flow);
-  const first = await fileJudged(chaosRows(flow), rows), second = await fileJudged(chaosReport(flow), report, timeOf);
+  const first = await fileJudged(chaosRows(flow), rows, { ...(versions === undefined ? {} : { versions }) }), second = await fileJudged(chaosReport(flow), report, { timeOf });
   const found = (await lettersOf(broker, flow.name)).map(({ event }) => (event.data as { readonly n: number }).n);
   const given = counted(found.map(String), letters.map(String));
-  const wrongs = [...first.wrongs, ...second.wrongs, ...given.wrongs.map((line) => `dead letters: ${line}`), ...(unkept ? [] : await actorsWrong({ broker, name: flow.name, folder, dataDir }))];
+  const wrongs = [...first.wrongs, ...second.wrongs, ...given.wrongs.map((line) => `dead letters: ${line}`), ...(unkept ? [] : await actorsWrong({ broker, name: flow.name, folder, dataDirOf }))];
   return {
     rows: first.rows + second.rows, letters: found.length, takeovers: await takeoversOf(broker, flow.name), wrongs,
     missing: first.missing + second.missing + given.missing, duplicates: first.duplicates + second.duplicates + given.duplicates,
@@ -45,10 +47,14 @@ export async function chaosVerdict({ broker, flow, folder, dataDir, unkept = fal
 
 interface FileJudged { readonly rows: number; readonly missing: number; readonly duplicates: number; readonly wrongs: readonly string[] }
 
-async function fileJudged(path: string, expected: readonly Row[], timeOf?: (row: Row) => number): Promise<FileJudged> {
-  const lines: string[] = [];
-  for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) lines.push(line);
-  const name = path.slice(path.lastIndexOf("/") + 1), { missing, duplicates, wrongs: counts } = counted(lines, expected.map((row) => JSON.stringify(row))), wrongs = counts.map((line) => `${name}: ${line}`);
+async function fileJudged(path: string, expected: readonly Row[], { timeOf, versions }: { readonly timeOf?: (row: Row) => number; readonly versions?: ReadonlyMap<unknown, number> }): Promise<FileJudged> {
+  const lines: string[] = [], name = path.slice(path.lastIndexOf("/") + 1), mismarked: string[] = [];
+  for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
+    const { row, wrong } = versions === undefined ? {} : withoutCode(JSON.parse(line) as Row, versions);
+    if (wrong !== undefined) mismarked.push(`${name}: ${wrong}: ${line}`);
+    lines.push(row === undefined ? line : JSON.stringify(row));
+  }
+  const { missing, duplicates, wrongs: counts } = counted(lines, expected.map((row) => JSON.stringify(row))), wrongs = [...mismarked.slice(0, shown), ...counts.map((line) => `${name}: ${line}`)];
   if (wrongs.length === 0) wrongs.push(...orderWrong(lines, expected, timeOf).map((line) => `${name}: ${line}`));
   return { rows: lines.length, missing, duplicates, wrongs };
 }

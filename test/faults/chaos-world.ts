@@ -58,6 +58,38 @@ const answerMs = 30_000;
 /** How far a wall clock is off at most, in seconds. */
 export const mostLeapS = 40 * 3_600;
 
+/** Servers, and places with lines to them. */
+export interface ChaosGround extends AsyncDisposable {
+  readonly servers: readonly TestServer[];
+  readonly places: readonly Place[];
+  readonly access: { readonly user: string; readonly pass: string };
+}
+
+export async function chaosGround({ servers: count, fsync, folder, serverProgram }: Pick<WorldOptions, "servers" | "fsync" | "folder" | "serverProgram">, names: readonly string[]): Promise<ChaosGround> {
+  const ends: AsyncDisposable[] = [], places: Place[] = [];
+  const dispose = async () => { for (const end of ends.splice(0).reverse()) await end[Symbol.asyncDispose](); };
+  try {
+    const cluster = count === 3 ? await startNatsCluster(fsync) : undefined;
+    if (cluster !== undefined) ends.push(cluster);
+    const servers = cluster?.servers ?? [await startNatsServer({ fsync, ...(serverProgram === undefined ? {} : { program: serverProgram }) })], [first] = servers as [TestServer], { user, pass } = cluster ?? first;
+    if (cluster === undefined) ends.push(first);
+    for (const name of names) {
+      const lines = await Promise.all(servers.map(({ port }) => startTcpProxy(port)));
+      ends.push(...lines);
+      places.push({ name, dataDir: join(folder, name), lines, isCutOff: false });
+    }
+    return { servers, places, access: { user, pass }, [Symbol.asyncDispose]: dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+/** Lines are whole, and take no time. */
+export function mended(places: readonly Place[]): void {
+  for (const { lines } of places) for (const line of lines) { line.delayMs = 0; line.mend(); }
+}
+
 export class ChaosWorld implements AsyncDisposable {
   readonly servers: readonly TestServer[];
   readonly places: readonly [Place, Place];
@@ -65,17 +97,15 @@ export class ChaosWorld implements AsyncDisposable {
   /** All lives that there were. */
   lives = 0;
   readonly #nodes = new Set<ChaosNode>();
-  readonly #access: { readonly user: string; readonly pass: string };
-  readonly #dispose: () => Promise<void>;
+  readonly #ground: ChaosGround;
   readonly #clockFile: string;
   #broker: Broker | undefined;
 
-  private constructor(options: WorldOptions, servers: readonly TestServer[], places: readonly [Place, Place], access: { readonly user: string; readonly pass: string }, dispose: () => Promise<void>) {
+  private constructor(options: WorldOptions, ground: ChaosGround) {
     this.options = options;
-    this.servers = servers;
-    this.places = places;
-    this.#access = access;
-    this.#dispose = dispose;
+    this.servers = ground.servers;
+    this.places = ground.places as readonly [Place, Place];
+    this.#ground = ground;
     this.#clockFile = join(options.folder, "clock");
     this.leap(0);
   }
@@ -88,28 +118,12 @@ export class ChaosWorld implements AsyncDisposable {
   }
 
   static async start(options: WorldOptions): Promise<ChaosWorld> {
-    const { folder } = options, ends: AsyncDisposable[] = [];
-    const dispose = async () => { for (const end of ends.splice(0).reverse()) await end[Symbol.asyncDispose](); };
-    try {
-      const cluster = options.servers === 3 ? await startNatsCluster(options.fsync) : undefined;
-      if (cluster !== undefined) ends.push(cluster);
-      const servers = cluster?.servers ?? [await startNatsServer({ fsync: options.fsync, ...(options.serverProgram === undefined ? {} : { program: options.serverProgram }) })], [first] = servers as [TestServer];
-      if (cluster === undefined) ends.push(first);
-      const place = async (name: string): Promise<Place> => {
-        const lines = await Promise.all(servers.map(({ port }) => startTcpProxy(port)));
-        ends.push(...lines);
-        return { name, dataDir: join(folder, name), lines, isCutOff: false };
-      };
-      return new ChaosWorld(options, servers, [await place("a"), await place("b")], { user: (cluster ?? first).user, pass: (cluster ?? first).pass }, dispose);
-    } catch (error) {
-      await dispose();
-      throw error;
-    }
+    return new ChaosWorld(options, await chaosGround(options, ["a", "b"]));
   }
 
   /** A connection that no fault but a server's disturbs. */
   async broker(): Promise<Broker> {
-    return (this.#broker ??= await eventually("the servers answer", () => connect({ servers: this.servers.map(({ servers }) => servers), ...this.#access }), answerMs));
+    return (this.#broker ??= await eventually("the servers answer", () => connect({ servers: this.servers.map(({ servers }) => servers), ...this.#ground.access }), answerMs));
   }
 
   /** Begins a life of a node. */
@@ -117,7 +131,7 @@ export class ChaosWorld implements AsyncDisposable {
     const { flow, folder, program, servers, small, leaps, nodePrefix = [], unkept = false } = this.options, name = `${place.name}-${++this.lives}`;
     const life: ChaosLife = {
       flow, name, dataDir: place.dataDir, resumes: this.lives > 1, archive: unkept ? undefined : join(folder, "purged"), small, clockFile: leaps !== undefined && leaps.library === undefined ? this.#clockFile : undefined,
-      nats: { servers: place.lines.map(({ port }) => `nats://127.0.0.1:${port}`), ...this.#access, sync: "always", replicas: servers },
+      nats: { servers: place.lines.map(({ port }) => `nats://127.0.0.1:${port}`), ...this.#ground.access, sync: "always", replicas: servers },
     };
     const [command, ...args] = [...nodePrefix, process.execPath, program, JSON.stringify(life)];
     const child = spawn(command as string, args, { stdio: ["ignore", "ignore", "pipe", "ipc"], env: { ...process.env, ...(leaps?.library === undefined ? {} : faketimeEnv(leaps.library, this.#clockFile)) } });
@@ -156,13 +170,13 @@ export class ChaosWorld implements AsyncDisposable {
   /** Nothing disturbs any more: lines are whole, whoever stood still goes on, no deadline lies before the wall clock. */
   calm(): void {
     if (this.options.leaps !== undefined) this.leap(2 * mostLeapS);
-    for (const { lines } of this.places) for (const line of lines) { line.delayMs = 0; line.mend(); }
+    mended(this.places);
     for (const { process: its } of this.#nodes) its.kill("SIGCONT");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const node of this.#nodes) { node.process.kill("SIGKILL"); await node.ended; }
     await this.#broker?.close();
-    await this.#dispose();
+    await this.#ground[Symbol.asyncDispose]();
   }
 }

@@ -8,6 +8,7 @@ import { generate, jsonl, map } from "../../actors/index.ts";
 import { findOrObtain } from "../../runtime/broker/nats-server/obtain.ts";
 import { defineFlow } from "../../runtime/index.ts";
 import { startNode } from "../../runtime/inspect/inspected-node.ts";
+import { abreast } from "../support/abreast.ts";
 import { smallDisk } from "../support/small-disk.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { eventually, within } from "../support/waiting.ts";
@@ -15,11 +16,15 @@ import { diskFull } from "./disk-full.ts";
 
 const test = suite("disk full");
 
-for (const [which, under] of [["journals", "the journals"], ["server", "nats-server"]] as const) {
+// Beside each other: what takes long is that the server is found to write nothing more.
+for (const [[which, under], ended] of abreast(2, [["journals", "the journals"], ["server", "nats-server"]] as const, ([which]) => {
+  const seed = Date.now() % 1_000_000;
+  return diskFull(which, { seed, events: 20_000, rate: 5_000 }).then((result) => ({ seed, result }));
+})) {
   test(`the disk full under ${under}: the flow suspends, says so, goes on when there is room, and the result is exact`, async () => {
-    const seed = Date.now() % 1_000_000, result = await diskFull(which, { seed, events: 20_000, rate: 5_000 });
+    const { seed, result } = await ended();
     if (result === undefined) return console.log("an ordinary user has no small disk on this system: nothing was tried");
-    assert.equal(result.wrongs, [], `seed ${seed}`);
+    assert.equal(result.wrongs, [], `${which}, seed ${seed}`);
     assert.is(result.missing + result.duplicates, 0);
     assert.match(result.said, /unavailable/);
     assert.match(result.stuck, result.restarted ? /writes nothing more .*then restart it/ : /^$/);
@@ -28,7 +33,7 @@ for (const [which, under] of [["journals", "the journals"], ["server", "nats-ser
 
 test("the disk full under the node's own nats-server: with room again the node starts it anew by itself, says so, and the result is exact", async () => {
   await using folder = await temporaryFolder();
-  const dataDir = join(folder.path, "data"), out = join(folder.path, "out.jsonl"), count = 40_000;
+  const dataDir = join(folder.path, "data"), out = join(folder.path, "out.jsonl"), count = 12_000;
   await using disk = await smallDisk(join(dataDir, "nats", "store"), 96);
   if (disk === undefined) return console.log("an ordinary user has no small disk on this system: nothing was tried");
   const { path, version } = await findOrObtain(), before = process.env["MILLRACE_NATS_SERVER"], warnings: string[] = [];

@@ -21,7 +21,7 @@ export interface DiskFullResult extends ChaosVerdict {
   readonly stuck: string;
 }
 
-const mebibytes = 96, saysMs = 30_000, endMs = 90_000, serverMs = 10_000, stuckMs = 40_000;
+const mebibytes = 96, saysMs = 30_000, endMs = 90_000, stuckMs = 60_000;
 
 /** `undefined` where this system has no small disks. */
 export async function diskFull(which: FullDisk, { seed, events, rate }: { readonly seed: number; readonly events: number; readonly rate: number }): Promise<DiskFullResult | undefined> {
@@ -67,13 +67,14 @@ async function filled(world: ChaosWorld, disk: SmallDisk, flow: ChaosFlow, dataD
   }, saysMs).catch((error: Error) => { throw new Error(`${error.message}; it says: ${seen}`); });
   await disk.free();
   // nats-server takes nothing more on a stream that it could not write to, which only a new start of it mends: that is said.
-  const restarted = server !== undefined && !(await within(serverMs, "the flow ends by itself", node.ended.then(() => true)).catch(() => false));
-  const stuck = !restarted ? "" : await eventually("it is said that the server writes nothing more, and what to do", async () => {
-    await taken();
-    return (await world.ask(node)).lines.find(({ why }) => why?.includes("NATS_NOT_WRITING"))?.why;
-  }, stuckMs);
-  if (restarted) await server.restart();
+  const stuck = server === undefined ? "" : await eventually("the flow ends by itself, or it is said that the server writes nothing more, and what to do", async () => {
+    if (node.end !== undefined) return { says: "" };
+    const says = (await world.ask(node)).lines.find(({ why }) => why?.includes("NATS_NOT_WRITING"))?.why;
+    return says === undefined ? undefined : { says };
+  }, stuckMs).then(({ says }) => says);
+  const restarted = stuck !== "";
+  if (restarted) await server?.restart();
   const end = await within(endMs, "the flow ends when there is room", node.ended);
   if (end.is !== "done") throw new Error(`the node ended: ${JSON.stringify(end)}`);
-  return { ...(await chaosVerdict({ broker: await world.broker(), flow, folder: world.options.folder, dataDir })), said, restarted, stuck };
+  return { ...(await chaosVerdict({ broker: await world.broker(), flow, folder: world.options.folder, dataDirOf: () => dataDir })), said, restarted, stuck };
 }

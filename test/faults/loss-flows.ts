@@ -21,15 +21,16 @@ const begin = Date.UTC(2026, 0, 1), windowMs = 5_000;
 const item = (n: number): Item => ({ n, key: `k${(n * 7) % 11}`, at: begin + n * 100 - ((n * 37) % 5) * 61 });
 const isOdd = ({ n }: Item): boolean => n % 97 === 3;
 const items = Array.from({ length: lossEvents }, (_, n) => item(n));
-const stage: StageOptions = { mailbox: { maxFrames: 64 } }, two: StageOptions = { ...stage, parallelism: 2 };
+/** What cannot be, such as a journal that somebody else has, is soon given up. */
+const supervision = { backoff: { min: 5, max: 100 } } as const, stage: StageOptions = { mailbox: { maxFrames: 64 }, supervision }, two: StageOptions = { ...stage, parallelism: 2 };
 
 export function outputOf(folder: string, name: LossName): string {
   return `${folder}/${name}.jsonl`;
 }
 
 export function lossFlow(name: LossName, { folder, rate }: LossOptions): Flow {
-  return defineFlow(name, (flow) => {
-    const feed = flow.source("feed", generate<Item>({ count: lossEvents, batch: 16, make: item, ...(rate === undefined ? {} : { rate }) }), { time: { of: ({ at }) => at, outOfOrder: 400 } });
+  return defineFlow(name, { supervision }, (flow) => {
+    const feed = flow.source("feed", generate<Item>({ count: lossEvents, batch: 16, make: item, ...(rate === undefined ? {} : { rate }) }), { time: { of: ({ at }) => at, outOfOrder: 400 }, supervision });
     const byKey = feed.keyBy(({ key }) => key), output = jsonl.sink(outputOf(folder, name));
     if (name === "sums") {
       flow.sink("out", flow.processor("work", byKey, two, stateful({

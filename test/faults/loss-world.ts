@@ -15,6 +15,7 @@ import { streamsOf } from "../../runtime/node/run-streams.ts";
 import { repair } from "../../runtime/repair/repair.ts";
 import { repairHere } from "../../runtime/repair/repair-here.ts";
 import type { RepairReport } from "../../runtime/repair/report.ts";
+import { linesIn } from "../support/line-count.ts";
 import { startNatsServer, type TestServer } from "../support/nats-server.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temporary-folder.ts";
 import { eventually, within } from "../support/waiting.ts";
@@ -84,7 +85,7 @@ export class LossWorld implements AsyncDisposable {
     const gone = new Promise<void>((done) => child.once("close", () => done()));
     let said = "";
     child.stderr.on("data", (chunk: Buffer) => { said += chunk.toString(); });
-    const counts = async (): Promise<readonly [sums: number, windows: number]> => [(await this.#rows("sums")).length, (await this.#rows("windows")).length];
+    const counts = async (): Promise<readonly [sums: number, windows: number]> => [await linesIn(outputOf(this.folder, "sums")), await linesIn(outputOf(this.folder, "windows"))];
     /** Whether it came to that before its end. */
     const written = (sums: number, windows: number): Promise<boolean> => eventually(`the sinks have ${sums} and ${windows} rows: ${said}`, async () => {
       const [a, b] = await counts();
@@ -201,12 +202,17 @@ export class LossWorld implements AsyncDisposable {
   }
 
   /** Lets a flow run to its end, or until it is parked. */
-  async run(name: LossName): Promise<Outcome> {
+  run(name: LossName): Promise<Outcome> {
+    return this.runAll([name]);
+  }
+
+  /** The same of several on one node; the first that is parked ends all. */
+  async runAll(names: readonly LossName[]): Promise<Outcome> {
     const { servers, user, pass } = this.#server;
     try {
-      const node = await startNode({ dataDir: join(this.folder, "data"), nats: { servers, user, pass, sync }, flows: [lossFlow(name, { folder: this.folder })] });
+      const node = await startNode({ dataDir: join(this.folder, "data"), nats: { servers, user, pass, sync }, flows: names.map((name) => lossFlow(name, { folder: this.folder })) });
       try {
-        await within(lifeMs, `${name} ends or is parked`, node.done);
+        await within(lifeMs, `${names.join(" and ")} ${names.length > 1 ? "end or are" : "ends or is"} parked`, node.done);
         return "finished";
       } finally {
         await node.stop();
@@ -228,15 +234,20 @@ export class LossWorld implements AsyncDisposable {
     return text.slice(0, text.lastIndexOf("\n") + 1).split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Row);
   }
 
-  /** What is wrong with the results of a flow that has ended. */
-  async wrongs(name: LossName): Promise<readonly string[]> {
-    const { servers, user, pass } = this.#server, broker = await connect({ servers, user, pass }), { letters = [], ...expected } = lossResults[name];
+  /** Numbers of the events that are dead letters. */
+  async letters(name: LossName): Promise<readonly number[]> {
+    const { servers, user, pass } = this.#server, broker = await connect({ servers, user, pass });
     try {
-      const found = (await lettersOf(broker, name)).map(({ event }) => (event.data as Item).n).sort((a, b) => a - b);
-      return [...rowsWrong(await this.#rows(name), expected), ...(JSON.stringify(found) === JSON.stringify(letters) ? [] : [`dead letters are of ${found.join(", ")}, not of ${letters.join(", ")}`])];
+      return (await lettersOf(broker, name)).map(({ event }) => (event.data as Item).n).sort((a, b) => a - b);
     } finally {
       await broker.close();
     }
+  }
+
+  /** What is wrong with the results of a flow that has ended. */
+  async wrongs(name: LossName): Promise<readonly string[]> {
+    const { letters = [], ...expected } = lossResults[name], found = await this.letters(name);
+    return [...rowsWrong(await this.#rows(name), expected), ...(JSON.stringify(found) === JSON.stringify(letters) ? [] : [`dead letters are of ${found.join(", ")}, not of ${letters.join(", ")}`])];
   }
 
   /** What is wrong with the results of a flow that is parked: nothing may be there twice, or otherwise. What is missing is another matter. */

@@ -47,6 +47,7 @@ test("4 to 8 to 3 while events flow, with the node that leads killed in the midd
     return change === undefined && stages?.find(({ name }) => name === "tally")?.parallelism === 3;
   }, 60_000);
   await eventually("three are placed", async () => (await tallyOn(world, other)).size === 3, 10_000);
+  await world.hurry();
 
   for (const name of rest) {
     const end = await within(90_000, `node ${name} leaves`, (world.nodes.get(name) as CliProcess).ended);

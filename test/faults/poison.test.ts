@@ -2,6 +2,7 @@
 // An event that ends the process is found, however little the process can say: it becomes a dead letter, and all others go on.
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { abreast } from "../support/abreast.ts";
 import { Lives } from "./matrix-lives.ts";
 import { lettersOf } from "./matrix-verifier.ts";
 
@@ -29,12 +30,9 @@ async function poisoned(kind: string, nodeArgs: readonly string[], isDeath: (end
   });
 }
 
-test("an event whose handler kills the process is a dead letter after three counted tries; its key, and an actor beside it, go on exactly", async () => {
-  await poisoned("killed by an event", [], ({ signal }) => signal === "SIGKILL");
-});
-
-test("so is one whose handler takes all memory", async () => {
-  await poisoned("out of memory by an event", ["--max-old-space-size=60", "--max-semi-space-size=2"], ({ code, signal }) => signal === "SIGABRT" || code === 134);
-});
+for (const [[name], ended] of abreast(2, [
+  ["an event whose handler kills the process is a dead letter after three counted tries; its key, and an actor beside it, go on exactly", () => poisoned("killed by an event", [], ({ signal }) => signal === "SIGKILL")],
+  ["so is one whose handler takes all memory", () => poisoned("out of memory by an event", ["--max-old-space-size=60", "--max-semi-space-size=2"], ({ code, signal }) => signal === "SIGABRT" || code === 134)],
+] as const, ([, run]) => run())) test(name, ended);
 
 test.run();

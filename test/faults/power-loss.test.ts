@@ -8,7 +8,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { cli } from "../support/cli-process.ts";
 import { LossWorld, type Outcome } from "./loss-world.ts";
-import type { LossName } from "./loss-flows.ts";
+import { type LossName, lossResults } from "./loss-flows.ts";
 
 const test = suite("power loss");
 let made: Promise<LossWorld> | undefined;
@@ -56,9 +56,9 @@ for (const [name, stream] of [
     await its.lose((one) => pattern.test(one));
     const first = await its.run(name);
     if (first === "finished") {
-      // All that was lost was in nobody's record yet: sent again as after any crash.
-      assert.equal(await its.wrongs(name), []);
-      return;
+      // All that was lost was in nobody's record yet: sent again as after any crash. Of letters there are so few that it may be so.
+      assert.is(stream, "mr_dead_sums");
+      return assert.equal(await its.wrongs(name), []);
     }
     assert.is(first.code, "BROKER_WENT_BACK", first.says);
     await exact(its, name);
@@ -77,22 +77,24 @@ for (const name of ["sums", "windows"] as const) {
   });
 }
 
-test("streams are gone as a whole: made again from the journals, from where those begin, and exact", async () => {
+test("streams are gone as a whole: made again from the journals, from where those begin; exact but for what the report names: dead letters of before, and what only a mailbox held", async () => {
   const its = await world();
   await its.lose(() => false);
   await its.drop((one) => one.startsWith("mr_actor_sums_work_") || one === "mr_dead_sums");
-  const first = await its.run("sums");
-  assert.is(codeOf(first), "BROKER_WENT_BACK");
-  const report = await its.repair("sums");
+  assert.is(codeOf(await its.run("sums")), "BROKER_WENT_BACK");
+  const report = await its.repair("sums"), end = codeOf(await its.run("sums")), isLetters = (line: string): boolean => line.startsWith("mr.dead.sums.work.");
   assert.is(report.streams.length, 5, report.streams.join(", "));
-  // What the mailboxes held beyond the newest records of their senders is sent again; what only they held is gone, and said.
-  if (report.status === "stuck") {
-    assert.ok(report.lost.length > 0);
-    assert.is(codeOf(await its.run("sums")), "BROKER_WENT_BACK");
-    assert.equal(await its.wrongsSoFar("sums"), []);
-  } else {
-    assert.is(codeOf(await its.run("sums")), "finished");
+  if (report.lost.every(isLetters)) {
+    assert.equal([report.status, end], ["partly", "finished"]);
     assert.equal((await its.wrongs("sums")).filter((wrong) => !wrong.startsWith("dead letters")), []);
+    // Each frame of these holds one letter.
+    const gone = report.lost.reduce((sum, line) => { const [, first, last = first] = /frames? (\d+)(?: to (\d+))? from/.exec(line) ?? []; return sum + Number(last) - Number(first) + 1; }, 0);
+    assert.ok(gone > 0, report.lost.join("; "));
+    const found = await its.letters("sums"), all = lossResults.sums.letters ?? [];
+    assert.equal([found, found.length], [all.filter((n) => found.includes(n)), all.length - gone], report.lost.join("; "));
+  } else {
+    assert.equal([report.status, end], ["stuck", "BROKER_WENT_BACK"], report.lost.join("; "));
+    assert.equal(await its.wrongsSoFar("sums"), []);
   }
 });
 

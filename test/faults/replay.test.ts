@@ -7,6 +7,7 @@ import * as assert from "uvu/assert";
 import { systemClock, systemRandom } from "../../runtime/event/clock.ts";
 import { allLetters, newestLetters } from "../../runtime/inspect/dead-letters.ts";
 import { settleLetters } from "../../runtime/inspect/letter-orders.ts";
+import { abreast } from "../support/abreast.ts";
 import { startCli } from "../support/cli-process.ts";
 import { eventually } from "../support/waiting.ts";
 import type { StepName } from "./kill-point.ts";
@@ -16,13 +17,15 @@ import { type BegunLife, Lives } from "./matrix-lives.ts";
 
 const test = suite("replay");
 const expected = kindOf("parked").letters?.length as number;
-let lives: Lives | undefined;
-test.after(async () => { await lives?.[Symbol.asyncDispose](); });
+let started: Promise<Lives> | undefined;
+test.after(async () => { await (await started)?.[Symbol.asyncDispose](); });
+/** At the same time: most of it is waiting for answers of who was killed. */
+const atOnce = 4;
 
 const inputOf = ({ folder }: Life): { readonly input: string } => ({ input: `${folder}/in.jsonl` });
 
 async function parkedRun(body: (lives: Lives, life: Life, first: BegunLife) => Promise<void>, more: Partial<Life> = {}): Promise<void> {
-  const its = (lives ??= await Lives.start());
+  const its = await (started ??= Lives.start());
   await its.run("parked", async (life) => {
     const first = its.begin({ ...life, ...more, armedBy: mendedBy(inputOf(life)) });
     await eventually("every key is parked", async () => (await newestLetters(its.broker, life.name, 100, { open: true })).length === expected, 20_000);
@@ -57,15 +60,15 @@ async function replayAll(its: Lives, life: Life, first: BegunLife): Promise<numb
   return deaths;
 }
 
-for (const [i, step] of ([
+for (const [step, ended] of abreast(atOnce, [
   "handler-before", "handler-middle", "handler-after", "record-before", "record-sent", "record-stored", "record-acknowledged", "batch-before", "batch-after",
   "letter-before", "letter-stored", "frame-before", "frame-sent", "frame-stored", "snapshot-stored", "fold-middle",
-] as const satisfies readonly StepName[]).entries()) {
+] as const satisfies readonly StepName[], (step, at) => {
   // Where turns are large few snapshots are taken.
-  const nth = i % 2 === 0 || step === "fold-middle" ? 1 : 3;
-  test(`a node that is killed at ${step} while letters are replayed: each goes through once, keys keep their order`, async () => {
-    await parkedRun(async (its, life, first) => { assert.is(await replayAll(its, life, first), 1, "it was killed once"); }, { step, nth });
-  });
+  const nth = at % 2 === 0 || step === "fold-middle" ? 1 : 3;
+  return parkedRun(async (its, life, first) => { assert.is(await replayAll(its, life, first), 1, "it was killed once"); }, { step, nth });
+})) {
+  test(`a node that is killed at ${step} while letters are replayed: each goes through once, keys keep their order`, ended);
 }
 
 test("who asks is killed again and again: what was settled is not done twice, the rest goes on", async () => {

@@ -1,10 +1,11 @@
-// `npm run test:faults -- <scenario> [options]`: fault scenarios at length. Without a scenario it says which there are. On other versions by
+// `npm run test:faults -- [scenario] [options]`: fault scenarios at length; chaos, where none is named. On other versions by
 // --node, --nats-server, --nats-client (support/versions.ts).
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { chaos, type ChaosOptions, chaosText } from "./chaos.ts";
+import { clusterChaos, clusterChaosText } from "./cluster-chaos.ts";
 import { diskFull } from "./disk-full.ts";
 import { fuzz } from "./fuzz.ts";
 import { killScenario } from "./kill.ts";
@@ -19,7 +20,7 @@ if (elsewhere !== undefined) process.exit(elsewhere);
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    help: { type: "boolean", short: "h", default: false }, seed: { type: "string" }, minutes: { type: "string", default: "30" },
+    help: { type: "boolean", short: "h", default: false }, seed: { type: "string" }, soak: { type: "boolean", default: false }, minutes: { type: "string", default: "30" },
     events: { type: "string" }, kills: { type: "string", default: "10" }, fsync: { type: "string", default: "always" },
     step: { type: "string" }, kind: { type: "string" }, deaths: { type: "string" }, victim: { type: "string" }, keep: { type: "string" },
     inputs: { type: "string", default: "1000000" }, area: { type: "string" },
@@ -63,6 +64,13 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   chaos: {
     says: "a flow over real processes, disturbed at random all the time, round after round\n            --servers 1|3 (1)  --rounds N (as many as there is time for)  --keep FOLDER for what fails\n            of each round, else by its seed: --events N  --rate N a second  --disturbed SECONDS  --gap MS between faults",
     run: () => chaotic({}),
+  },
+  "cluster-chaos": {
+    says: "the same over three nodes and three servers: nodes killed, zombies, lines cut; scale, move, drain, deploy\n            --rounds N  --keep FOLDER  --events N  --rate N  --disturbed SECONDS  --gap MS",
+    run: () => chaoticOver(async (options) => {
+      const results = await clusterChaos(options);
+      return { results, text: (again) => clusterChaosText(results, again) };
+    }),
   },
   clock: {
     says: "chaos, and all the time the wall clock leaps by hours, both ways\n            --servers 1|3 (1)  --rounds N  --keep FOLDER",
@@ -112,21 +120,31 @@ const scenarios: Readonly<Record<string, Scenario>> = {
 };
 
 async function chaotic(more: NonNullable<ChaosOptions["its"]>): Promise<{ readonly passed: number; readonly failed: number }> {
+  const servers = values.servers === "3" ? 3 : 1;
+  return await chaoticOver(async (options) => {
+    const results = await chaos({ ...options, servers });
+    return { results, text: (again) => chaosText(results, again) };
+  }, more, ` --servers ${servers}`);
+}
+
+interface Judged { readonly results: readonly { readonly wrongs: readonly string[] }[]; readonly text: (again: string) => string }
+
+async function chaoticOver(run: (options: Omit<ChaosOptions, "servers">) => Promise<Judged>, more: NonNullable<ChaosOptions["its"]> = {}, over = ""): Promise<{ readonly passed: number; readonly failed: number }> {
   const { events, rate, disturbed, gap } = values, its = {
     ...more, ...(events === undefined ? {} : { events: Number(events) }), ...(rate === undefined ? {} : { rate: Number(rate) }),
     ...(disturbed === undefined ? {} : { faultsMs: Number(disturbed) * 1_000 }), ...(gap === undefined ? {} : { gapMs: Number(gap) }),
   };
-  const servers = values.servers === "3" ? 3 : 1, rounds = values.rounds === undefined ? {} : { rounds: Number(values.rounds) };
-  const results = await chaos({ seed, servers, its, withinMs: minutes * 60_000, ...rounds, say: console.log, keepIn: values.keep ?? mkdtempSync(join(tmpdir(), "millrace-chaos-")) });
+  const rounds = values.rounds === undefined ? {} : { rounds: Number(values.rounds) };
+  const { results, text } = await run({ seed, its, withinMs: minutes * 60_000, ...rounds, say: console.log, keepIn: values.keep ?? mkdtempSync(join(tmpdir(), "millrace-chaos-")) });
   const given = (["events", "rate", "disturbed", "gap"] as const).flatMap((option) => (values[option] === undefined ? [] : [` --${option} ${values[option]}`])).join("");
-  console.log(chaosText(results, `npm run test:faults -- ${name} --servers ${servers} --seed ${seed} ${values.rounds === undefined ? `--minutes ${minutes}` : `--rounds ${values.rounds}`}${given}`));
+  console.log(text(`npm run test:faults -- ${name}${over} --seed ${seed} ${values.rounds === undefined ? `--minutes ${minutes}` : `--rounds ${values.rounds}`}${given}`));
   const failed = results.filter(({ wrongs }) => wrongs.length > 0).length;
   return { passed: results.length - failed, failed };
 }
 
-const [name] = positionals, scenario = scenarios[name ?? ""];
+const name = positionals[0] ?? (values.soak ? "soak" : "chaos"), scenario = scenarios[name];
 if (values.help || scenario === undefined) {
-  console.log(`npm run test:faults -- <scenario> [--seed N] [--minutes N (30)]\n\n${Object.entries(scenarios).map(([its, { says }]) => `  ${its.padEnd(10)}  ${says}`).join("\n")}`);
+  console.log(`npm run test:faults -- [scenario] [--seed N] [--minutes N (30)]\n\nWithout a scenario: chaos, or with --soak the soak.\n\n${Object.entries(scenarios).map(([its, { says }]) => `  ${its.padEnd(13)}  ${says}`).join("\n")}`);
   if (!values.help) process.exitCode = 1;
 } else {
   console.log(`seed ${seed}`);

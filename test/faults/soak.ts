@@ -65,7 +65,7 @@ export async function soak({ minutes, seed, rate = 400, everyMs = 5_000, to, say
       if (samples.length % 12 === 0) say(JSON.stringify(sample));
     }
     const end = await node.ended;
-    if (end.is === "done") wrongs.push(...(await chaosVerdict({ broker: await world.broker(), flow, folder: at, dataDir: node.place.dataDir, unkept: true })).wrongs);
+    if (end.is === "done") wrongs.push(...(await chaosVerdict({ broker: await world.broker(), flow, folder: at, dataDirOf: () => node.place.dataDir, unkept: true })).wrongs);
     else wrongs.push(`the node ended: ${JSON.stringify(end)}`);
   } finally {
     await client.close();

@@ -1,12 +1,13 @@
 // The ports to broker and local storage with a kill point at each step: the engine behind them is the real one, without switches.
-import { appendFileSync, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Batch, defineSink, defineSource, type SinkActor, type SourceActor, type TransactionalContext } from "../../runtime/index.ts";
-import type { Broker, BrokerStream, Stored } from "../../runtime/broker/broker.ts";
+import type { Broker, BrokerStream } from "../../runtime/broker/broker.ts";
 import { type PullSource, sourceOf } from "../../runtime/flow/source.ts";
 import { sinkOf, type TransactionalSink } from "../../runtime/flow/sink.ts";
 import { decodeRecord } from "../../runtime/journal/record.ts";
 import type { Store, StoreOperation, Stores } from "../../runtime/journal/store.ts";
+import { keep } from "./chaos-archive.ts";
 import type { KillPoint, StepName } from "./kill-point.ts";
 
 type Appends = "claim" | "record" | "snapshot" | "stop" | "frame" | "letter" | "chunk";
@@ -75,29 +76,6 @@ export function watchedBroker(inner: Broker, point: KillPoint, archive: string):
     onConnection: (call) => inner.onConnection(call), create: (spec) => inner.create(spec), describe: (name) => inner.describe(name), list: (prefix) => inner.list(prefix), remove: (name) => inner.remove(name),
     stream, serve: (subject, answer) => inner.serve(subject, answer), request: (subject, data, ms) => inner.request(subject, data, ms), close: () => inner.close(),
   };
-}
-
-// One line each: "sequence base64". The same may be kept twice, by two lives.
-export async function keep(path: string, log: BrokerStream, before: number): Promise<void> {
-  const { first } = await log.bounds();
-  if (before <= first) return;
-  const lines: string[] = [];
-  for await (const { seq, data } of log.read(first, before - 1)) lines.push(`\n${seq} ${Buffer.from(data).toString("base64")}`);
-  // The newline first: a line that a kill cut off stands alone, and is kept again.
-  appendFileSync(path, `${lines.join("")}\n`);
-}
-
-/** What was kept of a purged log. */
-export function kept(text: string): Stored[] {
-  const found = new Map<number, Stored>();
-  for (const line of text.split("\n")) {
-    const [seq, data] = line.split(" ");
-    if (seq === undefined || data === undefined || line === "") continue;
-    // A line is cut off where the process died in it: then nothing was purged yet, and it is kept again.
-    const message = { seq: Number(seq), data: Buffer.from(data, "base64") };
-    if (message.data.length >= (found.get(message.seq)?.data.length ?? 0)) found.set(message.seq, message);
-  }
-  return [...found.values()].sort((a, b) => a.seq - b.seq);
 }
 
 export function watchedStores(inner: Stores, point: KillPoint): Stores {

@@ -7,6 +7,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { BrokerStream } from "../../runtime/broker/broker.ts";
 import { decodeRecord } from "../../runtime/journal/record.ts";
+import { abreast } from "../support/abreast.ts";
 import { eventually } from "../support/waiting.ts";
 import type { StepName } from "./kill-point.ts";
 import type { Life } from "./matrix-child.ts";
@@ -14,8 +15,10 @@ import { Lives } from "./matrix-lives.ts";
 import { lettersOf } from "./matrix-verifier.ts";
 
 const test = suite("zombies");
-let lives: Lives | undefined;
-test.after(async () => { await lives?.[Symbol.asyncDispose](); });
+let started: Promise<Lives> | undefined;
+test.after(async () => { await (await started)?.[Symbol.asyncDispose](); });
+/** At the same time: most of it is waiting for the one to take over, and for the other to notice. */
+const atOnce = 4;
 
 /** What the world can see of a flow: its result, its logs, its dead letters. */
 async function seen(lives: Lives, { name, folder }: Life): Promise<unknown> {
@@ -39,10 +42,7 @@ function stateOf(pid: number): string {
 }
 
 async function zombie(kind: string, step: StepName, nth: number): Promise<void> {
-  await one((lives ??= await Lives.start()), kind, step, nth);
-}
-
-async function one(lives: Lives, kind: string, step: StepName, nth: number): Promise<void> {
+  const lives = await (started ??= Lives.start());
   await lives.run(kind, async (life) => {
     const first = lives.begin({ ...life, step, nth, act: "SIGSTOP" }), pid = first.process.pid as number;
     await eventually(`it stands still at ${step}`, () => stateOf(pid) === "T", 20_000);
@@ -59,11 +59,11 @@ async function one(lives: Lives, kind: string, step: StepName, nth: number): Pro
 }
 
 if (process.platform === "linux") {
-  for (const [kind, step, nth] of [
+  for (const [[kind, step], ended] of abreast(atOnce, [
     ["windows", "record-before", 8], ["letters", "batch-before", 10], ["stateless", "frame-before", 6], ["files", "write-before", 1], ["time", "write-after", 2],
     ["timers", "purge-before", 1], ["retries", "trim-before", 1], ["concurrency", "handler-middle", 20],
-  ] as const) {
-    test(`a node that stood still at ${step} (${kind}) while another took its flow over is fenced and changes nothing`, () => zombie(kind, step, nth));
+  ] as const, ([kind, step, nth]) => zombie(kind, step, nth))) {
+    test(`a node that stood still at ${step} (${kind}) while another took its flow over is fenced and changes nothing`, ended);
   }
 } else test("a process can be stopped and continued only where there are signals for it", () => assert.not(process.platform === "linux"));
 

@@ -32,16 +32,20 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** On a host of its own (network-hosts.ts). */
   readonly on?: { readonly prefix: readonly string[] };
+  /** Of node itself, before the program. */
+  readonly nodeArgs?: readonly string[];
+  /** Longer it may not take. Default 150 s. */
+  readonly mostMs?: number;
 }
 
 /** Starts it; use it with `await using`: what still runs is killed. */
-export function startCli(args: readonly string[], { cwd, env = {}, on }: CliOptions): CliProcess {
+export function startCli(args: readonly string[], { cwd, env = {}, on, nodeArgs = [], mostMs = endMs }: CliOptions): CliProcess {
   const [command, ...before] = on === undefined ? [process.execPath] : [...on.prefix, "/usr/bin/env", "-C", cwd, process.execPath];
-  const child = spawn(command as string, [...before, ...program, ...args], { cwd, env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0", ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command as string, [...before, ...program.slice(0, -1), ...nodeArgs, program.at(-1) as string, ...args], { cwd, env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0", ...env }, stdio: ["ignore", "pipe", "pipe"] });
   const said = { stdout: "", stderr: "" };
   for (const stream of ["stdout", "stderr"] as const) child[stream]?.setEncoding("utf8").on("data", (text: string) => { said[stream] += text; });
   const ended = new Promise<CliEnd>((resolve) => child.once("close", (code, signal) => resolve({ code: code ?? 128 + (constants.signals[signal as NodeJS.Signals] ?? 0), ...said })));
-  const bounded = within(endMs, `millrace ${args.join(" ")}`, ended);
+  const bounded = within(mostMs, `millrace ${args.join(" ")}`, ended);
   // Who does not look at it is not to die of it.
   bounded.catch(() => {});
   return {

@@ -4,8 +4,22 @@ import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { newKey } from "../../runtime/deploy/nkey.ts";
 import { cli, type CliEnd, type CliProcess, startCli } from "./cli-process.ts";
+import { linesIn } from "./line-count.ts";
 import type { TestServer } from "./nats-server.ts";
 import { temporaryFolder, type TemporaryFolder } from "./temporary-folder.ts";
+
+/** A file of a flow: a source of numbers in five groups, 2,000 a second until a file `hurry` is where the node runs. */
+export const unhurriedNumbers = (count: number): string => `import { existsSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { defineSource } from "millrace";
+interface Numbered { readonly n: number; readonly group: number }
+export const numbers = defineSource<Numbered, number>({ kind: "numbers", guarantee: "replayable", start: 0, ends: true, async *read(from) {
+  for (let n = from; n < ${count}; n += 20) {
+    yield Array.from({ length: 20 }, (_, i) => ({ data: { n: n + i, group: (n + i) % 5 }, position: n + i + 1 }));
+    if (!existsSync("hurry")) await pause(10);
+  }
+} });
+`;
 
 export class DeploySite implements AsyncDisposable {
   readonly cwd: string;
@@ -62,6 +76,11 @@ export class DeploySite implements AsyncDisposable {
 
   async lines(): Promise<readonly string[]> {
     return (await readFile(this.output, "utf8").catch(() => "")).split("\n").slice(0, -1);
+  }
+
+  /** How many of them. */
+  count(): Promise<number> {
+    return linesIn(this.output);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

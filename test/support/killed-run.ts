@@ -5,6 +5,7 @@ import { connect } from "../../runtime/broker/nats-broker.ts";
 import { readConnection } from "../../runtime/broker/nats-server/embedded.ts";
 import { decodeRecord } from "../../runtime/journal/record.ts";
 import type { Broker } from "../../runtime/broker/broker.ts";
+import { program } from "./cli-process.ts";
 
 export interface Kill {
   readonly actor: string;
@@ -33,7 +34,6 @@ export interface KilledRun {
   readonly taken: ReadonlyMap<string, number>;
 }
 
-const main = new URL("../../runtime/cli/main.ts", import.meta.url).pathname;
 const watchMs = 5;
 
 export async function killedRun(options: KilledRunOptions): Promise<KilledRun> {
@@ -64,7 +64,7 @@ export async function killedRun(options: KilledRunOptions): Promise<KilledRun> {
 }
 
 function start({ flow, dataDir, env, args = [] }: KilledRunOptions): { readonly process: ChildProcess; readonly ended: Promise<void>; output(): string } {
-  const process_ = spawn(process.execPath, ["--conditions=source", "--import", "tsx", main, "run", flow, "--data-dir", dataDir, "--json", ...args], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  const process_ = spawn(process.execPath, [...program, "run", flow, "--data-dir", dataDir, "--json", ...args], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
   let text = "";
   for (const stream of [process_.stdout, process_.stderr]) stream.on("data", (chunk: Buffer) => { text = (text + chunk.toString()).slice(-20_000); });
   return { process: process_, ended: new Promise((done) => { process_.once("close", () => done()); }), output: () => text };

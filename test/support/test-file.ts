@@ -20,10 +20,11 @@ export interface FileResult {
 export interface RunOptions {
   /** Folder that the file's path is relative to. */
   readonly root: string;
-  /** Deadline of a file that does not name its own. Default 120,000 ms. */
+  /** Deadline of the file. Default: the one that it names, or else 120,000 ms. */
   readonly deadlineMs?: number;
 }
 
+const usualDeadlineMs = 120_000;
 const maxOutputBytes = 4 * 1024 * 1024;
 const running = new Map<string, number | undefined>();
 
@@ -38,7 +39,7 @@ export function stopTestFiles(): void {
 /** Never rejects for what the file does. */
 export async function runTestFile(file: string, { root, deadlineMs }: RunOptions): Promise<FileResult> {
   const began = performance.now();
-  const deadline = deadlineMs ?? (await ownDeadline(join(root, file))) ?? 120_000;
+  const deadline = deadlineMs ?? (await deadlineOf(join(root, file)));
   const folder = await mkdtemp(join(tmpdir(), "millrace-tests-"));
   await shareCompilerCache(folder);
   // Marks all that the file starts, whatever it does to its process groups.
@@ -56,10 +57,10 @@ export async function runTestFile(file: string, { root, deadlineMs }: RunOptions
   return { file, passed, failed: faults.length > 0 ? Math.max(1, failed) : failed, faults, output, durationMs: performance.now() - began };
 }
 
-/** A file that needs longer says so in a line of its own: `// test deadline: 300 s`. */
-async function ownDeadline(path: string): Promise<number | undefined> {
+/** In ms. A file that needs longer than others says so in a line of its own: `// test deadline: 300 s`. */
+export async function deadlineOf(path: string): Promise<number> {
   const seconds = /^\/\/ test deadline: (\d+) s$/m.exec(await readFile(path, "utf8"))?.[1];
-  return seconds === undefined ? undefined : Number(seconds) * 1000;
+  return seconds === undefined ? usualDeadlineMs : Number(seconds) * 1000;
 }
 
 interface Ended {

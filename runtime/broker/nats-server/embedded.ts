@@ -44,7 +44,8 @@ export interface EmbeddedServer extends Credentials, AsyncDisposable {
   stop(): Promise<void>;
 }
 
-const orphanTimeoutMs = 15_000;
+/** Of a server that a killed run left behind: it gets SIGKILL after so long, and is given up after so long. In ms. */
+export const orphanPatience = { killAfter: 10_000, most: 15_000 };
 const pollMs = 20;
 
 /**
@@ -121,11 +122,11 @@ async function endOrphan(folder: string, say: (line: string) => void): Promise<v
       throw new MillraceError("DATA_FOLDER_BUSY", folder, `nats-server ${pid}, left behind by a killed run, cannot be ended: ${(error as Error).message}`, `End it by hand: kill ${pid}`, { cause: error });
     }
   };
-  const deadline = performance.now() + orphanTimeoutMs;
+  const begun = performance.now();
   kill("SIGTERM");
   for (let forced = false; (await startOf(pid)) === start && start !== undefined; ) {
-    if (performance.now() > deadline) throw new MillraceError("DATA_FOLDER_BUSY", folder, `nats-server ${pid}, left behind by a killed run, does not end`, `End it by hand: kill -9 ${pid}`);
-    if (!forced && performance.now() > deadline - orphanTimeoutMs / 3) {
+    if (performance.now() - begun > orphanPatience.most) throw new MillraceError("DATA_FOLDER_BUSY", folder, `nats-server ${pid}, left behind by a killed run, does not end`, `End it by hand: kill -9 ${pid}`);
+    if (!forced && performance.now() - begun > orphanPatience.killAfter) {
       forced = true;
       kill("SIGKILL");
     }

@@ -29,6 +29,25 @@ async function through(its: ActorBench, count: number): Promise<readonly unknown
 
 // ── exactly once through lives
 
+test("recovery runs no handler and commits nothing but its claim, from the journal and from the log alone (I7)", async () => {
+  let calls = 0;
+  const its = new ActorBench(counting(() => { calls++; }));
+  await its.start();
+  for (let n = 1; n <= 20; n++) { its.send(numbers(n, n, (i) => `k${i % 3}`)); await through(its, n); }
+  for (const journal of [true, false]) {
+    await its.stop();
+    if (!journal) its.disk.stores.clear();
+    const [records, events] = [its.log().length, its.events()];
+    await its.start();
+    await its.until("it has looked at what it had sent", () => its.actor.availability.checked);
+    await its.clock.elapse(2_000);
+    assert.equal([calls, its.log().slice(records).map(({ kind }) => kind)], [20, ["claim"]]);
+    assert.equal(its.events(), events);
+  }
+  its.send(numbers(21, 21, () => "k0"));
+  assert.equal([(await through(its, 21)).at(-1), calls], [[21, 7], 21]);
+});
+
 test("state goes on where it was after a kill, a stop and a crash: every event counts once", async () => {
   let boom = true;
   const its = new ActorBench(counting((n) => { if (n === 25 && boom) { boom = false; throw new Error("boom"); } }));

@@ -1,20 +1,18 @@
 // test deadline: 120 s
 // Backups of a flow while it runs, at moments drawn at random, on broker and disk in memory: what is restored elsewhere goes on from there
-// to the results of an undisturbed run. backup-on-nats.test.ts does it on the real parts.
+// to the results of an undisturbed run. test/runtime/cli/backup.test.ts does it on the real parts.
 import { copyFile, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { jsonl, map, stateful } from "../../../actors/index.ts";
-import { turnLimit } from "../../../runtime/actor/limits.ts";
-import { snapshotEvery, snapshotSize } from "../../../runtime/actor/snapshot.ts";
+import { jsonl, map } from "../../../actors/index.ts";
 import { backup } from "../../../runtime/backup/backup.ts";
 import type { Manifest, SinkManifest } from "../../../runtime/backup/manifest.ts";
 import { restoreHere, type RestoreHereOptions } from "../../../runtime/backup/restore-here.ts";
 import { systemClock, systemRandom } from "../../../runtime/event/clock.ts";
 import { decodeMessage } from "../../../runtime/event/frame.ts";
-import { defineFlow, defineSource, type Emits, type Flow, type MillraceError, TerminalError } from "../../../runtime/index.ts";
+import { defineFlow, type Flow, type MillraceError, TerminalError } from "../../../runtime/index.ts";
 import { allLetters } from "../../../runtime/inspect/dead-letters.ts";
 import { decodeRecord, encodeRecord } from "../../../runtime/journal/record.ts";
 import { readRun, type RunRecord } from "../../../runtime/node/run-record.ts";
@@ -22,54 +20,37 @@ import { MemoryBroker } from "../../../runtime/testing/memory-broker.ts";
 import { MemoryDisk, MemoryStores } from "../../../runtime/testing/memory-store.ts";
 import { SeededRandom } from "../../../runtime/testing/seeded-random.ts";
 import { rejection } from "../../support/rejection.ts";
+import { assertSums, Inlet, inSmallTurns, type Item, itemsTo, linesOf, runOn, summing } from "../../support/summed.ts";
 import { type TwinNode, TwinWorld } from "../../support/twin-node.ts";
 import { eventually, within } from "../../support/waiting.ts";
 
 const test = suite("backup");
-const saved = { turn: turnLimit.events, ...snapshotEvery, ...snapshotSize };
-// Small turns, snapshots and mailboxes: logs and mailboxes are trimmed all the time.
-test.before(() => { turnLimit.events = 4; snapshotEvery.records = 6; snapshotSize.inlineBytes = 0; snapshotSize.chunkBytes = 120; });
-test.after(() => { turnLimit.events = saved.turn; Object.assign(snapshotEvery, { records: saved.records, bytes: saved.bytes }); Object.assign(snapshotSize, { inlineBytes: saved.inlineBytes, chunkBytes: saved.chunkBytes }); });
+inSmallTurns(test);
 
 /** A record like any other. */
 const none = encodeRecord({ kind: "stop", n: 1, term: [1, new Uint8Array(8)], previous: 0, code: "", body: {} });
 
-interface Item { readonly n: number; readonly key: string }
-const count = 200, mailbox = { maxFrames: 12 }, items = Array.from({ length: count }, (_, n): Item => ({ n, key: `k${(n * 5) % 7}` }));
+const count = 200, mailbox = { maxFrames: 12 }, items = itemsTo(count);
 /** What a stage gives up. */
 const isBad = (n: number): boolean => n % 13 === 5;
 
 class Case implements AsyncDisposable {
   readonly world: TwinWorld;
   readonly flow: Flow;
-  until = count;
+  readonly inlet = new Inlet(items);
   node: TwinNode | undefined;
 
   private constructor(world: TwinWorld, order: "arrival" | "time") {
     this.world = world;
-    const gated = defineSource<Item, number>({
-      kind: "gated", guarantee: "replayable", start: 0, ends: true,
-      read: (from, { signal }) => this.#read(from, signal),
-    });
     this.flow = defineFlow("sums", (flow) => {
-      const feed = flow.source("feed", gated, { time: { of: ({ n }) => n, outOfOrder: 0 } });
+      const feed = flow.source("feed", this.inlet.source, { time: { of: ({ n }) => n, outOfOrder: 0 } });
       const good = flow.processor("good", feed.keyBy(({ key }) => key), { parallelism: 2, mailbox }, map((item: Item) => {
         if (isBad(item.n)) throw new TerminalError(`${item.n} is bad`);
         return item;
       }));
-      const work = flow.processor("work", good.keyBy(({ key }) => key), { parallelism: 3, mailbox }, stateful({
-        initial: () => ({ sum: 0 }), on: ({ sum }: { sum: number }, { n, key }: Item, ctx: Emits<object>) => { ctx.emit({ key, n, sum: sum + n }); return { sum: sum + n }; },
-      }));
+      const work = flow.processor("work", good.keyBy(({ key }) => key), { parallelism: 3, mailbox }, summing());
       flow.sink("out", work, { order, mailbox }, jsonl.sink(this.output));
     });
-  }
-
-  async *#read(from: number, signal: AbortSignal) {
-    for (let n = from; n < count; n += 4) {
-      while (n >= this.until && !signal.aborted) await new Promise<void>((done) => { setImmediate(done); });
-      if (signal.aborted) return;
-      yield items.slice(n, n + 4).map((data) => ({ data, position: data.n + 1 }));
-    }
   }
 
   static async make(order: "arrival" | "time" = "arrival"): Promise<Case> {
@@ -85,7 +66,7 @@ class Case implements AsyncDisposable {
   }
 
   async start(until: number): Promise<void> {
-    this.until = until;
+    this.inlet.until = until;
     this.node = await this.world.start([this.flow]);
     this.node.node.done.catch(() => {});
   }
@@ -97,12 +78,12 @@ class Case implements AsyncDisposable {
 
   /** Lets so many in, and waits until they are nearly through. */
   async through(until: number): Promise<void> {
-    this.until = Math.min(count, until);
-    await eventually(`${this.until} are through`, async () => (await this.lines()).length >= this.until * 0.9 - 24);
+    this.inlet.until = Math.min(count, until);
+    await eventually(`${this.inlet.until} are through`, async () => (await this.lines()).length >= this.inlet.until * 0.9 - 24);
   }
 
   async end(): Promise<void> {
-    this.until = count;
+    this.inlet.until = count;
     await within(20_000, "it ends or is parked", (this.node as TwinNode).node.done);
     this.node = undefined;
   }
@@ -135,13 +116,8 @@ class Case implements AsyncDisposable {
     await truncate(`${this.output}.${generation}`, offset);
   }
 
-  async record(): Promise<RunRecord | undefined> {
-    const broker = new MemoryBroker(this.world.server);
-    try {
-      return (await readRun(broker.keys, "sums"))?.record;
-    } finally {
-      await broker.close();
-    }
+  record(): Promise<RunRecord | undefined> {
+    return runOn(this.world.server, "sums");
   }
 
   /** Whether an actor has sealed its state. */
@@ -149,16 +125,13 @@ class Case implements AsyncDisposable {
     return [...this.world.server.streams].some(([name, stream]) => name.endsWith("_log") && decodeRecord(stream.lastOf(stream.spec.subject)?.data ?? none).kind === "seal");
   }
 
-  async lines(): Promise<readonly string[]> {
-    return (await readFile(this.output, "utf8").catch(() => "")).split("\n").filter((line) => line !== "");
+  lines(): Promise<readonly string[]> {
+    return linesOf(this.output);
   }
 
   /** Each key's rows in order, each once; each letter once. */
   async assertExact(why: string): Promise<void> {
-    const rows = (await this.lines()).map((line) => JSON.parse(line) as { key: string; n: number; sum: number }), sums = new Map<string, number>(), good = items.filter(({ n }) => !isBad(n));
-    const expected = good.map(({ key, n }) => { sums.set(key, (sums.get(key) ?? 0) + n); return { key, n, sum: sums.get(key) as number }; });
-    for (const key of new Set(items.map((item) => item.key))) assert.equal(rows.filter((row) => row.key === key), expected.filter((row) => row.key === key), why);
-    assert.is(rows.length, good.length, why);
+    await assertSums(this.output, items.filter(({ n }) => !isBad(n)), why);
     const broker = new MemoryBroker(this.world.server), letters: number[] = [];
     for await (const { event } of allLetters(broker, "sums")) letters.push((event.data as Item).n);
     await broker.close();
@@ -197,11 +170,11 @@ for (let seed = 1; seed <= 6; seed++) {
     const random = new SeededRandom(seed), steps: string[] = [];
     await its.start(40);
     await its.through(40);
-    its.until = 60;
+    its.inlet.until = 60;
     const manifest = await its.backup(async (what) => {
-      its.until += Math.floor(random.next() * 60);
-      steps.push(`${what}: ${its.until}`);
-      if (random.next() < 0.7) await its.through(its.until);
+      its.inlet.until += Math.floor(random.next() * 60);
+      steps.push(`${what}: ${its.inlet.until}`);
+      if (random.next() < 0.7) await its.through(its.inlet.until);
     });
     const [flow] = manifest.flows, why = `${steps.join("; ")}; anew: ${flow?.streams.filter(({ verbatim }) => !verbatim).map(({ spec }) => spec.name).join()}`;
     assert.ok((flow?.actors.find(({ actor }) => actor === "sums/feed/0")?.commit ?? 0) > 10, "it states what it copied");
@@ -216,7 +189,7 @@ for (const killed of ["planned", "sealed", undefined] as const) test(`a stage th
   await its.start(60);
   await its.through(60);
   const scaling = its.node?.node.scalings.get("sums"), changing = eventually("it is planned", async () => (await its.record())?.change !== undefined);
-  its.until = 90;
+  its.inlet.until = 90;
   await scaling?.begin("work", 2);
   if (killed !== undefined) {
     await changing;
@@ -235,7 +208,7 @@ for (const killed of ["planned", "sealed", undefined] as const) test(`a stage th
   await changing.catch(() => {});
   await eventually("it is scaled", () => scaling?.status.change === null);
   await rm(its.folder, { recursive: true, force: true });
-  await goOn(its, await its.backup(async () => { its.until += 30; }), "arrival", "copied after a scaling");
+  await goOn(its, await its.backup(async () => { its.inlet.until += 30; }), "arrival", "copied after a scaling");
   await its.end();
 });
 

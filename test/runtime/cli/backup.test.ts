@@ -8,6 +8,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { findNatsServer } from "../../../runtime/broker/nats-server/find.ts";
 import { cli, type CliEnd, startCli } from "../../support/cli-process.ts";
+import { linesIn } from "../../support/line-count.ts";
 import { startNatsServer, type TestServer } from "../../support/nats-server.ts";
 import { tallied } from "../../support/tallied.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -21,7 +22,6 @@ interface Told {
 }
 
 const on = ({ servers, user, pass }: TestServer): Record<string, string> => ({ MILLRACE_NATS: servers, MILLRACE_NATS_USER: user, MILLRACE_NATS_PASSWORD: pass });
-const linesOf = async (path: string): Promise<number> => (await readFile(path, "utf8").catch(() => "")).split("\n").length - 1;
 
 function told({ code, stdout, stderr }: CliEnd): Told["flows"][number] {
   assert.is(code, 0, stderr);
@@ -36,10 +36,10 @@ test("copied while it runs and after a kill, restored into other servers, both c
   const at = (name: string): string => join(folder.path, name), out = at("out.jsonl"), env = { TALLIES: String(count), TALLIES_OUT: out };
   const here = { cwd: folder.path, env: { ...env, ...on(old) } };
   await using run = startCli(["run", flow, "--data-dir", "here", "--broker-sync", "always", "--json"], { ...here, env: { ...here.env, TALLIES_RATE: "1000" } });
-  await eventually("it is under way", async () => (await linesOf(out)) > 1_500, 60_000);
+  await eventually("it is under way", async () => (await linesIn(out)) > 1_500, 60_000);
   const live = told(await cli(["backup", "live", flow, "--json"], here));
-  const before = await linesOf(out);
-  await eventually("it goes on meanwhile", async () => (await linesOf(out)) > before, 30_000);
+  const before = await linesIn(out);
+  await eventually("it goes on meanwhile", async () => (await linesIn(out)) > before, 30_000);
   run.child.kill("SIGKILL");
   assert.is((await run.ended).code, 137);
   assert.ok(before < count, "it was not over yet");

@@ -8,7 +8,7 @@ import * as assert from "uvu/assert";
 import { connect } from "../../../runtime/broker/nats-broker.ts";
 import { type FlowLine, flowsOn } from "../../../runtime/inspect/flows-report.ts";
 import { askPlacement } from "../../../runtime/inspect/placement-orders.ts";
-import { DeploySite } from "../../support/deploy-site.ts";
+import { DeploySite, unhurriedNumbers } from "../../support/deploy-site.ts";
 import { sharedNatsServer } from "../../support/nats-server.ts";
 import { eventually } from "../../support/waiting.ts";
 
@@ -20,17 +20,19 @@ const count = 24_000;
 const expected = Array.from({ length: count }, (_, n) => `${JSON.stringify({ n, square: n * n })}\n`).join("");
 const hashOf = (text: string): string => createHash("sha256").update(text).digest("hex");
 
-/** A package that nodes do not have, TypeScript beside the flow, and numbers at a pace that lets the test look. */
+/** A package that nodes do not have, TypeScript beside the flow, and numbers at a pace that lets the test look, until it has seen enough. */
 const files: Readonly<Record<string, string>> = {
   "flow.ts": `import { defineFlow } from "millrace";
-import { generate, jsonl, map } from "millrace/actors";
+import { jsonl, map } from "millrace/actors";
 import { power } from "power-part";
 import { name } from "./name.ts";
+import { numbers } from "./numbers.ts";
 export default defineFlow(name, (flow) => {
-  const feed = flow.source("feed", generate({ count: ${count}, rate: 2_000, make: (n) => ({ n, group: n % 5 }) }), { time: { of: ({ n }) => n, outOfOrder: 0 } });
+  const feed = flow.source("feed", numbers, { time: { of: ({ n }) => n, outOfOrder: 0 } });
   const squares = flow.processor("squares", feed.keyBy(({ group }) => group), { parallelism: 4 }, map(({ n }) => ({ n, square: power(n, 2) })));
   flow.sink("out", squares, { order: "time" }, jsonl.sink(process.env.OUTPUT as string));
 });`,
+  "numbers.ts": unhurriedNumbers(count),
   "name.ts": 'export const name: string = "squares";',
   "node_modules/power-part/package.json": '{"name":"power-part","exports":"./index.js","type":"module"}',
   "node_modules/power-part/index.js": "export const power = (n, p) => n ** p;",
@@ -86,17 +88,18 @@ test("two empty nodes load what a trusted key signed and run it; undeployed it s
 
   const deployed = await site.json<Outcome>(0, "deploy", "flow.ts", "--key", "good.nk");
   assert.equal([deployed.is, deployed.state, deployed.loaded, deployed.refusals], ["deployed", "running", ["n1", "n2"], []]);
-  await eventually("some of the output is there", async () => (await site.lines()).length > 1_000, 30_000);
+  await eventually("some of the output is there", async () => (await site.count()) > 1_000, 30_000);
   const line = await flow();
   assert.equal([line?.name, line?.key, line?.loaded, line?.actors], ["squares", key, ["n1", "n2"], 6]);
 
   const stopped = await site.json<{ is: string; end: string }>(0, "undeploy", "squares");
   assert.equal([stopped.is, stopped.end], ["undeployed", "stopped"]);
-  const at = (await site.lines()).length;
+  const at = (await site.count());
   assert.ok(at < count, "it was stopped on its way");
   await eventually("no node has anything of it any more", async () => (await flow()) === undefined, 30_000);
   const again = await site.json<Outcome>(0, "deploy", "flow.ts", "--key", "good.nk");
   assert.equal([again.is, again.hash], ["deployed", deployed.hash], "the same code has the same hash, and goes on where it was");
+  await site.write("hurry", "");
   await eventually("it has finished", async () => (await flow())?.state === "finished", 60_000);
   assert.is(hashOf(await readFile(site.output, "utf8")), hashOf(expected));
   const same = await site.json<Outcome>(0, "deploy", "flow.ts", "--key", "good.nk");

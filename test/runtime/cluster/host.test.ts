@@ -1,6 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { Host, type PlannedMove } from "../../../runtime/cluster/host.ts";
+import { Host } from "../../../runtime/cluster/host.ts";
+import type { PlannedMove } from "../../../runtime/cluster/hosting.ts";
 import { Membership } from "../../../runtime/cluster/membership.ts";
 import { anywhere } from "../../../runtime/flow/plan.ts";
 import { type ClusterState, emptyState, type FlowSeats, type SeatState } from "../../../runtime/cluster/placement-record.ts";
@@ -17,6 +18,7 @@ class World {
   readonly free = new Set<string>();
   fails = new Set<string>();
   stopsWhenAsked = false;
+  stopFails = false;
   /** Nodes that answer nothing. */
   readonly hangs = new Set<string>();
   answers: PlannedMove["before"] = { taken: 7, sent: 5 };
@@ -31,7 +33,7 @@ class World {
     for (const name of ["me", "b"]) this.membership.take({ name, life: "1", beat: 1, state: "here", weight: 1, labels: [], version: "0", startedAt: 0, flows: [] });
     const call = (what: string): Promise<void> => {
       this.calls.push(what);
-      return this.fails.delete(what) ? Promise.reject(new Error("no")) : Promise.resolve();
+      return this.fails.delete(what) || (this.stopFails && what.startsWith("stop")) ? Promise.reject(new Error("no")) : Promise.resolve();
     };
     this.host = new Host({ node: "me", clock: this.clock, log: silent, membership: this.membership, onRunning: () => {}, hosting: {
       open: ({ run }) => call(`open ${run}`), close: (flow) => call(`close ${flow}`), start: (actor, move) => { this.move = move; return call(`start ${actor.slice(4)}`); }, stop: (actor) => call(`stop ${actor.slice(4)}`),
@@ -101,6 +103,24 @@ test("an actor that is asked for before its new place is heard of is stopped whe
   await world.place({ 0: "b" });
   assert.equal(world.news, ["stop 0"]);
   await gone;
+});
+
+test("who asks for an actor that is not stopped here, since its new place is not heard of or it cannot be stopped, gets an answer before it takes it over (I9)", async () => {
+  for (const how of ["not heard of", "cannot be stopped"]) {
+    const world = new World(1);
+    await world.place({ 0: "me" });
+    let isAnswered = false;
+    void world.host.handOver("f/s/0", 2).then(() => { isAnswered = true; });
+    if (how === "cannot be stopped") {
+      world.stopFails = true;
+      await world.place({ 0: "b" });
+    }
+    await world.clock.elapse(8_000);
+    assert.is(isAnswered, false, how);
+    await world.clock.elapse(1_500);
+    assert.is(isAnswered, true, how);
+    world.host.stop();
+  }
 });
 
 test("where nobody asks for it, since the other node is gone or hangs, or never had a part in it, it is stopped all the same", async () => {
@@ -244,6 +264,21 @@ test("one that was fenced by a node that was late, and is still placed here, cla
     await world.clock.elapse(200);
     assert.equal(world.news, ["start 0"]);
   }
+});
+
+test("one that was not fenced for long claims again as soon as the first time", async () => {
+  const world = new World(1);
+  await world.place({ 0: "me" });
+  world.free.add("0");
+  for (let times = 0; times < 5; times++) {
+    world.host.fenced("f/s/0");
+    await world.clock.elapse(31_000);
+  }
+  world.news;
+  await world.clock.elapse(300_000);
+  world.host.fenced("f/s/0");
+  await world.clock.elapse(1_100);
+  assert.equal(world.news, ["start 0"]);
 });
 
 test("what cannot be opened or started is tried again", async () => {

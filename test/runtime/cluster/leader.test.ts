@@ -35,20 +35,24 @@ class LedNode {
   code = "c";
   wants = true;
   refuses: Error | undefined;
+  /** Another flow that it wants, and that never comes to its beginning. */
+  wantsToo: string | undefined;
+  finishFails: Error | undefined;
 
   constructor(name: string, clock: ManualClock, server: MemoryServer, runs: Runs, partitions: number, nodes: number) {
     this.broker = new MemoryBroker(server);
     this.member = new MemberOfTest(name, { broker: this.broker, clock });
     this.hosts(0, 0);
     const directory: FlowDirectory = {
-      wanted: () => (this.wants ? [{ name: "f", code: this.code, nodes }] : []),
+      wanted: () => [...(this.wantsToo === undefined ? [] : [{ name: this.wantsToo, code: "c", nodes: 0 }]), ...(this.wants ? [{ name: "f", code: this.code, nodes }] : [])],
       run: () => Promise.resolve(runs.token === "" ? undefined : { token: runs.token, code: runs.code, finished: runs.finished }),
-      begin: () => {
+      begin: (flow) => {
+        if (flow !== "f") return new Promise(() => {});
         if (this.refuses !== undefined) return Promise.reject(this.refuses);
         Object.assign(runs, { token: `run-${++runs.begun}`, finished: false, code: this.code });
         return Promise.resolve({ token: runs.token, stages: [{ name: "s", place: anywhere, seats: Array.from({ length: partitions }, () => ({ node: null, since: 0, from: null, standby: [] })) }] });
       },
-      finish: () => Promise.resolve((runs.finished = runs.allEnded)),
+      finish: () => (this.finishFails === undefined ? Promise.resolve((runs.finished = runs.allEnded)) : Promise.reject(this.finishFails)),
       counts: () => Promise.resolve(runs.counts),
       stops: () => false,
       settle: () => Promise.resolve(),
@@ -198,6 +202,42 @@ test("a flow that cannot be begun is told, and not tried for ever", async () => 
   a.leader.start();
   await world.clock.elapse(5_000);
   assert.equal(a.refused, ["f"]);
+});
+
+test("a leader that another one was faster than with a run does not take that for a refusal: it is looked at again", async () => {
+  const world = new World(), a = new LedNode("a", world.clock, world.server, world.runs, 2, 1);
+  a.refuses = new MillraceError("FLOW_TAKEN", "f", "w", "r");
+  await a.member.start();
+  a.leader.start();
+  await world.clock.elapse(2_000);
+  assert.equal([a.refused, a.flow], [[], undefined]);
+  a.refuses = undefined;
+  await world.clock.elapse(1_000);
+  assert.equal(a.counts, { a: 2 });
+});
+
+test("while a run is being begun, which may take long, what a killed node had is elsewhere as soon as ever", async () => {
+  const world = new World(), nodes = await Promise.all(["a", "b"].map((name) => world.start(name, { nodes: 2 }))) as [LedNode, LedNode];
+  await world.clock.elapse(2_000);
+  const leader = nodes.find(({ member }) => member.lease.held) as LedNode, other = nodes.find((node) => node !== leader) as LedNode;
+  leader.wantsToo = "slow";
+  await world.clock.elapse(2_000);
+  other.leader.stop();
+  other.broker.disconnect();
+  await world.clock.elapse(detection);
+  assert.equal(leader.counts, { [leader.member.name]: 6 });
+});
+
+test("what is wrong with one flow, such as a log that cannot be read, keeps no actor from a node", async () => {
+  const world = new World(), nodes = await Promise.all(["a", "b"].map((name) => world.start(name, { nodes: 2 }))) as [LedNode, LedNode];
+  await world.clock.elapse(2_000);
+  const leader = nodes.find(({ member }) => member.lease.held) as LedNode, other = nodes.find((node) => node !== leader) as LedNode;
+  leader.finishFails = new MillraceError("STREAM_MISSING", "mr_actor_f_s_run-1_0_log", "w", "r");
+  leader.hosts(6, 6);
+  other.leader.stop();
+  other.broker.disconnect();
+  await world.clock.elapse(detection);
+  assert.equal(leader.counts, { [leader.member.name]: 6 });
 });
 
 test("the log of decisions stays short, and who comes then knows all the same", async () => {

@@ -1,6 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { bundleStream, hashOf, readBundle, removeBundles, storeBundle } from "../../../runtime/deploy/bundle-store.ts";
+import { bundleStream, hashOf, otherBundles, readBundle, removeBundles, storeBundle } from "../../../runtime/deploy/bundle-store.ts";
 import { MemoryBroker } from "../../../runtime/testing/memory-broker.ts";
 import { MemoryServer } from "../../../runtime/testing/memory-server.ts";
 import { rejection } from "../../support/rejection.ts";
@@ -115,9 +115,14 @@ test("bundles of a flow are deleted but one; those of a flow whose name begins t
   await world.store();
   await storeBundle(broker, "quakes", more.bundle, 1);
   await storeBundle(broker, "quakes-2", more.bundle, 1);
-  await removeBundles(broker, "quakes", world.manifest.hash);
+  const others = await otherBundles(broker, "quakes", world.manifest.hash), later = new World(2 * chunk);
+  // Of who came after it was decided what goes.
+  await storeBundle(broker, "quakes", later.bundle, 1);
+  await removeBundles(broker, others);
+  assert.equal(await broker.list("mr_code_quakes_"), [world.stream, later.stream].toSorted());
+  await removeBundles(broker, await otherBundles(broker, "quakes", world.manifest.hash));
   assert.equal(await broker.list("mr_code_quakes_"), [world.stream]);
-  await removeBundles(broker, "quakes");
+  await removeBundles(broker, await otherBundles(broker, "quakes"));
   assert.equal(await broker.list("mr_code_"), [bundleStream("quakes-2", more.manifest.hash)]);
 });
 

@@ -8,14 +8,10 @@ import { defineFlow, defineSource } from "../../../runtime/index.ts";
 import { type FlowPlan, planOf } from "../../../runtime/flow/plan.ts";
 import { deployFlow, type DeployOutcome, stoppedWithin, undeployFlow } from "../../../runtime/inspect/deployment-orders.ts";
 import { type FlowLine, flowsOn } from "../../../runtime/inspect/flows-report.ts";
-import { startNode } from "../../../runtime/inspect/inspected-node.ts";
-import { type ClusterNode, startClusterNode } from "../../../runtime/node/cluster-node.ts";
+import type { ClusterNode } from "../../../runtime/node/cluster-node.ts";
 import { readRun } from "../../../runtime/node/run-record.ts";
-import { MemoryBroker } from "../../../runtime/testing/memory-broker.ts";
-import { MemoryServer } from "../../../runtime/testing/memory-server.ts";
-import { MemoryDisk, MemoryStores } from "../../../runtime/testing/memory-store.ts";
 import { rejection } from "../../support/rejection.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { TwinCluster } from "../../support/twin-cluster.ts";
 import { eventually } from "../../support/waiting.ts";
 
 const test = suite("deployed flows of a cluster");
@@ -23,21 +19,15 @@ const { key } = newKey("user");
 
 const unreadable = defineSource<number, number>({ kind: "unreadable", guarantee: "replayable", start: 0, ends: true, fingerprint: () => Promise.reject(new Error("no such file")), read: async function* () {} });
 
-class World implements AsyncDisposable {
-  readonly server = new MemoryServer();
-  readonly broker = new MemoryBroker(this.server);
+class World extends TwinCluster {
   readonly results: number[] = [];
   /** One for all loads: so a batch that a stop cut off is not pushed twice. */
   readonly #sink = collect<number>(this.results);
-  readonly nodes: ClusterNode[] = [];
   /** Events that the source of the flow makes; it lasts until then. */
   count = 40;
   rate = 200;
   /** What the source reads is not there. */
   isUnreadable = false;
-  readonly #folders: AsyncDisposable[] = [];
-  // In place of the connection to a server, which keeps the process of a real node alive while it waits.
-  readonly #alive = setInterval(() => {}, 1_000);
 
   plan(): FlowPlan {
     const { count, rate, isUnreadable } = this;
@@ -48,15 +38,8 @@ class World implements AsyncDisposable {
     })) as FlowPlan;
   }
 
-  async start(name: string, trusted: readonly string[]): Promise<ClusterNode> {
-    const folder = await temporaryFolder(), broker = new MemoryBroker(this.server), journals = new MemoryStores(new MemoryDisk()), own = new MemoryStores(new MemoryDisk());
-    this.#folders.push(folder);
-    const parts = () => Promise.resolve({
-      access: { broker, embedded: true, address: "memory", retainMs: 0, close: () => broker.close() }, journals, own, removeOldJournals: () => Promise.resolve(), close: () => broker.close(),
-    });
-    const node = await startClusterNode({ name, dataDir: folder.path, version: "0.1.0", deployed: { trusted, load: () => Promise.resolve(this.plan()) } }, { parts }, startNode);
-    this.nodes.push(node);
-    return node;
+  node(name: string, trusted: readonly string[]): Promise<ClusterNode> {
+    return this.start(name, [], { deployed: { trusted, load: () => Promise.resolve(this.plan()) } });
   }
 
   /** `text` stands for the code. */
@@ -77,26 +60,19 @@ class World implements AsyncDisposable {
     const wrong = this.results.findIndex((n, at) => n !== at);
     assert.equal([this.results.length, wrong], [this.count, -1], `at ${wrong}: ${this.results.slice(Math.max(0, wrong - 3), wrong + 4).join()}`);
   }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const node of this.nodes) await node.stop();
-    await this.broker.close();
-    clearInterval(this.#alive);
-    for (const folder of this.#folders) await folder[Symbol.asyncDispose]();
-  }
 }
 
 test("where a node leads that does not trust the key, those that do load the flow and run it to its end, and once", async () => {
   await using world = new World();
-  const leader = await world.start("n1", []);
+  const leader = await world.node("n1", []);
   await eventually("it leads", () => leader.lease.held);
-  await world.start("n2", [key.publicKey]);
+  await world.node("n2", [key.publicKey]);
   assert.equal((await eventually("it is deployed", () => world.deploy())).nodes, ["n2"]);
   const line = await world.is("finished");
   assert.equal([line.loaded, line.refusals], [["n2"], []]);
   world.exact();
   const run = line.run;
-  await world.start("n3", [key.publicKey]);
+  await world.node("n3", [key.publicKey]);
   const later = await eventually("n3 has loaded it, too", async () => { const its = await world.flow(); return its?.loaded.length === 2 ? its : undefined; });
   assert.equal([later.state, later.run], ["finished", run], "a node that comes later begins no other run");
   assert.is((await world.deploy()).is, "same");
@@ -106,9 +82,9 @@ test("where a node leads that does not trust the key, those that do load the flo
 test("undeployed it stops in order whoever leads, and its run is on record as stopped; deployed again it goes on, another code only by choice", async () => {
   await using world = new World();
   world.count = 400;
-  const leader = await world.start("n1", []);
+  const leader = await world.node("n1", []);
   await eventually("it leads", () => leader.lease.held);
-  await world.start("n2", [key.publicKey]);
+  await world.node("n2", [key.publicKey]);
   await world.deploy();
   await world.is("running");
   await eventually("something has come out", () => world.results.length > 20);
@@ -130,11 +106,11 @@ test("undeployed it stops in order whoever leads, and its run is on record as st
 for (const leads of ["n1", "n2"]) {
   test(`a deployment of which no run can be begun is told as refused, and ends no node, where ${leads === "n1" ? "a node leads that" : "another node leads than the one that"} has its code`, async () => {
     await using world = new World();
-    const first = await world.start(leads, leads === "n1" ? [key.publicKey] : []);
+    const first = await world.node(leads, leads === "n1" ? [key.publicKey] : []);
     await eventually("it leads", () => first.lease.held);
-    if (leads === "n2") await world.start("n1", [key.publicKey]);
+    if (leads === "n2") await world.node("n1", [key.publicKey]);
     let ended = false;
-    for (const node of world.nodes) node.done.then(() => { ended = true; }, () => { ended = true; });
+    for (const { cluster } of world.nodes.values()) cluster.done.then(() => { ended = true; }, () => { ended = true; });
     world.isUnreadable = true;
     await world.deploy();
     const line = await world.is("refused");

@@ -2,6 +2,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { systemClock } from "../../../runtime/event/clock.ts";
+import { MillraceError } from "../../../runtime/event/errors.ts";
 import type { Term } from "../../../runtime/event/term.ts";
 import { Journal, wholeRecords } from "../../../runtime/journal/journal.ts";
 import { encodeRecord } from "../../../runtime/journal/record.ts";
@@ -9,6 +10,7 @@ import { answerHolds, FlowHolds, holdMs } from "../../../runtime/node/flow-hold.
 import { Questions, operateSubject } from "../../../runtime/node/questions.ts";
 import { RunNotes } from "../../../runtime/node/run-note.ts";
 import { HeldNodes } from "../../../runtime/repair/held-nodes.ts";
+import { ManualClock } from "../../../runtime/testing/manual-clock.ts";
 import { MemoryBroker } from "../../../runtime/testing/memory-broker.ts";
 import { MemoryServer } from "../../../runtime/testing/memory-server.ts";
 import { MemoryDisk, MemoryStores } from "../../../runtime/testing/memory-store.ts";
@@ -102,6 +104,37 @@ test("a hold that is not asked for again ends by itself; journals are given to w
   its.now += 2;
   assert.not.ok(its.holds.isHeld("quakes"));
   await its.holds.hold("quakes", "another");
+});
+
+test("a flow whose repair was killed is opened again when its hold has ended, by nobody's question", async () => {
+  const clock = new ManualClock(), opened: string[] = [];
+  const holds = new FlowHolds({ node: "n1", broker: new MemoryBroker(new MemoryServer()), clock, stores: new MemoryStores(new MemoryDisk()), notes: new RunNotes(new MemoryStores(new MemoryDisk())), close: () => Promise.resolve(), open: (flow) => void opened.push(flow) });
+  await holds.hold("quakes", "me");
+  await clock.elapse(holdMs / 2);
+  await holds.hold("quakes", "me");
+  await clock.elapse(holdMs - 1_000);
+  assert.equal([opened, holds.isHeld("quakes")], [[], true]);
+  await clock.elapse(2_000);
+  assert.equal([opened, holds.isHeld("quakes")], [["quakes"], false]);
+});
+
+test("who asks again while it is being closed waits for that; what cannot be closed is not held", async () => {
+  let finish = (): void => {}, fail = (_: Error): void => {};
+  const opened: string[] = [], holds = new FlowHolds({
+    node: "n1", broker: new MemoryBroker(new MemoryServer()), clock: new ManualClock(), stores: new MemoryStores(new MemoryDisk()), notes: new RunNotes(new MemoryStores(new MemoryDisk())),
+    close: () => new Promise((resolve, reject) => { [finish, fail] = [resolve, reject]; }), open: (flow) => void opened.push(flow),
+  });
+  let isHeld = false;
+  const first = holds.hold("quakes", "me"), again = holds.hold("quakes", "me").then(() => { isHeld = true; });
+  await Promise.resolve();
+  assert.is(isHeld, false);
+  finish();
+  await Promise.all([first, again]);
+  await holds.letGo("quakes", "me", false);
+  const refused = rejection(holds.hold("quakes", "me"));
+  fail(new MillraceError("NOT_RUNNING", "quakes", "w", "r"));
+  assert.is((await refused).code, "NOT_RUNNING");
+  assert.equal([holds.isHeld("quakes"), opened], [false, ["quakes", "quakes"]]);
 });
 
 test.run();

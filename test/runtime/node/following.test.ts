@@ -1,13 +1,17 @@
+// test deadline: 150 s
 // A stage that follows its lag, on a node and on several: on the broker and the disk in memory, by a clock that runs faster.
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { collect, generate, map, stateful } from "../../../actors/index.ts";
 import { planOf, type FlowPlan } from "../../../runtime/flow/plan.ts";
 import { defineFlow, type Emits, type Flow } from "../../../runtime/index.ts";
+import { askScaling } from "../../../runtime/inspect/scale-orders.ts";
 import { Following } from "../../../runtime/node/following.ts";
 import type { RunRecord } from "../../../runtime/node/run-record.ts";
 import { fastClock } from "../../support/fast-clock.ts";
 import { gate } from "../../support/gate.ts";
+import { lasting } from "../../support/lasting-source.ts";
+import { TwinCluster, type TwinMember } from "../../support/twin-cluster.ts";
 import { TwinWorld } from "../../support/twin-node.ts";
 import { eventually, within } from "../../support/waiting.ts";
 
@@ -68,6 +72,45 @@ test("one stage at a time, none while one is being scaled, and a stage that cann
   assert.match(warnings.join(), /f\/fed stays at 1 actors and does not follow its lag/);
   following.failed("one", new Error("not now"));
   assert.match(following.status(record).find(({ stage }) => stage === "one")?.now ?? "", /could not be scaled: not now/);
+});
+
+test("over two nodes: who leads decides from what both have seen, the next one goes on where the first was killed, and there are fewer again when it has been quiet", async () => {
+  await using world = new TwinCluster();
+  const rows: Row[] = [], count = 3_000, first = gate(), second = gate(), over = gate(), clock = fastClock(40);
+  const flow = (): Flow => defineFlow("counting", (its) => {
+    const feed = its.source("feed", lasting(generate<Item>({ count, batch: 20, rate: 600, make: (n) => ({ n, key: n % keys }) }), ({ n }) => n >= count - 100, over.opened), { time: { of: ({ n }: Item) => n, outOfOrder: 0 } });
+    const tally = its.processor("tally", feed.keyBy(({ key }) => key), { parallelism: { min: 1, max: 4, targetLag: "1s" }, poison: { deadline: "24h" }, place: { spread: true } }, stateful({
+      initial: () => 0,
+      async on(before, { n, key }: Item, ctx: Emits<Row>) {
+        if (n === 50) await first.opened;
+        if (n === 1_500) await second.opened;
+        ctx.emit({ key, count: before + 1 });
+        return before + 1;
+      },
+    }));
+    its.sink("out", tally, { order: "time" }, collect(rows));
+  });
+  await Promise.all(["n1", "n2"].map((name) => world.start(name, [flow()], { nodes: 2 }, { clock })));
+  const status = () => askScaling(world.broker, "counting"), tallies = () => [...world.placed("counting")].filter(([actor]) => actor.startsWith("counting/tally/")).map(([, node]) => node);
+  const grown = async (to: number): Promise<void> => {
+    const { follows: [its] } = await eventually(`it is to have ${to}`, async () => { const now = await status(); return now.change?.to === to || now.counts["tally"] === to ? now : undefined; }, endMs);
+    assert.match(its?.decided?.why ?? "", /^lag was above its target of 1.0 s for/);
+  };
+  await grown(2);
+  first.open();
+  await eventually("there are two, one on each node", async () => (await status()).counts["tally"] === 2 && new Set(tallies()).size === 2, endMs);
+  await grown(4);
+  const leads = [...world.nodes.values()][0]?.cluster.placements.state.leader?.node as string;
+  await world.kill(leads);
+  second.open();
+  await eventually("there are four, all on the other one", async () => (await status()).counts["tally"] === 4 && tallies().length === 4 && !tallies().includes(leads), endMs);
+  const { follows: [fewer] } = await eventually("there are fewer", async () => { const now = await status(); return now.counts["tally"] === 2 ? now : undefined; }, endMs);
+  assert.match(fewer?.decided?.why ?? "", /^lag was below half of its target/);
+  over.open();
+  await within(endMs, "the end", ([...world.nodes.values()][0] as TwinMember).cluster.done);
+  // A sink that is told again after a kill has rows twice: the first of each.
+  assert.equal([...new Set(rows.map(({ key, count: its }) => `${key} ${its}`))].length, count);
+  assert.equal(new Set(rows.map(({ count: its }) => its)).size, count / keys);
 });
 
 test.run();

@@ -40,4 +40,14 @@ test("a log that has become large is put aside at the next start, and replaces t
   assert.equal([(await stat(join(folder.path, "millrace.log"))).size, (await stat(join(folder.path, "millrace.log.1"))).size], [0, 9 * 1024 * 1024]);
 });
 
+test("one that becomes large while the node runs is put aside, too: a node that runs for long fills no disk with it, and no line is lost on the way", async () => {
+  await using folder = await temporaryFolder();
+  const log = openLog(folder.path, "n1", () => {}), count = 9_000;
+  for (let n = 0; n < count; n++) log.debug("x".repeat(1_000), { n });
+  log.close();
+  const parts = await Promise.all([`${log.path}.1`, log.path].map((path) => readFile(path, "utf8"))), lines = parts.flatMap((text) => text.split("\n").filter((line) => line !== ""));
+  assert.equal(lines.map((line) => (JSON.parse(line) as { n: number }).n), Array.from({ length: count }, (_, n) => n));
+  assert.ok(parts.every((text) => text.length > 0 && text.length < 10 * 1024 * 1024), parts.map((text) => text.length).join());
+});
+
 test.run();

@@ -4,21 +4,16 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { collect, generate, map, stateful } from "../../../actors/index.ts";
 import { askScaling, orderScale } from "../../../runtime/inspect/scale-orders.ts";
-import { startNode } from "../../../runtime/inspect/inspected-node.ts";
 import { defineFlow, type Emits, type Flow, type MillraceError } from "../../../runtime/index.ts";
-import { type ClusterNode, startClusterNode } from "../../../runtime/node/cluster-node.ts";
-import { readRun, type RunRecord } from "../../../runtime/node/run-record.ts";
+import { type KeptRun, readRun, type RunRecord, writeRun } from "../../../runtime/node/run-record.ts";
 import type { ScaleStatus } from "../../../runtime/node/scaling.ts";
-import { MemoryBroker } from "../../../runtime/testing/memory-broker.ts";
-import { MemoryServer } from "../../../runtime/testing/memory-server.ts";
-import { MemoryDisk, MemoryStores } from "../../../runtime/testing/memory-store.ts";
 import { Chance, seed } from "../../actors/seeded.ts";
 import type { Root } from "../../../runtime/supervision/root.ts";
 import { fastClock } from "../../support/fast-clock.ts";
 import { gate } from "../../support/gate.ts";
 import { lasting } from "../../support/lasting-source.ts";
 import { rejection } from "../../support/rejection.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { TwinCluster, type TwinMember } from "../../support/twin-cluster.ts";
 import { eventually, within } from "../../support/waiting.ts";
 
 const test = suite("scaling of a flow on several nodes");
@@ -46,58 +41,16 @@ const expected = (count: number): Row[] => Array.from({ length: count }, (_, n) 
 /** A sink that is told again after a kill has rows twice: the first of each. */
 const once = (rows: readonly Row[]): Row[] => [...new Map(rows.map((row) => [row.n, row])).values()];
 
-class Node {
-  readonly broker: MemoryBroker;
-  readonly journals: MemoryStores;
-  readonly own: MemoryStores;
-  cluster!: ClusterNode;
-  over = false;
-
-  constructor(server: MemoryServer, disks: readonly [MemoryDisk, MemoryDisk]) {
-    this.broker = new MemoryBroker(server);
-    this.journals = new MemoryStores(disks[0]);
-    this.own = new MemoryStores(disks[1]);
-  }
-
-  /** As by SIGKILL: nothing that it still does reaches anybody. */
-  async kill(): Promise<void> {
-    this.over = true;
-    this.journals.kill();
-    this.own.kill();
-    this.broker.disconnect();
-    this.cluster.node.root.kill();
-    await this.broker.close();
-  }
-}
-
-class World implements AsyncDisposable {
-  readonly server = new MemoryServer();
-  readonly broker = new MemoryBroker(this.server);
-  readonly nodes = new Map<string, Node>();
-  readonly #disks = new Map<string, readonly [MemoryDisk, MemoryDisk]>();
-  readonly #folders: AsyncDisposable[] = [];
+class World extends TwinCluster {
   readonly #flow: () => Flow;
-  // In place of the connection to a server, which keeps the process of a real node alive while it waits.
-  readonly #alive = setInterval(() => {}, 1_000);
 
   constructor(flow: () => Flow) {
+    super();
     this.#flow = flow;
   }
 
-  async start(name: string): Promise<void> {
-    const folder = await temporaryFolder(), disks = this.#disks.get(name) ?? [new MemoryDisk(), new MemoryDisk()], node = new Node(this.server, disks), { broker, journals, own } = node;
-    this.#folders.push(folder);
-    this.#disks.set(name, disks);
-    const parts = () => Promise.resolve({
-      access: { broker, embedded: true, address: "memory", retainMs: 0, close: () => broker.close() }, journals, own, removeOldJournals: () => Promise.resolve(), close: () => broker.close(),
-    });
-    node.cluster = await startClusterNode({ name, dataDir: folder.path, version: "0.1.0", nodes: 3, flows: [this.#flow()] }, { parts, clock, warned: () => {} }, startNode);
-    this.nodes.set(name, node);
-  }
-
-  async kill(name: string): Promise<void> {
-    await this.nodes.get(name)?.kill();
-    this.nodes.delete(name);
+  async node(name: string): Promise<void> {
+    await this.start(name, [this.#flow()], { nodes: 3 }, { clock });
   }
 
   async record(): Promise<RunRecord> {
@@ -121,18 +74,11 @@ class World implements AsyncDisposable {
   async end(): Promise<void> {
     for (const { cluster } of this.nodes.values()) await within(endMs, "the end", cluster.done);
   }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const { cluster } of this.nodes.values()) await cluster.stop();
-    await this.broker.close();
-    clearInterval(this.#alive);
-    for (const folder of this.#folders) await folder[Symbol.asyncDispose]();
-  }
 }
 
 const started = async (flow: () => Flow, rows: readonly Row[]): Promise<World> => {
   const world = new World(flow);
-  await Promise.all(["n1", "n2", "n3"].map((name) => world.start(name)));
+  await Promise.all(["n1", "n2", "n3"].map((name) => world.node(name)));
   await eventually("events flow", () => rows.length > 20, endMs);
   return world;
 };
@@ -177,7 +123,7 @@ test("any stage, and nodes are killed at any moment, the one that leads and thos
     for (let i = 0; i < steps; i++) await new Promise<void>((done) => { setImmediate(() => setImmediate(done)); });
     await world.kill(victim);
     await eventually("the others know", () => [...world.nodes.values()].every(({ cluster }) => cluster.heartbeat.membership.node(victim) === undefined), endMs);
-    await world.start(victim);
+    await world.node(victim);
     if (chance.next() < 0.5) await world.settled();
   }
   scaled.open();
@@ -210,6 +156,28 @@ test("while nobody who feeds it has gone over it can be taken back, and it says 
   assert.equal([its?.generation, its?.withdrawn], [`${token}-3`, [`${token}-2`]]);
   await world.end();
   assert.equal(once(rows), expected(count));
+});
+
+test("a change of code that is begun while streams are made for another number of actors goes first: one change at a time", async () => {
+  const rows: Row[] = [], count = 400, looked = gate();
+  await using world = await started(() => counting(rows, { count, rate: 400, until: looked.opened }), rows);
+  const { broker } = world.nodes.get(world.leader as string) as TwinMember, create = broker.create.bind(broker), change = async (to: (now: RunRecord) => RunRecord): Promise<void> => {
+    await eventually("it is written", async () => {
+      const { record, revision } = (await readRun(world.broker.keys, "counting")) as KeptRun;
+      return writeRun(world.broker.keys, "counting", to(record), revision);
+    }, endMs);
+  };
+  broker.create = async (spec) => {
+    broker.create = create;
+    await change((now) => ({ ...now, upgrade: { to: "other", shape: now.shape } }));
+    await create(spec);
+  };
+  assert.is((await rejection(orderScale(world.broker, { action: "begin", flow: "counting", stage: "tally", count: 5 })) as MillraceError).code, "UPGRADE_UNDER_WAY");
+  assert.is((await world.record()).change, undefined);
+  await change(({ upgrade: _, ...now }) => now);
+  looked.open();
+  await world.end();
+  assert.equal(rows, expected(count));
 });
 
 test.run();

@@ -149,6 +149,67 @@ test("a start that was killed while it prepared is replaced, and what it had mad
   assert.ok(streams().every((name) => !name.startsWith("mr_actor") || name.includes(run.record.token)));
 });
 
+test("who stood still while it prepared a run, and goes on when another has begun a newer one, deletes nothing of that", async () => {
+  const { begin, broker, server, env, streams } = world(), notes = new RunNotes(new MemoryStores()), write = notes.write.bind(notes);
+  await begin();
+  let goOn = (): void => {}, stands = (): void => {};
+  const standing = new Promise<void>((resolve) => { stands = resolve; });
+  notes.write = async (...of) => {
+    stands();
+    await new Promise<void>((resolve) => { goOn = resolve; });
+    await write(...of);
+  };
+  const late = rejection(FlowRun.begin(env({ notes }), planOf(flow()) as FlowPlan, "c1", "fresh"));
+  await standing;
+  const { record: { token } } = await begin(flow(), { mode: "fresh", broker: new MemoryBroker(server) }), its = streams().filter((name) => name.includes(token));
+  goOn();
+  assert.is((await late).code, "FLOW_TAKEN");
+  assert.equal(streams().filter((name) => name.includes(token)), its);
+  assert.is((await readRun(broker.keys, "quakes"))?.record.token, token);
+});
+
+test("a flow of which no key tells and whose actors have streams had a run: it is not begun anew but by choice", async () => {
+  const { begin, server, streams } = world();
+  await begin();
+  const before = streams();
+  server.rollback("KV_millrace", 0);
+  // A node that knows nothing of it.
+  assert.is((await rejection(begin(flow(), { notes: new RunNotes(new MemoryStores()) }))).code, "BROKER_WENT_BACK");
+  assert.equal(streams(), before);
+  const { record } = await begin(flow(), { notes: new RunNotes(new MemoryStores()), mode: "fresh" });
+  assert.ok(streams().every((name) => !name.startsWith("mr_actor") || name.includes(record.token)));
+});
+
+test("a run as its key had it can be marked, and nothing on this node is touched: by now there may be a newer one", async () => {
+  const { begin, broker, removed, env } = world();
+  await begin();
+  removed.splice(0);
+  const kept = await readRun(broker.keys, "quakes");
+  assert.ok(kept);
+  await FlowRun.of(env(), "quakes", kept).mark("stopped");
+  assert.equal([removed, (await readRun(broker.keys, "quakes"))?.record.state], [[], "stopped"]);
+  assert.is((await rejection(FlowRun.of(env(), "quakes", kept).mark("finished"))).code, "FLOW_TAKEN");
+});
+
+test("what a node has noted of a run is not written over by a key that went back behind it: it takes no part in that, and the note is there for a repair (P30, P31)", async () => {
+  const { begin, broker, env, removed } = world(), notes = new RunNotes(new MemoryStores()), run = await begin(flow(), { notes }), first = await readRun(broker.keys, "quakes");
+  assert.ok(first);
+  const scaled = await run.change((record) => ({ ...record, stages: record.stages.map((stage) => (stage.name === "felt" ? { ...stage, generation: `${record.token}-2`, parallelism: 3 } : stage)) }));
+  removed.splice(0);
+  assert.is((await rejection(FlowRun.attach(env({ notes }), "quakes", first))).code, "BROKER_WENT_BACK");
+  // Later writes give it a higher revision, and no newer generation.
+  const later = { record: first.record, revision: run.revision + 5 };
+  assert.is((await rejection(FlowRun.attach(env({ notes }), "quakes", later))).code, "BROKER_WENT_BACK");
+  assert.equal([(await notes.read("quakes"))?.record, removed], [scaled, []]);
+  await writeRun(broker.keys, "quakes", first.record, run.revision);
+  assert.is((await rejection(run.refresh())).code, "BROKER_WENT_BACK");
+  // A run before it, that is not told to have ended.
+  assert.is((await rejection(FlowRun.attach(env({ notes }), "quakes", { record: { ...first.record, token: "before00", startedAt: first.record.startedAt - 1 }, revision: 1 }))).code, "BROKER_WENT_BACK");
+  // As a repair leaves it, and a run that began after it, whatever their revisions.
+  assert.equal((await FlowRun.attach(env({ notes }), "quakes", { record: scaled, revision: 1 })).record, scaled);
+  await FlowRun.attach(env({ notes }), "quakes", { record: { ...first.record, token: "after000", startedAt: first.record.startedAt + 1 }, revision: 1 });
+});
+
 test("a flow that another node runs is left to it", async () => {
   const { begin, broker } = world();
   await begin();

@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { lstat, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { collect, generate, jsonl, map, stateful } from "../../../actors/index.ts";
-import { defineFlow, type Emits, type Flow, type MillraceError } from "../../../runtime/index.ts";
+import { defineFlow, type Emits, type Flow, type MillraceError, type SourceActor } from "../../../runtime/index.ts";
 import { systemClock, systemRandom } from "../../../runtime/event/clock.ts";
 import { allLetters } from "../../../runtime/inspect/dead-letters.ts";
 import { settleLetters } from "../../../runtime/inspect/letter-orders.ts";
@@ -44,6 +44,14 @@ const counting = (count: number, rows: Row[], hold: (item: Item) => Promise<void
 });
 
 const expected = (count: number): Row[] => Array.from({ length: count }, (_, n) => ({ key: n % keys, n, count: Math.floor(n / keys) + 1 }));
+/** 5,000 events in five parts, each of which comes when it is let. */
+function inParts() {
+  const size = 1_000, gates = [1, 2, 3, 4].map(() => gate());
+  return {
+    count: size * 5, begin: (part: number) => part * size, open: (part: number) => gates[part - 1]?.open(),
+    of: (source: SourceActor<Item>): SourceActor<Item> => gates.reduce((its, { opened }, i) => lasting(its, ({ n }) => n >= (i + 1) * size, opened), source),
+  };
+}
 const scalingOf = ({ node }: TwinNode): FlowScaling => node.scalings.get("counting") as FlowScaling;
 const actorsOf = ({ node }: TwinNode): number => node.tree().children[0]?.children.find(({ id }) => id === "counting/tally")?.children.length ?? 0;
 const settled = (it: TwinNode): Promise<unknown> => eventually("it is at its end", () => scalingOf(it).status.change === null, endMs);
@@ -77,23 +85,24 @@ test("up and down while events flow: the result is that of a single thread, noth
 test("a sink: each event in one of its files, in order per file; a file that was left is gone on with, and all are finished at the end", async () => {
   await using world = await TwinWorld.make();
   await using folder = await temporaryFolder();
-  const count = 3_000, scaled = gate(), path = (p: number): string => join(folder.path, `out-${p}.jsonl`);
+  const parts = inParts(), { count } = parts, path = (p: number): string => join(folder.path, `out-${p}.jsonl`);
   const flow = defineFlow("counting", (flow) => {
-    const feed = flow.source("feed", lasting(generate<Item>({ count, batch: 20, rate: 1_000, make: (n) => ({ n, key: n % keys }) }), ({ n }) => n >= count - 500, scaled.opened), { time: { of: ({ n }: Item) => n, outOfOrder: 0 } });
+    const feed = flow.source("feed", parts.of(generate<Item>({ count, batch: 20, make: (n) => ({ n, key: n % keys }) })), { time: { of: ({ n }: Item) => n, outOfOrder: 0 } });
     flow.sink("out", feed.keyBy(({ key }) => key), { parallelism: 2, order: "time" }, jsonl.sink(join(folder.path, "out-{partition}.jsonl")));
   });
   const rowsOf = async (p: number): Promise<readonly Item[]> => (await readFile(path(p), "utf8")).trimEnd().split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Item);
   await using it = await world.start([flow]);
   const actors = (): number => it.node.tree().children[0]?.children.find(({ id }) => id === "counting/out")?.children.length ?? 0;
-  for (const to of [4, 1, 3]) {
-    const taken = it.node.flows[0]?.counts(it.node.flows[0].plan.stages[1] as never).out ?? 0;
-    await eventually("events flow", () => (it.node.flows[0]?.counts(it.node.flows[0].plan.stages[1] as never).out ?? 0) > taken + 50, endMs);
+  const written = (): number => it.node.flows[0]?.counts(it.node.flows[0].plan.stages[1] as never).out ?? 0;
+  for (const [i, to] of [4, 1, 3].entries()) {
+    await eventually("the part before is written", () => written() >= parts.begin(i + 1) - 100, endMs);
     await scalingOf(it).begin("out", to);
+    parts.open(i + 1);
     await settled(it);
     assert.equal([scalingOf(it).status.last?.is, scalingOf(it).status.counts["out"]], ["finished", to]);
     await eventually("the tree shows it", () => actors() === to, endMs);
   }
-  scaled.open();
+  parts.open(4);
   await within(endMs, "the end", it.node.done);
   const files = await Promise.all([0, 1, 2, 3].map(rowsOf));
   for (const [p, rows] of files.entries()) {
@@ -105,20 +114,20 @@ test("a sink: each event in one of its files, in order per file; a file that was
 
 test("a source hands its splits over: each event once, and in order of its split", async () => {
   await using world = await TwinWorld.make();
-  const rows: Item[] = [], count = 4_000, splits = 6, scaled = gate();
+  const rows: Item[] = [], parts = inParts(), { count } = parts, splits = 6;
   const flow = defineFlow("counting", (flow) => {
-    const feed = flow.source("feed", lasting(generate<Item>({ count, batch: 20, rate: 1_200, splits, make: (n) => ({ n, key: n % splits }) }), ({ n }) => n >= count - 600, scaled.opened), { parallelism: 2, time: { of: ({ n }: Item) => n, outOfOrder: "any" } });
+    const feed = flow.source("feed", parts.of(generate<Item>({ count, batch: 20, splits, make: (n) => ({ n, key: n % splits }) })), { parallelism: 2, time: { of: ({ n }: Item) => n, outOfOrder: "any" } });
     flow.sink("out", feed.keyBy(({ key }) => key), { parallelism: 2 }, collect(rows));
   });
   await using it = await world.start([flow]);
-  for (const to of [4, 1, 3]) {
-    const taken = rows.length;
-    await eventually("events flow", () => rows.length > taken + 50, endMs);
+  for (const [i, to] of [4, 1, 3].entries()) {
+    await eventually("the part before is written", () => rows.length >= parts.begin(i + 1) - 200, endMs);
     await scalingOf(it).begin("feed", to);
+    parts.open(i + 1);
     await settled(it);
     assert.equal([scalingOf(it).status.last?.is, scalingOf(it).status.counts["feed"]], ["finished", to]);
   }
-  scaled.open();
+  parts.open(4);
   await within(endMs, "the end", it.node.done);
   for (let key = 0; key < splits; key++) assert.equal(rows.filter((row) => row.key === key).map(({ n }) => n), Array.from({ length: count }, (_, n) => n).filter((n) => n % splits === key));
 });

@@ -67,6 +67,17 @@ test("what the broker does not take now is tried again, less and less often", as
   assert.equal([await told(), clock.pending], [[1], 0]);
 });
 
+test("a flow whose stream is gone keeps none of another flow from being told, nor does a decision that is larger than a message", async () => {
+  const { tell, told, story, clock } = await world();
+  story.tell("gone", "mr.story.gone.s.g.0", decision(1));
+  story.tell("f", "mr.story.f.s.g.0", { ...decision(2), with: Array.from({ length: 20_000 }, (_, p) => `f/${"s".repeat(60)}/${p}`) });
+  tell(3);
+  await settle();
+  await clock.elapse(100);
+  assert.equal(await told(), [3]);
+  story.close();
+});
+
 test("a closed one tells nothing and leaves no timer", async () => {
   const { tell, server, clock, story } = await world();
   server.remove("mr_story_f");

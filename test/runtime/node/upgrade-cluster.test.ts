@@ -8,17 +8,13 @@ import { newKey } from "../../../runtime/deploy/nkey.ts";
 import { type FlowPlan, planOf } from "../../../runtime/flow/plan.ts";
 import { defineFlow, defineSource } from "../../../runtime/index.ts";
 import { deployFlow, stoppedWithin, undeployFlow } from "../../../runtime/inspect/deployment-orders.ts";
-import { startNode } from "../../../runtime/inspect/inspected-node.ts";
 import { askPlacement, orderPlacement } from "../../../runtime/inspect/placement-orders.ts";
 import { offerCode, offeredWithin, type OfferOutcome, orderUpgrade, orderWayBack, runningDeployment, upgradeReceipt, type UpgradeState, upgradeState, withdrawOffer } from "../../../runtime/inspect/upgrade-orders.ts";
-import { type ClusterNode, startClusterNode } from "../../../runtime/node/cluster-node.ts";
+import type { ClusterNode } from "../../../runtime/node/cluster-node.ts";
 import { readRun } from "../../../runtime/node/run-record.ts";
-import { MemoryBroker } from "../../../runtime/testing/memory-broker.ts";
-import { MemoryServer } from "../../../runtime/testing/memory-server.ts";
-import { MemoryDisk, MemoryStores } from "../../../runtime/testing/memory-store.ts";
 import { gate } from "../../support/gate.ts";
 import { rejection } from "../../support/rejection.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { TwinCluster } from "../../support/twin-cluster.ts";
 import { eventually } from "../../support/waiting.ts";
 
 const test = suite("upgrades in a cluster");
@@ -40,27 +36,20 @@ const heldSource = (parts: NonNullable<World["held"]>) => defineSource<{ n: numb
   },
 });
 
-class World implements AsyncDisposable {
-  readonly server = new MemoryServer();
-  readonly broker = new MemoryBroker(this.server);
+class World extends TwinCluster {
   readonly lines: Line[] = [];
   /** One for all loads: so a batch that a stop cut off is not pushed twice. */
   readonly #sink = collect<Line>(this.lines);
-  readonly nodes = new Map<string, { readonly node: ClusterNode; readonly kill: () => void }>();
-  readonly #killed = new Set<string>();
   /** Numbers that the source makes; the next of them only when it is opened. Default: as many as it can, at a rate. */
   held: readonly { readonly to: number; readonly before: Promise<void> }[] | undefined;
-  readonly #folders: AsyncDisposable[] = [];
-  // In place of the connection to a server, which keeps the process of a real node alive while it waits.
-  readonly #alive = setInterval(() => {}, 1_000);
 
-  /** `text` stands for the code: "v2…" has state of version 2, "bad…" fails at an event, "wide…" has another graph, "deaf…" cannot be loaded. */
+  /** `text` stands for the code: "v2…" has state of version 2, "bad…" fails at an event, "wide…" has another graph, "deaf…" cannot be loaded, "…strict" restarts all of a stage together. */
   plan(text: string): FlowPlan {
     const isNew = text.startsWith("v2"), convert = (old: unknown): Kept => ({ ...(old as Kept), converted: (old as Kept).converted + 1 });
     return planOf(defineFlow("sums", (flow) => {
       const numbers = this.held === undefined ? generate({ count: 1_000_000, rate: 400, make: (n) => ({ n }) }) : heldSource(this.held);
       const feed = flow.source("feed", numbers, { time: { of: ({ n }) => n, outOfOrder: 0 } });
-      const sums = flow.processor("sums", feed.keyBy(({ n }) => n % keys), { parallelism: text.startsWith("wide") ? partitions + 1 : partitions }, stateful<{ n: number }, number, Kept, Line>({
+      const sums = flow.processor("sums", feed.keyBy(({ n }) => n % keys), { parallelism: text.startsWith("wide") ? partitions + 1 : partitions, ...(text.endsWith("strict") ? { supervision: { strategy: "one_for_all" as const } } : {}) }, stateful<{ n: number }, number, Kept, Line>({
         initial: () => ({ count: 0, converted: 0 }), ...(isNew ? { version: 2, migrate: convert } : {}),
         on: (state, { n }, ctx) => {
           if (text.startsWith("bad") && n % keys === 3) throw new Error("cannot");
@@ -73,29 +62,16 @@ class World implements AsyncDisposable {
     })) as FlowPlan;
   }
 
-  async start(name: string, trusted: readonly string[] = [key.publicKey]): Promise<ClusterNode> {
-    const folder = await temporaryFolder(), broker = new MemoryBroker(this.server), journals = new MemoryStores(new MemoryDisk()), own = new MemoryStores(new MemoryDisk());
-    this.#folders.push(folder);
-    const parts = () => Promise.resolve({ access: { broker, embedded: true, address: "memory", retainMs: 0, close: () => broker.close() }, journals, own, removeOldJournals: () => Promise.resolve(), close: () => broker.close() });
-    const load = (bundle: Uint8Array): Promise<FlowPlan> => {
-      const text = Buffer.from(bundle).toString();
-      return text.startsWith("deaf") ? Promise.reject(new Error("no such package")) : Promise.resolve(this.plan(text));
-    };
-    const node = await startClusterNode({ name, dataDir: folder.path, version: "0.1.0", deployed: { trusted, load } }, { parts }, startNode);
-    this.nodes.set(name, { node, kill: () => {
-      this.#killed.add(name);
-      journals.kill();
-      own.kill();
-      broker.disconnect();
-      node.node.root.kill();
-    } });
-    await eventually(`${name} is a member`, async () => (await askPlacement(this.broker)).nodes.some((its) => its.name === name), 10_000);
-    return node;
-  }
+  /** As a node does. */
+  load = (bundle: Uint8Array, _node: string): Promise<FlowPlan> => {
+    const text = Buffer.from(bundle).toString();
+    return text.startsWith("deaf") ? Promise.reject(new Error("no such package")) : Promise.resolve(this.plan(text));
+  };
 
-  /** As by SIGKILL. */
-  kill(name: string): void {
-    this.nodes.get(name)?.kill();
+  async node(name: string, trusted: readonly string[] = [key.publicKey]): Promise<ClusterNode> {
+    const cluster = await this.start(name, [], { deployed: { trusted, load: (bundle) => this.load(bundle, name) } });
+    await eventually(`${name} is a member`, async () => (await askPlacement(this.broker)).nodes.some((its) => its.name === name), 10_000);
+    return cluster;
   }
 
   order(text: string) {
@@ -142,20 +118,13 @@ class World implements AsyncDisposable {
     assert.is(wrong, -1, `at ${wrong}: ${JSON.stringify(this.lines.slice(Math.max(0, wrong - 1), wrong + 3))}`);
     assert.ok(this.lines.slice(-keys).every((line) => line.converted === converted), `each key's state was converted ${converted} times`);
   }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const [name, { node }] of this.nodes) if (!this.#killed.has(name)) await node.stop();
-    await this.broker.close();
-    clearInterval(this.#alive);
-    for (const folder of this.#folders) await folder[Symbol.asyncDispose]();
-  }
 }
 
 test("where a node leads that does not trust the key, all actors go over, each key's state is converted once, and the run, the deployment and the receipt say so", async () => {
   await using world = new World();
-  const leader = await world.start("n1", []);
+  const leader = await world.node("n1", []);
   await eventually("it leads", () => leader.lease.held);
-  await Promise.all([world.start("n2"), world.start("n3")]);
+  await Promise.all([world.node("n2"), world.node("n3")]);
   await world.runs("v1", "n2", "n3");
   const since = await world.upgrade("v2");
   await world.is("upgraded", "v2", since);
@@ -168,15 +137,34 @@ test("where a node leads that does not trust the key, all actors go over, each k
   assert.ok(leader.lease.held);
 });
 
+test("rules for restarts of the new code hold where its actors are, once all have it; a node that has the flow open and not that code lives on", async () => {
+  await using world = new World();
+  await Promise.all([world.node("n1"), world.node("n2"), world.node("n3")]);
+  await world.runs("v1", "n1", "n2", "n3");
+  // What was deployed it has; what comes it does not trust any more.
+  const deaf = world.nodes.get("n3")?.cluster as ClusterNode;
+  await orderPlacement(world.broker, { action: "cordon", node: "n3" });
+  await eventually("it has no actors", () => deaf.host.count === 0 && deaf.node.flows.length === 1, 20_000);
+  const { load } = world;
+  world.load = (bundle, name) => (name === "n3" ? Promise.reject(new Error("no such package")) : load(bundle, name));
+  const since = await world.upgrade("v2 strict"), strategies = () => ["n1", "n2"].map((name) => world.nodes.get(name)?.cluster.node.root.snapshot("sums/sums").strategy);
+  assert.equal(strategies(), ["one_for_one", "one_for_one"]);
+  await world.is("upgraded", "v2 strict", since);
+  await eventually("the nodes know", () => strategies().every((strategy) => strategy === "one_for_all"), 10_000);
+  await world.exact("v2 strict", 1);
+  await orderPlacement(world.broker, { action: "cordon", node: "n2" });
+  await eventually("it follows the cluster yet", () => deaf.placements.state.cordons.length === 2, 10_000);
+});
+
 test("the leader is killed in the middle and a node comes: who leads next goes on with it, and the one that came has the right code for each actor", async () => {
   await using world = new World();
-  for (const name of ["n1", "n2", "n3"]) await world.start(name);
+  for (const name of ["n1", "n2", "n3"]) await world.node(name);
   await world.runs("v1", "n1", "n2", "n3");
   const since = await world.upgrade("v2", 2);
   await world.is("canary", "v2", since);
   const killed = await world.leader();
-  world.kill(killed);
-  await world.start("n4");
+  await world.kill(killed);
+  await world.node("n4");
   const on = await eventually("it goes on without the one that was killed", async () => {
     const { flows } = await askPlacement(world.broker), actors = Object.values(flows[0]?.actors ?? {});
     return (await world.leader()) !== killed && !actors.includes(killed) && actors.includes("n4") ? flows[0] : undefined;
@@ -185,14 +173,14 @@ test("the leader is killed in the middle and a node comes: who leads next goes o
   const again = await orderUpgrade(world.broker, "sums", hashOf(Buffer.from("v2")), null);
   // Not waited for: the next one is killed while actors go over.
   await eventually("more have gone over", async () => (await world.state("v2", again)).over.length > 2, 15_000);
-  world.kill(await world.leader());
+  await world.kill(await world.leader());
   await world.is("upgraded", "v2", again);
   await world.exact("v2", 1);
 });
 
 test("code that fails is held with who and why, no event is given up, and a mended one goes on from there, where there is no way back", async () => {
   await using world = new World();
-  await Promise.all([world.start("n1"), world.start("n2")]);
+  await Promise.all([world.node("n1"), world.node("n2")]);
   await world.runs("v1", "n1", "n2");
   const since = await world.upgrade("bad"), { failed, over } = await world.is("failed", "bad", since);
   assert.equal([failed?.code, failed?.actor.startsWith("sums/sums/"), over.includes("sums/out/0"), over.includes("sums/feed/0")], ["UPGRADE_FAILED", true, true, false]);
@@ -210,7 +198,7 @@ test("code that fails is held with who and why, no event is given up, and a mend
 
 test("what cannot be is refused before anything moves: another graph, code that a node of its actors cannot load or does not trust", async () => {
   await using world = new World();
-  await Promise.all([world.start("n1"), world.start("n2", [key.publicKey, stranger.publicKey])]);
+  await Promise.all([world.node("n1"), world.node("n2", [key.publicKey, stranger.publicKey])]);
   await world.runs("v1", "n1", "n2");
   const refused = await rejection(world.offer("wide"));
   assert.is(refused.code, "UPGRADE_REFUSED");
@@ -230,11 +218,11 @@ test("what cannot be is refused before anything moves: another graph, code that 
 
 test("undeployed in the middle, and after a node was killed, it stops at once; it goes on with code that can read all of its state", async () => {
   await using world = new World();
-  await Promise.all([world.start("n1"), world.start("n2")]);
+  await Promise.all([world.node("n1"), world.node("n2")]);
   await world.runs("v1", "n1", "n2");
   await world.is("canary", "v2", await world.upgrade("v2", 2));
   const rest = (await world.leader()) === "n1" ? "n2" : "n1", began = performance.now();
-  world.kill(rest);
+  await world.kill(rest);
   const { hash } = await undeployFlow(world.broker, "sums", Date.now());
   assert.is(await stoppedWithin(world.broker, "sums", hash, 20_000), "stopped");
   assert.ok(performance.now() - began < 15_000, "who was killed is not waited for once it is known to be gone");
@@ -247,13 +235,13 @@ test("an actor whose reader was moved away goes over, although that has read and
   await using world = new World();
   const more = gate();
   world.held = [{ to: 2 * keys, before: Promise.resolve() }, { to: 4 * keys, before: more.opened }];
-  await world.start("n1");
+  await world.node("n1");
   await deployFlow(world.broker, world.order("v1"));
   await eventually("the first part has come out", () => world.lines.length >= keys, 20_000);
-  await world.start("n2");
+  await world.node("n2");
   await orderPlacement(world.broker, { action: "pin", actor: "sums/out/0", node: "n2" });
   for (const at of [0, 1, 2, 3]) await orderPlacement(world.broker, { action: "pin", actor: `sums/sums/${at}`, node: "n1" });
-  await eventually("the reader is there", () => world.nodes.get("n2")?.node.node.root.snapshot().children[0]?.children.some(({ id, children }) => id === "sums/out" && children[0]?.state === "running.active"), 20_000);
+  await eventually("the reader is there", () => world.nodes.get("n2")?.cluster.node.root.snapshot().children[0]?.children.some(({ id, children }) => id === "sums/out" && children[0]?.state === "running.active"), 20_000);
   more.open();
   const generation = (await readRun(world.broker.keys, "sums"))?.record.stages[2]?.generation, subject = `mr.actor.sums.out.${generation}.0.in.0`, mailbox = world.broker.stream(subject.replaceAll(".", "_"), subject);
   await eventually("what was sent is read and trimmed", async () => { const { first, last } = await mailbox.bounds(); return last > 0 && first >= last; }, 20_000);

@@ -17,18 +17,20 @@ const flow = fileURLToPath(new URL("../../support/flows/trouble.ts", import.meta
 test("who stands still is named while it does, with the place in the flow's file, on the standard error and in the log", async () => {
   await using folder = await temporaryFolder();
   await using run = startCli(["run", flow, "--fsync", "relaxed", "--stall-after", "200ms", "--json"], { cwd: folder.path, env: { TROUBLE: "spin" } });
-  await run.said(/LOOP_STALLED: the event loop/);
-  const said = run.stderr;
-  assert.match(said, /LOOP_STALLED: the event loop of node [a-z0-9-]+ stands still for \d+\.\d s, since \d{4}-[^;]+; trouble\/each\/0 is in its handler/);
+  // On a busy machine it may have stood still before, too, while it was being started.
+  const stalled = /LOOP_STALLED: the event loop of node [a-z0-9-]+ stands still for \d+\.\d s, since \d{4}-[^;]+; trouble\/each\/0 is in its handler/;
+  await run.said(stalled);
+  const said = run.stderr.slice(run.stderr.search(stalled));
   assert.not.match(said, /LOOP_STALLED is over/, "it is said while it lasts");
   const end = await run.ended;
   assert.is(end.code, 0, end.stderr);
   assert.match(end.stderr, /it stands in standStill \S+flows\/trouble\.ts:\d+, called by handle \S+flows\/trouble\.ts:\d+/);
-  assert.match(end.stderr, /LOOP_STALLED is over: .* stood still for 1\.\d s/);
+  assert.match(end.stderr, /LOOP_STALLED is over: .* stood still for [1-9]\d*\.\d s/);
   const lines = (await readFile(join(folder.path, ".millrace", "millrace.log"), "utf8")).split("\n").filter((line) => line.includes("LOOP_STALLED")).map((line) => JSON.parse(line) as { level: number; code: string; actor: string; stoodMs?: number });
-  assert.ok(lines.length >= 3);
-  assert.ok(lines.every(({ code, actor }) => code === "LOOP_STALLED" && actor === "trouble/each/0"));
-  assert.ok((lines.at(-1)?.stoodMs ?? 0) >= 1_000);
+  assert.ok(lines.every(({ code }) => code === "LOOP_STALLED"));
+  const its = lines.filter(({ actor }) => actor === "trouble/each/0");
+  assert.ok(its.length >= 3);
+  assert.ok((its.at(-1)?.stoodMs ?? 0) >= 1_000);
 });
 
 test("a loop that goes on is not reported, and who has something under way is told when it stands still without anybody at hand", async () => {

@@ -15,7 +15,8 @@ import { systemClock, systemRandom } from "../../../runtime/event/clock.ts";
 import { MemoryBroker } from "../../../runtime/testing/memory-broker.ts";
 import { MemoryServer } from "../../../runtime/testing/memory-server.ts";
 import { MemoryDisk, MemoryStores } from "../../../runtime/testing/memory-store.ts";
-import { count, inSmallTurns, LossCase } from "./loss-case.ts";
+import { inSmallTurns } from "../../support/summed.ts";
+import { count, LossCase } from "./loss-case.ts";
 
 const test = suite("channels of a flow after a loss");
 inSmallTurns(test);

@@ -1,15 +1,11 @@
 // A flow on broker and disk in memory, to take things from it and to repair it: numbers by key, summed up, into a file.
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import * as assert from "uvu/assert";
-import { jsonl, stateful } from "../../../actors/index.ts";
-import { turnLimit } from "../../../runtime/actor/limits.ts";
-import { snapshotEvery, snapshotSize } from "../../../runtime/actor/snapshot.ts";
+import { jsonl } from "../../../actors/index.ts";
 import { systemClock, systemRandom } from "../../../runtime/event/clock.ts";
-import { defineFlow, defineSource, type Emits, type Flow } from "../../../runtime/index.ts";
+import { defineFlow, type Flow } from "../../../runtime/index.ts";
 import { planOf, type FlowPlan } from "../../../runtime/flow/plan.ts";
 import { decodeRecord } from "../../../runtime/journal/record.ts";
-import { readRun, type RunRecord } from "../../../runtime/node/run-record.ts";
+import type { RunRecord } from "../../../runtime/node/run-record.ts";
 import type { RunningNode } from "../../../runtime/node/node.ts";
 import { RunNotes } from "../../../runtime/node/run-note.ts";
 import { streamsOf } from "../../../runtime/node/run-streams.ts";
@@ -18,47 +14,23 @@ import type { RepairReport } from "../../../runtime/repair/report.ts";
 import { MemoryBroker } from "../../../runtime/testing/memory-broker.ts";
 import { MemoryDisk, MemoryStores } from "../../../runtime/testing/memory-store.ts";
 import type { SeededRandom } from "../../../runtime/testing/seeded-random.ts";
+import { assertSums, Inlet, itemsTo, linesOf, runOn, summing } from "../../support/summed.ts";
 import { TwinWorld } from "../../support/twin-node.ts";
 import { eventually, within } from "../../support/waiting.ts";
 
 const retainMs = 600_000;
 
-/** Small turns and snapshots in chunks, for the tests of a suite. */
-export function inSmallTurns(test: { readonly before: (hook: () => void) => void; readonly after: (hook: () => void) => void }): void {
-  const saved = { turn: turnLimit.events, ...snapshotEvery, ...snapshotSize };
-  test.before(() => { turnLimit.events = 4; snapshotEvery.records = 6; snapshotSize.inlineBytes = 0; snapshotSize.chunkBytes = 120; });
-  test.after(() => { turnLimit.events = saved.turn; Object.assign(snapshotEvery, { records: saved.records, bytes: saved.bytes }); Object.assign(snapshotSize, { inlineBytes: saved.inlineBytes, chunkBytes: saved.chunkBytes }); });
-}
-
-interface Item { readonly n: number; readonly key: string }
-export const count = 160, items = Array.from({ length: count }, (_, n): Item => ({ n, key: `k${(n * 5) % 7}` }));
-
-/** Numbers, held back at `until`. */
-function gated(gate: { until: number }) {
-  return defineSource<Item, number>({
-    kind: "gated", guarantee: "replayable", start: 0, ends: true,
-    async *read(from, { signal }) {
-      for (let n = from; n < count; n += 4) {
-        while (n >= gate.until && !signal.aborted) await new Promise<void>((done) => { setImmediate(done); });
-        if (signal.aborted) return;
-        yield items.slice(n, n + 4).map((data) => ({ data, position: data.n + 1 }));
-      }
-    },
-  });
-}
+export const count = 160, items = itemsTo(count);
 
 export class LossCase implements AsyncDisposable {
   readonly world: TwinWorld;
-  readonly gate = { until: 0 };
+  readonly inlet = new Inlet(items);
   readonly flow: Flow;
 
   private constructor(world: TwinWorld) {
     this.world = world;
     this.flow = defineFlow("sums", (flow) => {
-      const feed = flow.source("feed", gated(this.gate));
-      const work = flow.processor("work", feed.keyBy(({ key }) => key), { parallelism: 2 }, stateful({
-        initial: () => ({ sum: 0 }), on: ({ sum }: { sum: number }, { n, key }: Item, ctx: Emits<object>) => { ctx.emit({ key, n, sum: sum + n }); return { sum: sum + n }; },
-      }));
+      const feed = flow.source("feed", this.inlet.source), work = flow.processor("work", feed.keyBy(({ key }) => key), { parallelism: 2 }, summing());
       flow.sink("out", work, {}, jsonl.sink(this.output));
     });
   }
@@ -75,7 +47,7 @@ export class LossCase implements AsyncDisposable {
 
   /** Runs up to an event; then everything is killed, or, where it comes to that, ends. The code of what it is parked for. */
   async run(until: number, scale?: { readonly to: number; readonly kill: (log: string, kind: string) => boolean }): Promise<string> {
-    this.gate.until = until;
+    this.inlet.until = until;
     const { world } = this, broker = new MemoryBroker(world.server), journals = new MemoryStores(world.journals), own = new MemoryStores(world.own);
     try {
       await using its = await world.start([this.flow], {}, { parts: () => Promise.resolve({
@@ -153,30 +125,21 @@ export class LossCase implements AsyncDisposable {
       return outcome;
     };
     for (const name of server.streams.keys()) watch(name);
-    this.gate.until = 150;
+    this.inlet.until = 150;
     void node.scalings.get("sums")?.begin("work", to).catch(() => {});
     await eventually("it is killed", () => died);
     server.create = create;
   }
 
-  async record(): Promise<RunRecord | undefined> {
-    const broker = new MemoryBroker(this.world.server);
-    try {
-      return (await readRun(broker.keys, "sums"))?.record;
-    } finally {
-      await broker.close();
-    }
+  record(): Promise<RunRecord | undefined> {
+    return runOn(this.world.server, "sums");
   }
 
-  async lines(): Promise<readonly string[]> {
-    return (await readFile(this.output, "utf8").catch(() => "")).split("\n").filter((line) => line !== "");
+  lines(): Promise<readonly string[]> {
+    return linesOf(this.output);
   }
 
-  /** Each key's rows in order, each once. */
   async assertExact(why: string): Promise<void> {
-    const rows = (await this.lines()).map((line) => JSON.parse(line) as { key: string; n: number; sum: number }), sums = new Map<string, number>();
-    const expected = items.map(({ key, n }) => { sums.set(key, (sums.get(key) ?? 0) + n); return { key, n, sum: sums.get(key) as number }; });
-    for (const key of new Set(items.map((item) => item.key))) assert.equal(rows.filter((row) => row.key === key), expected.filter((row) => row.key === key), why);
-    assert.is(rows.length, count, why);
+    await assertSums(this.output, items, why);
   }
 }

@@ -3,7 +3,8 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { SeededRandom } from "../../../runtime/testing/seeded-random.ts";
-import { count, inSmallTurns, LossCase } from "./loss-case.ts";
+import { inSmallTurns } from "../../support/summed.ts";
+import { count, LossCase } from "./loss-case.ts";
 
 const test = suite("a loss while a stage is scaled");
 inSmallTurns(test);

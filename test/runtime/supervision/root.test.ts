@@ -1,7 +1,8 @@
 // Orders by address.
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { grow, ScriptedChild, WaywardLog, type World } from "./scripted-child.ts";
+import type { FlowPlan } from "../../../runtime/flow/plan.ts";
+import { grow, plan, ScriptedChild, WaywardLog, type World } from "./scripted-child.ts";
 
 const test = suite("root");
 const why = { code: "BROKER_WENT_BACK", message: "the broker lost what it had acknowledged", remedy: "Run millrace doctor." };
@@ -44,6 +45,17 @@ test("a stage that is stopped by order stops all its actors; it is started as a 
   assert.is(await codeOf(world, root.unpark("f/s/0")), "NOT_RUNNING");
   await done(world, root.unpark("f/s"));
   assert.equal(["f/s", "f/s/0", "f/s/1"].map(state), Array(3).fill("running.active"));
+});
+
+test("what is below one that does not run can be forgotten, and does not come back with it", async () => {
+  const world = await grow(), { root, state, elapse } = world;
+  await done(world, root.park("f", why));
+  await done(world, root.remove("f/s/1"));
+  assert.throws(() => root.snapshot("f/s/1"), /NOT_FOUND/);
+  await done(world, root.unpark("f"));
+  await elapse(100);
+  assert.equal(["f", "f/s", "f/s/0", "f/s/2"].map(state), Array(4).fill("running.active"));
+  assert.throws(() => root.snapshot("f/s/1"), /NOT_FOUND/);
 });
 
 test("a flow that is parked by order stops first, keeps the reason, and starts with all that is parked in it", async () => {
@@ -145,6 +157,23 @@ test("a child that is added is started as the last, and supervised; one that is 
   await elapse(200);
   assert.equal(news(), ["decided: stop it (f/s/2)", "stop f/s/2 1000", "decided: restart in 100 ms, with f/s/3 (f/s/1)", "start f/s/1"]);
   assert.throws(() => root.snapshot("f/s/2"), /NOT_FOUND/);
+});
+
+test("rules of a newer code hold from then on: for the next failure and for who is added, not for what is spent", async () => {
+  const world = await grow({ stage: { intensity: 1 } }), { root, news, elapse, child, state } = world;
+  child("f/s/1").crash();
+  await elapse(200);
+  news();
+  root.replan({ name: "f", supervision: plan, stages: [{ name: "s", supervision: { ...plan, strategy: "rest_for_one", intensity: 2, restart: "temporary" } }, { name: "new", supervision: plan }] } as unknown as FlowPlan);
+  assert.is(root.snapshot("f/s").strategy, "rest_for_one");
+  child("f/s/2").crash();
+  await elapse(200);
+  assert.equal([news(), state("f/s/2")], [["decided: leave it stopped (f/s/2)"], "stopped"]);
+  root.replan({ name: "f", supervision: plan, stages: [{ name: "s", supervision: { ...plan, strategy: "one_for_one", intensity: 2 } }] } as unknown as FlowPlan);
+  child("f/s/1").crash();
+  await elapse(200);
+  assert.equal(news(), ["decided: restart in 200 ms (f/s/1)", "start f/s/1"], "a second time within its period, as is allowed now");
+  assert.throws(() => root.replan({ name: "f", supervision: { ...plan, intensity: -1 }, stages: [] } as unknown as FlowPlan), /SPEC_INVALID/);
 });
 
 test("a child with an id that is there already is refused", async () => {

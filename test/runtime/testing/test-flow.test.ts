@@ -183,8 +183,10 @@ const routes = defineFlow("routes", (flow) => {
   const numbers = flow.source("numbers", jsonl.source<number>("x"));
   const split = flow.processor("split", numbers, branch({ big: (n: number) => n > 10, negative: (n: number) => n < 0 }));
   const doubled = flow.processor("doubled", split.big, { parallelism: 3 }, pipe(filter((n) => n !== 13), map((n) => n * 2)));
-  const minutes = flow.processor("minutes", split.keyBy((n) => n), aggregate({ window: tumbling("1m"), late: true, initial: () => 0, add: (n) => n + 1 }));
-  return { numbers, split, doubled, minutes };
+  const minute = aggregate({ window: tumbling("1m"), late: true, initial: () => 0, add: (n: number) => n + 1 });
+  const minutes = flow.processor("minutes", split.keyBy((n) => n), minute), read = flow.processor("read", split.keyBy((n) => n), minute);
+  const late = flow.processor("late", read.late, map((n) => n));
+  return { numbers, split, doubled, minutes, read, late };
 });
 
 test("what every output gave is seen, read by the flow or not", async () => {
@@ -201,6 +203,7 @@ test("a late event goes by its output where the flow reads that, and is a dead l
   await t.send("numbers", at(30_000, 5), advance("1m"), at(31_000, 6), end);
   assert.equal(t.output("minutes", "late"), []);
   assert.equal(t.deadLetters("minutes").map(({ reason, event }) => [reason, event.data]), [["LATE", 6]]);
+  assert.equal([t.output("read", "late"), t.output("late"), t.deadLetters("read")], [[6], [6], []]);
 });
 
 test("keys are told apart by their type", async () => {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { readConnection, startEmbedded, type EmbeddedServer } from "../../../../runtime/broker/nats-server/embedded.ts";
+import { type EmbeddedServer, orphanPatience, readConnection, startEmbedded } from "../../../../runtime/broker/nats-server/embedded.ts";
 import { commandOf, startOf } from "../../../../runtime/broker/nats-server/process-identity.ts";
 import { rejection } from "../../../support/rejection.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
@@ -215,9 +215,15 @@ test("an orphan that hangs is ended too", async () => {
   const embedded = await embedding(folder.path, "orphans");
   process.kill(embedded.pid, "SIGSTOP");
   await killed(embedded);
-  await using server = await startEmbedded({ dataDir: folder.path });
-  assert.is(await startOf(embedded.pid), undefined);
-  assert.ok(await answers(server));
+  const { killAfter } = orphanPatience;
+  orphanPatience.killAfter = 500;
+  try {
+    await using server = await startEmbedded({ dataDir: folder.path });
+    assert.is(await startOf(embedded.pid), undefined);
+    assert.ok(await answers(server));
+  } finally {
+    orphanPatience.killAfter = killAfter;
+  }
 });
 
 test("a process that has the pid of an old server by now is left alone", async () => {
