@@ -77,9 +77,13 @@ export class SinkWriter implements Behaviour {
   async start(): Promise<void> {
     // No event of a user's code kills it: unclean ends are counted for processors only.
     this.#actor.memory.tries.calm();
-    // Its target is another's by now.
-    if (this.#actor.sealing.said) return this.#intake.follow();
     const { number, mark, written, events, from } = this.#begun, { address } = this.#actor;
+    if (this.#actor.sealing.said) {
+      // Its target is another's by now; what its own log says of it stays.
+      this.#mark = mark;
+      this.#from = this.#where();
+      return this.#intake.follow();
+    }
     const last: Written<unknown> = { batch: written ? number : number - 1, mark };
     this.#session = await this.#open(last);
     // It may be over by now: nobody else would close what was opened.

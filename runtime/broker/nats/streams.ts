@@ -66,7 +66,8 @@ export function streamConfig(spec: StreamSpec): StreamConfig {
 export async function createStream(api: Api, config: StreamConfig): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
-      return await createEmpty(api, config);
+      await createEmpty(api, config);
+      return await forgetFirst(api, config);
     } catch (thrown) {
       if (!(thrown instanceof ApiError)) throw thrown;
       if (thrown.errCode !== STORE_NOT_MADE || tries === STORE_TRIES) throw refused(config.name, thrown);
@@ -76,21 +77,27 @@ export async function createStream(api: Api, config: StreamConfig): Promise<void
 }
 
 // A server removes the files of a stream some time after it has said that it is removed, and a new one of its name finds them (seen with
-// 2.15.1, one in ten on a busy disk). Messages from before a stream was made are none of its own; others may have come from another node since.
+// 2.15.1, half of the time where it follows at once), or their numbers (2.10). Messages from before a stream was made are none of its own; others
+// may have come from another node since.
 async function createEmpty(api: Api, config: StreamConfig): Promise<void> {
   for (let tries = 1, pauseMs = EMPTY_PAUSE_MS; ; tries++, pauseMs *= 2) {
-    const made = await create(api, config);
-    if (made?.did_create !== true || made.state === undefined || made.state.messages === 0 || precise(made.state.first_ts) >= precise(made.created)) return;
-    if (tries === EMPTY_TRIES) throw unreachable(config.name, `it was made, and the server gave it ${made.state.messages} messages of a stream of this name that was removed before`);
+    const made = await create(api, config), state = made?.did_create === true ? made.state : undefined;
+    if (made === undefined || state === undefined || state.last_seq < (config.first_seq ?? 1) || (state.messages > 0 && precise(state.first_ts) >= precise(made.created))) return;
+    if (tries === EMPTY_TRIES) throw unreachable(config.name, `it was made, and the server gave it the numbers of a stream of this name that was removed before (${state.messages} messages, up to ${state.last_seq})`);
     await removeStream(api, config.name);
     await pause(pauseMs);
   }
 }
 
+// nats-server 2.10 begins a stream anew at its configured number each time it starts, without the messages that it has by then.
+async function forgetFirst(api: Api, { first_seq, ...config }: StreamConfig): Promise<void> {
+  if (first_seq !== undefined) await api.call(`STREAM.UPDATE.${config.name}`, config);
+}
+
 interface Made {
   readonly did_create?: boolean;
   readonly created: string;
-  readonly state?: { readonly messages: number; readonly first_ts: string };
+  readonly state?: { readonly messages: number; readonly last_seq: number; readonly first_ts: string };
 }
 
 /** A server's instant, such as "2026-11-26T21:33:30.2630923Z", with all nine digits: as text, earlier is less. */

@@ -10,7 +10,7 @@ import { connect } from "../../../runtime/broker/nats-broker.ts";
 import { findOrObtain } from "../../../runtime/broker/nats-server/obtain.ts";
 import { brokerContract } from "../../contracts/broker-contract.ts";
 import { cli } from "../../support/cli-process.ts";
-import { sharedNatsServer, type TestServer } from "../../support/nats-server.ts";
+import { sharedNatsServer, startNatsServer, type TestServer } from "../../support/nats-server.ts";
 import { quakesReference } from "../../support/quakes-reference.ts";
 import { startTcpProxy } from "../../support/tcp-proxy.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -42,6 +42,20 @@ brokerContract("nats broker on nats-server 2.10: contract", async () => {
 
 test("the server that these tests run on is of the series 2.10", async () => {
   assert.match((await nats()).version, /^2\.10\./);
+});
+
+for (const end of ["stop", "kill"] as const) test(`a stream with a first sequence keeps its messages over a ${end} of the server`, async () => {
+  await using server = await startNatsServer({ series });
+  const before = await open(server);
+  for (const name of ["a", "empty"]) await before.create({ name: `mr_${name}`, subject: `mr.${name}`, replicas: 1, firstSequence: 500 });
+  for (const i of [500, 501]) assert.is(await before.stream("mr_a", "mr.a").append(Buffer.from(`${i}`)), i);
+  await before.close();
+  await server[end]();
+  await server.restart();
+  const after = await open(server);
+  assert.equal([await after.stream("mr_a", "mr.a").bounds(), await after.stream("mr_empty", "mr.empty").bounds()], [{ first: 500, last: 501 }, { first: 500, last: 499 }]);
+  assert.is(Buffer.from((await after.stream("mr_a", "mr.a").get(500))?.data ?? []).toString(), "500");
+  await after.close();
 });
 
 test("the example runs from end to end and writes exactly what a plain script computes", async () => {
