@@ -13,7 +13,7 @@ export interface ShareLimit {
 }
 
 /** A busy flow beside one that is calm: that worked within the last second, for less than its part of the time, and was seldom held up. */
-export const besideCalm: ShareLimit = { roundMs: 0.3, events: 64, pauseMs: 4 };
+export const besideCalm: ShareLimit = { roundMs: 0.2, events: 40, pauseMs: 6 };
 /** Any other: short rounds would only slow both down. */
 export const besideBusy: ShareLimit = { roundMs: 2, events: 1_024, pauseMs: 0 };
 
@@ -33,11 +33,7 @@ export class EventLoopShares {
   readonly #clock: Clock;
   readonly #soon: (call: () => void) => void;
   readonly #shares = new Map<string, FairShare>();
-  #armed = false;
   #windowSince = -Infinity;
-  /** Number of the round, and who goes on when it is over. */
-  round = 0;
-  #waiting: (() => void)[] = [];
   /** How many flows have an actor at work here. */
   flows = 0;
 
@@ -53,22 +49,10 @@ export class EventLoopShares {
     return share;
   }
 
-  /** The round ends when what came in meanwhile has been looked at, and not before its time. */
-  arm(pauseMs: number): void {
-    if (this.#armed) return;
-    this.#armed = true;
-    const end = (): void => {
-      this.#armed = false;
-      this.round++;
-      for (const call of this.#waiting.splice(0)) call();
-    };
-    if (pauseMs === 0) this.#soon(end);
-    else this.#clock.after(pauseMs, end);
-  }
-
-  /** Calls when the round is over. */
-  whenOver(call: () => void): void {
-    this.#waiting.push(call);
+  /** Calls when what came in meanwhile has been looked at, and not before its time. */
+  later(pauseMs: number, call: () => void): void {
+    if (pauseMs === 0) this.#soon(call);
+    else this.#clock.after(pauseMs, call);
   }
 
   /** How calm each of them was in the window that is over. */
@@ -88,8 +72,11 @@ export class EventLoopShares {
 export class FairShare {
   readonly #shares: EventLoopShares;
   #actors = 0;
-  #round = -1;
+  /** In the round that is under way. A round is the flow's own: one that is held back in long ones holds nobody else up. */
   #usedMs = 0;
+  #inRound = false;
+  /** Who goes on when the round is over. */
+  #waiting: (() => void)[] = [];
   #windowMs = 0;
   #heldUp = 0;
   /** For which part of the time, as an average of the last windows. */
@@ -121,26 +108,28 @@ export class FairShare {
   /** Whether it has worked for so long in this round that it is the others' turn. Monotonic ms. */
   isSpent(now: number): boolean {
     this.#shares.look(now);
-    const isSpent = this.limit !== undefined && this.#round === this.#shares.round && this.#usedMs >= this.limit.roundMs;
+    const isSpent = this.limit !== undefined && this.#inRound && this.#usedMs >= this.limit.roundMs;
     if (isSpent) this.#heldUp++;
     return isSpent;
   }
 
   /** Calls when the round is over. */
   whenOver(call: () => void): void {
-    this.#shares.whenOver(call);
+    this.#waiting.push(call);
   }
 
   /** It has worked from then until now, monotonic ms. */
   used(since: number, now: number): void {
-    if (this.#round !== this.#shares.round) {
-      this.#round = this.#shares.round;
-      this.#usedMs = 0;
-    }
     this.#usedMs += now - since;
     this.#windowMs += now - since;
     this.#workedAt = now;
-    this.#shares.arm(this.limit?.pauseMs ?? 0);
+    if (this.#inRound) return;
+    this.#inRound = true;
+    this.#shares.later(this.limit?.pauseMs ?? 0, () => {
+      this.#inRound = false;
+      this.#usedMs = 0;
+      for (const call of this.#waiting.splice(0)) call();
+    });
   }
 
   /**
