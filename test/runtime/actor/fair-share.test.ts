@@ -44,7 +44,7 @@ async function known({ work, nextRound }: ReturnType<typeof world>, ...flows: re
 
 test("beside a calm one its actors share a short time in each round, in small turns, and go on in the next", async () => {
   const its = world(), { paceOf, work, resumed, nextRound } = its, [hot, hotToo, calm] = [paceOf("hot"), paceOf("hot"), paceOf("calm")];
-  await known(its, [hot, 4], [calm, 0.1]);
+  await known(its, [hot, 8], [calm, 0.1]);
   assert.ok(await work(hot, besideCalm.roundMs));
   assert.is(hot.turnEvents, besideCalm.events);
   assert.is(hot.sliceMs, besideCalm.roundMs);
@@ -83,18 +83,18 @@ test("two that are busy let each other in, in longer rounds and larger turns", a
 
 test("beside one that rests, or has ended, it works as if it were alone; to leave twice counts once", async () => {
   const its = world(), { paceOf, work, nextRound } = its, hot = paceOf("hot"), calm = paceOf("calm");
-  await known(its, [hot, 4], [calm, 0.1]);
+  await known(its, [hot, 8], [calm, 0.1]);
   await known(its, [hot, 40]);
   for (let i = 0; i < 5; i++) assert.ok(await work(hot, 100));
   assert.is(hot.turnEvents, turnLimit.events);
-  await known(its, [hot, 4], [calm, 0.1]);
+  await known(its, [hot, 8], [calm, 0.1]);
   calm.close();
   calm.close();
   for (let i = 0; i < 5; i++) assert.ok(await work(hot, 100));
   assert.is(hot.turnEvents, turnLimit.events);
   await nextRound();
   const again = paceOf("calm");
-  await known(its, [hot, 4], [again, 0.1]);
+  await known(its, [hot, 8], [again, 0.1]);
   assert.ok(await work(hot, 100));
   assert.not.ok(await work(hot, 1));
   again.close();
@@ -103,7 +103,7 @@ test("beside one that rests, or has ended, it works as if it were alone; to leav
 test("an actor that goes in small turns keeps them", async () => {
   const its = world(), { paceOf, work } = its, hot = paceOf("hot");
   hot.limit = 32;
-  await known(its, [hot, 4], [paceOf("calm"), 0.1]);
+  await known(its, [hot, 8], [paceOf("calm"), 0.1]);
   await work(hot, 1);
   assert.is(hot.turnEvents, 32);
 });
