@@ -114,8 +114,10 @@ test("tree and doctor look at the node that runs; without one tree says so", asy
   const options = { cwd: folder.path, env: { NUMBERS: "200000", NUMBERS_RATE: "2000", NUMBERS_OUT: join(folder.path, "out.jsonl") } };
   await using run = startCli(["run", flowAt("numbers"), ...relaxed], options);
   await run.said(/numbers: run /);
-  const tree = await cli(["tree"], options);
+  let tree = await cli(["tree"], options);
   assert.is(tree.code, 0, tree.stderr);
+  // Its actors may still be starting.
+  await eventually("the flow runs", async () => /└─ numbers +running/.test((tree = await cli(["tree"], options)).stdout), 60_000);
   for (const part of [/node [a-z0-9-]+ +running/, /└─ numbers +running/, /├─ squares/, /│ {2}└─ 2 /, /process \d+, [\d.]+ MiB of memory, nats-server 2\.\d+\.\d+, numbers: run [a-z0-9]{8}, running/]) assert.match(tree.stdout, part);
   const { nodes } = JSON.parse((await cli(["tree", "--json"], options)).stdout) as { nodes: { pid: number; lines: { id: string }[] }[] };
   assert.equal([nodes[0]?.pid, nodes[0]?.lines.some(({ id }) => id === "numbers/squares/1")], [run.child.pid, true]);
