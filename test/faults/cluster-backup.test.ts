@@ -14,7 +14,7 @@ import { tallied } from "../support/tallied.ts";
 import { eventually } from "../support/waiting.ts";
 
 const test = suite("backup of a flow on several nodes and servers");
-const count = 40_000;
+const count = 90_000;
 const files: Readonly<Record<string, string>> = { "flow.ts": `import { existsSync } from "node:fs";
 import { defineFlow } from "millrace";
 import { aggregate, generate, jsonl, map } from "millrace/actors";
