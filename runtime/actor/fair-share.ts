@@ -108,7 +108,7 @@ export class FairShare {
   /** Whether it has worked for so long in this round that it is the others' turn. Monotonic ms. */
   isSpent(now: number): boolean {
     this.#shares.look(now);
-    const isSpent = this.limit !== undefined && this.#inRound && this.#usedMs >= this.limit.roundMs;
+    const isSpent = this.limit !== undefined && this.#usedMs >= this.limit.roundMs;
     if (isSpent) this.#heldUp++;
     return isSpent;
   }

@@ -63,8 +63,8 @@ export class SourceReader implements Behaviour {
     const { partition, stage, generation, env } = this.#actor;
     // How many share them. Where this node has not heard of its generation yet, or no more, none are added to what the log says.
     const count = [env.division(stage.name), env.generations?.next(stage.name), env.generations?.first(stage.name)].find((its) => its?.generation === generation)?.count;
-    for (const name of count === undefined ? [] : await (this.#source.splits as NonNullable<PullSource<unknown, unknown>["splits"]>)(this.#stop.signal)) {
-      if (splitOwner(name, count as number) === partition) this.#add(name);
+    if (count !== undefined) for (const name of await (this.#source.splits as NonNullable<PullSource<unknown, unknown>["splits"]>)(this.#stop.signal)) {
+      if (splitOwner(name, count) === partition) this.#add(name);
     }
     this.#splitsAt = env.clock.now() + splitsEveryMs;
   }

@@ -31,7 +31,7 @@ function wire(actor: Actor, env: ActorEnvironment, stage: StagePlan): Emitter {
     return new Outlet(target, new MailboxDelivery(broker.stream(streamName(subject), subject), { ...options, readerEnded, retired }), eventTime);
   };
   // Its own stage is as it is until its own log says otherwise, whatever the plan as last seen does.
-  const inForce = (name: string): Division => (name === stage.name ? { ...env.division(name), generation: actor.generation } : env.division(name));
+  const own: Division = { ...env.division(stage.name), generation: actor.generation }, inForce = (name: string): Division => (name === stage.name ? own : env.division(name));
   const { dead } = subjectsOf(flow.name, stage.name, actor.generation, actor.partition);
   const onForked = (seq: number): void => actor.exit(exitOf(new MillraceError("HISTORY_FORKED", actor.address, `What ${actor.address} did was written anew after a loss: its dead letters have another one under number ${seq}`, "Start the flow anew with --fresh, or bring the server's store back.")));
   return new Emitter({

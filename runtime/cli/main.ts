@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The command `millrace`. One file a command; here they are put together, and the process is ended with the right code.
 import { Command, CommanderError } from "commander";
-import { collectSeldom, keepYoung } from "../node/heap-policy.ts";
+import { setHeapPolicy } from "../node/heap-policy.ts";
 import { deployCommand } from "./deploy.ts";
 import { backupCommand } from "./backup.ts";
 import { dlqCommand } from "./dlq.ts";
@@ -26,8 +26,7 @@ import { undeployCommand } from "./undeploy.ts";
 import { upCommand } from "./up.ts";
 import { versionOfMillrace } from "./version.ts";
 
-keepYoung();
-collectSeldom();
+setHeapPolicy();
 // Stacks and places in flows then name the lines of their TypeScript.
 process.setSourceMapsEnabled(true);
 const err = terminalOn(process.stderr);

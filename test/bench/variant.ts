@@ -4,7 +4,7 @@ import { Session } from "node:inspector/promises";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { connect } from "nats";
-import { collectSeldom, keepYoung } from "../../runtime/node/heap-policy.ts";
+import { setHeapPolicy } from "../../runtime/node/heap-policy.ts";
 import type { Run } from "./contender.ts";
 
 export interface Task {
@@ -27,8 +27,7 @@ const variants: Readonly<Record<string, () => Promise<(run: Run) => Promise<obje
 };
 
 // As the command line does; all that is measured has it.
-keepYoung();
-collectSeldom();
+setHeapPolicy();
 const { variant, warmUp, run, profile } = JSON.parse(process.argv[2] as string) as Task;
 const measure = await (variants[variant] as () => Promise<(run: Run) => Promise<object>>)();
 if (warmUp > 0) await once({ ...run, events: warmUp, rate: 0 }, "warm-up");

@@ -1,7 +1,7 @@
 // One node with a calm flow, whose latency is measured, and beside it one that is not calm.
 import { generate, map, stateful } from "../../actors/index.ts";
 import { defineFlow, defineSink, type Emits, type Flow, type SinkActor, startNode } from "../../runtime/index.ts";
-import { collectSeldom, keepYoung } from "../../runtime/node/heap-policy.ts";
+import { setHeapPolicy } from "../../runtime/node/heap-policy.ts";
 import { moment } from "../support/moment.ts";
 
 export type Neighbour = "none" | "hot" | "full" | "hung";
@@ -23,8 +23,7 @@ export interface Latencies { readonly events: number; readonly p50: number; read
 interface Made { readonly n: number; readonly key: string; readonly at: number }
 
 // As the command line does.
-keepYoung();
-collectSeldom();
+setHeapPolicy();
 const { neighbour, dataDir, servers, user, pass, rate, warmUpMs, measuredMs } = JSON.parse(process.argv[2] as string) as NeighbourRun;
 const taken: number[] = [];
 let begun = Infinity, beside = 0, madeAt = performance.now();

@@ -6,6 +6,7 @@ import type { StagePlan } from "../../runtime/flow/plan.ts";
 import { Assembler, type Body } from "../../runtime/journal/record.ts";
 import { sealedInVain } from "../../runtime/journal/seal.ts";
 import { type Change, type Facts, nextStep, type Upstream } from "../../runtime/node/scale-step.ts";
+import { feedsOf } from "../../runtime/node/scale-view.ts";
 import type { SimulatedNode } from "./node.ts";
 import type { Slot, World } from "./world.ts";
 
@@ -156,9 +157,9 @@ export class SimulatedScaling {
   }
 
   #facts({ stage: name, from, to }: Change): Facts {
-    const { flow, slots } = this.#world, stage = flow.stages.find((one) => one.name === name), isSource = stage?.kind === "source", feeds = new Set(isSource ? [name] : stage?.inputs.map((edge) => edge.from));
+    const { flow, slots } = this.#world, feeds = feedsOf(flow, name);
     return {
-      isSource,
+      isSource: flow.stages.find((stage) => stage.name === name)?.kind === "source",
       upstream: slots.filter(({ stage }) => feeds.has(stage.name)).map((slot): Upstream => ({ actor: slot.address, stance: this.#stance(slot, name, to.generation) })),
       old: slots.filter(({ stage, generation }) => stage.name === name && generation === from.generation).map((slot) => ({ actor: slot.address, state: slot.sealed ? "sealed" : slot.done ? "ended" : "runs" })),
       new: Array.from({ length: to.count }, (_, p) => {
