@@ -9,7 +9,9 @@ import { decodeMessage, type Frame, roundOf } from "../event/frame.ts";
 import { wentBack } from "../journal/recovery.ts";
 import type { Actor } from "./actor.ts";
 import { streamName, subjectsOf } from "./environment.ts";
+import { exitOf } from "./exit.ts";
 import type { Channel, Position } from "./inbound.ts";
+import { watchForEnds } from "./missing-end.ts";
 import { MailboxTrim } from "./trimming.ts";
 
 /** A frame whose events are being handled. */
@@ -56,6 +58,7 @@ export class Intake {
     this.#subscription.onReady(() => {
       this.#actor.pump();
     });
+    watchForEnds(this.#actor, this).catch((error: unknown) => this.#actor.exit(exitOf(error)));
   }
 
   /**

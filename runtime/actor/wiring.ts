@@ -1,13 +1,12 @@
 // Puts an actor together: its behaviour by the kind of its stage, its outlets by the edges out of it.
-import type { BrokerStream } from "../broker/broker.ts";
 import { MillraceError } from "../event/errors.ts";
-import { decodeRecord, isFinal } from "../journal/record.ts";
 import type { StagePlan } from "../flow/plan.ts";
 import { Actor } from "./actor.ts";
 import { ChainDelivery, MailboxDelivery } from "./delivery.ts";
 import { Emitter, type MailboxTarget } from "./emitter.ts";
 import { type ActorEnvironment, type ActorEvents, addressOf, type Division, type Place, deadStream, streamName, subjectsOf } from "./environment.ts";
 import { exitOf } from "./exit.ts";
+import { isOver } from "./missing-end.ts";
 import { Outlet } from "./outlet.ts";
 import { Processor } from "./processor.ts";
 import { Routing } from "./routing.ts";
@@ -25,8 +24,8 @@ export function createActor(env: ActorEnvironment, stage: StagePlan, partition: 
 function wire(actor: Actor, env: ActorEnvironment, stage: StagePlan): Emitter {
   const { flow, broker, clock, random } = env, options = { clock, random, onChange: () => actor.settled() };
   const outlet = (target: MailboxTarget): Outlet => {
-    const [to, generation, partition, input] = target, { log, mailbox } = subjectsOf(flow.name, to, generation, partition), subject = mailbox(input);
-    const readerEnded = () => hasEnded(broker.stream(streamName(log), log)), retired = () => env.generations?.retired(to, generation) === true;
+    const [to, generation, partition, input] = target, subject = subjectsOf(flow.name, to, generation, partition).mailbox(input);
+    const readerEnded = () => isOver(broker, `${flow.name}/${to}/${partition}`, generation), retired = () => env.generations?.retired(to, generation) === true;
     const eventTime = stage.readers.some((edge) => edge.to === to && edge.input === input && edge.eventTime);
     return new Outlet(target, new MailboxDelivery(broker.stream(streamName(subject), subject), { ...options, readerEnded, retired }), eventTime);
   };
@@ -38,14 +37,4 @@ function wire(actor: Actor, env: ActorEnvironment, stage: StagePlan): Emitter {
     actor: addressOf(flow, stage, actor.partition), code: env.code, type: `${flow.name}.${stage.name}`, edges: stage.readers, outlet,
     routing: new Routing(inForce, env.generations), dead: new Outlet(dead, new ChainDelivery(broker.stream(deadStream(flow.name), dead), { ...options, onForked }), false),
   });
-}
-
-/** Whether the last record of a log says that its actor has ended, or was sealed; false where that cannot be said now. */
-async function hasEnded(log: BrokerStream): Promise<boolean> {
-  try {
-    const last = await log.last();
-    return last !== undefined && isFinal(decodeRecord(last.data));
-  } catch {
-    return false;
-  }
 }

@@ -34,6 +34,7 @@ export const systemRandom: Random = {
 /** Waits, or until the signal ends it. */
 export function pause(ms: number, { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal }): Promise<void> {
   return new Promise((done) => {
+    if (signal.aborted) return done();
     const finish = () => { cancel(); signal.removeEventListener("abort", finish); done(); };
     const cancel = clock.after(ms, finish);
     signal.addEventListener("abort", finish, { once: true });
