@@ -15,6 +15,8 @@ const FEW = 16;
 const PAGE = 64;
 /** A read that gets nothing for so long is given up. */
 const READ_PATIENCE_MS = 5_000;
+/** So long it is tried to make a consumer for a read: a cluster of 2.10 may choose a server for it that is down, and another with the next try. */
+const CONSUMER_PATIENCE_MS = 15_000;
 
 /** A message as the API gives it. */
 export interface ApiMessage {
@@ -146,6 +148,7 @@ export class NatsStream implements BrokerStream {
 
   async *#readMany(from: number, to: number): AsyncGenerator<Stored> {
     const follower = this.follow(from);
+    let failsSince: number | undefined;
     try {
       for (;;) {
         for (let message = follower.take(); message; message = follower.take()) {
@@ -155,7 +158,9 @@ export class NatsStream implements BrokerStream {
         }
         // All up to `to` was there when this began, so nothing of it is left when the server has nothing left.
         if (follower.isDrained) return;
-        if (follower.failure) throw follower.failure;
+        const { failure } = follower, now = performance.now();
+        failsSince = failure === undefined ? undefined : (failsSince ?? now);
+        if (failure !== undefined && (failure.code !== "UNREACHABLE" || !this.#parts.client.connected || now - (failsSince as number) > CONSUMER_PATIENCE_MS)) throw failure;
         await this.#change(follower);
       }
     } finally {
