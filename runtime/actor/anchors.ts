@@ -1,8 +1,7 @@
 // P30: after every reconnect, and in every recovery, whether the broker still holds what it had acknowledged. A mismatch parks.
 import type { BrokerStream } from "../broker/broker.ts";
-import { MillraceError } from "../event/errors.ts";
+import { untilReachable } from "../broker/until-reachable.ts";
 import { decodeMessage, roundOf } from "../event/frame.ts";
-import { pause } from "../event/clock.ts";
 import type { FencedLog } from "../journal/fenced-log.ts";
 import { wentBack } from "../journal/recovery.ts";
 import type { Actor } from "./actor.ts";
@@ -118,16 +117,9 @@ export class Anchors {
     });
   }
 
+  // Of an actor that is over nobody wants to know it any more.
   async #untilReachable(check: () => Promise<void>): Promise<void> {
     const { signal, env: { clock } } = this.#actor;
-    while (!signal.aborted) {
-      try {
-        return await check();
-      } catch (error) {
-        if (signal.aborted) return;
-        if (!(error instanceof MillraceError) || !["UNREACHABLE", "STREAM_MISSING"].includes(error.code)) throw error;
-        await pause(againMs, { clock, signal });
-      }
-    }
+    await untilReachable(check, { clock, signal, againMs, codes: ["UNREACHABLE", "STREAM_MISSING"] }).catch((error: unknown) => { if (!signal.aborted) throw error; });
   }
 }

@@ -1,7 +1,8 @@
 // A node's heartbeat: says that it is there, and hears who else is. Beats are stored (the newest of each node), so that a node that
 // comes late knows the others at once; one small write for each node every half second.
 import type { Broker, Subscription } from "../broker/broker.ts";
-import { type Clock, pause } from "../event/clock.ts";
+import { startMs, untilReachable } from "../broker/until-reachable.ts";
+import type { Clock } from "../event/clock.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import type { Logger } from "../flow/context.ts";
 import { beatMs, type Change, Membership } from "./membership.ts";
@@ -23,8 +24,6 @@ export interface HeartbeatOptions {
 /** A beat whose ack has not come is not waited for longer than the next but one, in ms. */
 const ackMs = 2 * beatMs;
 const farewellMs = 2_000;
-/** The first one is tried for so long, in ms. */
-const firstMs = 15_000, againMs = 100;
 
 export class Heartbeat {
   readonly membership: Membership;
@@ -46,10 +45,11 @@ export class Heartbeat {
 
   /** Resolves when the first beat is stored. @throws MillraceError UNREACHABLE, STREAM_CONFLICT */
   async start(): Promise<void> {
-    await this.#create();
+    const patience = { clock: this.#options.clock, forMs: startMs };
+    await untilReachable(() => this.#create(), patience);
     this.#follow(1);
     this.#beat = 1;
-    await this.#first();
+    await untilReachable(() => this.#first(), patience);
     this.#next();
   }
 
@@ -80,13 +80,8 @@ export class Heartbeat {
     subscription.onReady(() => this.#hear(subscription));
   }
 
-  // A stream of three replicas that has just been made chooses its leader first, and stores nothing until then.
   async #first(): Promise<void> {
-    const { clock } = this.#options, until = clock.monotonic() + firstMs;
-    while (typeof (await this.#append("here", ackMs)) !== "number") {
-      if (clock.monotonic() >= until) throw new MillraceError("UNREACHABLE", nodesStream, "The first heartbeat of this node was not stored", "See that NATS is there and has room, then start again.");
-      await pause(againMs, { clock, signal: new AbortController().signal });
-    }
+    if (typeof (await this.#append("here", ackMs)) !== "number") throw new MillraceError("UNREACHABLE", nodesStream, "The first heartbeat of this node was not stored", "See that NATS is there and has room, then start again.");
   }
 
   #next(): void {

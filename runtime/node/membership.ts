@@ -1,8 +1,9 @@
 // Which nodes there are, under the key `nodes`, for who wants to ask them. Advice: a node that was killed is in it until the next
 // one comes.
 import type { KeyValue } from "../broker/broker.ts";
+import { startMs, untilReachable } from "../broker/until-reachable.ts";
 import { MillraceError } from "../event/errors.ts";
-import { type Clock, pause, systemClock } from "../event/clock.ts";
+import { type Clock, systemClock } from "../event/clock.ts";
 import { bounded } from "./bounded.ts";
 
 const key = "nodes";
@@ -11,8 +12,6 @@ const most = 1_000;
 /** With each try one of those that write at the same time gets through. */
 const tries = most;
 const atOnce = 32;
-/** A stream of three replicas that another node has just made chooses its leader first, and answers nobody until then: so long is waited for it, in ms. */
-const joinMs = 15_000, againMs = 100;
 
 export interface NodeEntry {
   readonly name: string;
@@ -27,13 +26,7 @@ export async function readNodes(keys: KeyValue): Promise<readonly NodeEntry[]> {
 
 /** Adds this node, and removes those of which `answers` says that they are gone; tried for a while. @throws MillraceError UNREACHABLE */
 export async function join(keys: KeyValue, self: NodeEntry, answers: (node: string) => Promise<boolean>, clock: Clock = systemClock): Promise<void> {
-  for (const until = clock.monotonic() + joinMs; ; await pause(againMs, { clock, signal: new AbortController().signal })) {
-    try {
-      return await joinOnce(keys, self, answers);
-    } catch (error) {
-      if (!(error instanceof MillraceError) || error.code !== "UNREACHABLE" || clock.monotonic() >= until) throw error;
-    }
-  }
+  await untilReachable(() => joinOnce(keys, self, answers), { clock, forMs: startMs });
 }
 
 async function joinOnce(keys: KeyValue, self: NodeEntry, answers: (node: string) => Promise<boolean>): Promise<void> {
