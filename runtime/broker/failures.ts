@@ -4,7 +4,7 @@ import { MillraceError } from "../event/errors.ts";
 const because = (cause: unknown) => (cause === undefined ? {} : { cause });
 
 export function unreachable(where: string, why: string, cause?: unknown): MillraceError {
-  return new MillraceError("UNREACHABLE", where, `NATS cannot be asked: ${why}`, "It is tried again by itself where that is safe; check that the server runs and has a quorum.", because(cause));
+  return new MillraceError("UNREACHABLE", where, `NATS cannot be asked: ${why}`, "Check that the server runs and has a quorum. What runs asks again by itself; a command is to be given again.", because(cause));
 }
 
 export function streamMissing(name: string): MillraceError {
