@@ -31,7 +31,8 @@ const counting = () => aggregate({
   result: (value, { key }): Counted => ({ key: key as string, ...value }),
 });
 
-const time = (disorder: "any" | number): SourceOptions<Item> => ({ time: { of: (item) => item.time, outOfOrder: disorder } });
+// No source is silent: what it waits for is the scheduler, which may let any time pass meanwhile (P27 would follow the wall clock).
+const time = (disorder: "any" | number): SourceOptions<Item> => ({ time: { of: (item) => item.time, outOfOrder: disorder, idleAfter: "never" } });
 const copies = ({ id }: Item): number => (id % 5 === 4 ? 0 : id % 4 === 1 ? 2 : 1);
 const copied = (item: Item): Copy[] => Array.from({ length: copies(item) }, (_, copy) => ({ ...item, copy }));
 const planned = (flow: unknown): FlowPlan => planOf(flow) as FlowPlan;
