@@ -74,6 +74,9 @@ const losses: readonly Fault[] = ["rollback", "rollback", "blackout", "ruin", "r
 export const scaled: Partial<Profile> = { scales: 2, faults: 4, faultShare: 0.01, faultsFrom: 0, events: 8, kinds: [...ordinary, "late copy", "late copy", "revive"] };
 export const scaledWithLosses: Partial<Profile> = { ...scaled, kinds: [...(scaled.kinds as readonly Fault[]), ...losses] };
 
+/** Of broken variants: nothing goes wrong but what they are about. */
+export const calm: Partial<Profile> = { slowShare: 0.2, diskFaultShare: 0, handlerFaults: 0, messageFaults: 0, faults: 0, events: 6, nodes: ["a", "b"], maxPayload: 1024 * 1024, frameBytes: 1024 * 1024, retainMs: 0, script: [], aim: "any", faultsFrom: 60, slowTargets: false, ambush: /^/, ruins: "anything", sleep: "any" };
+export const rescaled: Partial<Profile> = { ...scaled, ...calm, slowShare: 0.5, faults: 3, faultShare: 0.02, faultsFrom: 0, kinds: ["crash", "takeover", "kill"], events: 8, sourceBatch: 1, turnEvents: 1, maxFrames: 4_096 };
 
 /** @param smallFrame bytes that any one event of the flow has room in */
 export function profileOf(chance: Chance, smallFrame: number, given: Partial<Profile> = {}): Profile {
