@@ -23,6 +23,7 @@ function behave(item: Item, { attempt }: Context): void {
   // Only a letter of it gets further than that.
   if (trouble === "mended" && attempt <= lastTry) throw new RetryableError("not yet", { retryAfter: 1 });
   if (trouble === "mended" && attempt === lastTry + 1) throw new TerminalError("not like this");
+  if (trouble === "mended" && attempt === lastTry + 2 && again(item) === "later") throw new RetryableError("not yet", { retryAfter: 100 });
   if (trouble !== "poison") return;
   if (attempt <= lastTry || again(item) === "fails") throw new Error(`event ${id} crashes`);
   if (attempt === lastTry + 1 && again(item) === "later") throw new RetryableError("not yet", { retryAfter: 100 });

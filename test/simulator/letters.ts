@@ -181,7 +181,9 @@ export class Operator implements TakenBack {
 
   /** As much of a node as an order about letters looks at. */
   #asRunning(node: SimulatedNode): RunningNode {
-    const { flow, everySlot } = this.#world, actors = new Map<string, { readonly generation: string; readonly settle: (order: LetterOrder) => Promise<LetterOutcome> }>();
+    const { flow, slots, everySlot } = this.#world, actors = new Map<string, { readonly generation: string; readonly settle: (order: LetterOrder) => Promise<LetterOutcome> }>();
+    // One that has ended takes nothing more, in any life.
+    for (const { address, generation, done, sealed, lives } of slots) if (done && !sealed && lives.size === 0) actors.set(address, { generation, settle: async () => ({ is: "failed", code: "ENDED", message: "it has ended" }) });
     for (const slot of everySlot) for (const { actor, node: its, ran } of slot.lives) if (its === node && ran) actors.set(slot.address, { generation: slot.generation, settle: (order) => actor.letters.ask(order) });
     const divisionOf = (stage: string): Division => {
       const { generations, division } = node.env, next = generations?.next(stage), begun = everySlot.some((slot) => slot.stage.name === stage && slot.generation === next?.generation);
