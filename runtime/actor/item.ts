@@ -46,7 +46,7 @@ export function keptOf(item: Item, actor: Actor): HeldEvent {
 export function idOf(item: Item): string {
   if (item.kind === "row") return eventId(item.open.frame, item.index);
   if (item.kind === "waiting") return item.entry.id;
-  if (item.kind === "letter") return item.letter.replay?.parks ?? `letter ${item.letter.frame}.${item.letter.place}`;
+  if (item.kind === "letter") return item.letter.replay?.parks ?? `letter ${item.letter.name}`;
   if (item.kind === "timer") return `timer ${item.timer.operator} ${JSON.stringify(item.timer.key)} ${item.timer.name} ${item.timer.time}`;
   const [from, generation, , n, , row] = item.entry.event;
   return `${from}@${generation}.${n}.${row[0]}`;

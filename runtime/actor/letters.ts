@@ -38,6 +38,8 @@ export type LetterOutcome =
 
 /** A letter that is at hand. */
 export interface Recalled {
+  /** Of all letters this one: each chain begins with number 1, and this actor may go on with the state of several. */
+  readonly name: string;
   /** As in the settlement. */
   readonly of: string | undefined;
   readonly frame: number;
@@ -180,7 +182,8 @@ export class Letters {
     const { env, stage, generation, partition } = this.#actor, whose = of ?? { generation, partition }, address = addressOf(env.flow, stage, whose.partition), frame = await this.#frameAt(seq, address, whose), row = frame?.rows[place], letter = row === undefined ? undefined : rowData(row, frame?.shapes ?? []);
     if (frame === undefined || !isLetter(letter) || !isWhole(letter)) throw new MillraceError("NOT_FOUND", `${address} ${seq}.${place}`, `There is no dead letter ${seq}.${place} of ${address} in this run`, "`millrace dlq list` names them; they are kept for 30 days.");
     const { event: { data, key, ...event }, attempts, replay } = letter as DeadLetter;
-    return { of: of === undefined ? undefined : `${address}@${of.generation}`, frame: frame.seq, place, attempts, event: key === null ? event : { ...event, key }, data, replay };
+    const chain = `${address}@${whose.generation}`;
+    return { name: `${chain} ${frame.seq}.${place}`, of: of === undefined ? undefined : chain, frame: frame.seq, place, attempts, event: key === null ? event : { ...event, key }, data, replay };
   }
 
   async #frameAt(seq: number, address: string, { generation, partition }: NonNullable<LetterOrder["of"]>): Promise<Frame | undefined> {

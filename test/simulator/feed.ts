@@ -4,7 +4,7 @@ import type { Logger } from "../../runtime/flow/context.ts";
 import type { Chance } from "./chance.ts";
 
 /** What a handler is to do with an event. */
-export type Trouble = "retry" | "retry twice" | "terminal" | "poison" | "crash once";
+export type Trouble = "retry" | "retry twice" | "terminal" | "poison" | "crash once" | "mended";
 
 export interface Item {
   /** Counts over everything that the flow is fed. */
@@ -29,6 +29,8 @@ export interface FlowHost {
   /** How often this was called with the same words in the whole schedule. */
   times(what: string): number;
   batch(): number;
+  /** Resolves when sources may end; else as `turn`. */
+  end(log: Logger): Promise<void>;
 }
 
 /** The host of the world that runs now; there is one at a time. */
@@ -52,7 +54,7 @@ export function simulatedSource(name: string): SourceActor<Item> {
         next += batch.length;
         yield batch.map((data, i) => ({ data, position: next - batch.length + i + 1 }));
       }
-      await host().turn(log);
+      await host().end(log);
     },
   });
 }
@@ -64,14 +66,16 @@ export interface FeedOptions {
   /** Times go up by 10 a step; an event may be so many steps out of order. */
   readonly disorder: number;
   readonly trouble?: readonly Trouble[];
+  /** Share of the events that are in trouble. Default 0.3. */
+  readonly troubled?: number;
 }
 
-export function feedOf(chance: Chance, { sources, most, keys, disorder, trouble = [] }: FeedOptions): Feed {
+export function feedOf(chance: Chance, { sources, most, keys, disorder, trouble = [], troubled: share = 0.3 }: FeedOptions): Feed {
   const feed: Record<string, Item[][]> = {};
   let id = 0;
   for (const [source, splits] of Object.entries(sources)) {
     feed[source] = Array.from({ length: splits }, (_, split) => Array.from({ length: chance.below(most + 1) }, (__, step) => {
-      const troubled = trouble.length > 0 && chance.hits(0.3);
+      const troubled = trouble.length > 0 && chance.hits(share);
       // No two times are the same: what stands at one time is in no order that a reference could know.
       const time = 1_000 + (step + chance.below(disorder + 1)) * 1_000 + id;
       return { id: id++, key: "abc"[chance.below(keys)] as string, time, from: `${source}-${split}`, ...(troubled ? { trouble: chance.of(trouble) } : {}) };

@@ -14,12 +14,14 @@ export interface SimulatedFlow {
   readonly wrong: (observed: Observed, feed: Feed, whole: boolean) => string | undefined;
   /** Whether it gives dead letters: they need larger frames. */
   readonly letters?: boolean;
+  /** Somebody takes them back: each is handled when that comes, or in its place of its key. */
+  readonly takenBack?: "late" | "in order";
   /** Stages that may run with several actors. */
   readonly divisible: readonly string[];
 }
 
 /** Stands in the plan for the target that the world puts in its place. */
-const target = <T>() => defineSink<T, number>({ kind: "simulated", guarantee: "transactional", start: 0, open: () => Promise.reject(new Error("no target was put in")) });
+export const target = <T>() => defineSink<T, number>({ kind: "simulated", guarantee: "transactional", start: 0, open: () => Promise.reject(new Error("no target was put in")) });
 
 interface Counted { readonly key: string; readonly n: number; readonly id: number; readonly from: string; readonly copy: number }
 interface Copy extends Item { readonly copy: number }
@@ -32,10 +34,10 @@ const counting = () => aggregate({
 });
 
 // No source is silent: what it waits for is the scheduler, which may let any time pass meanwhile (P27 would follow the wall clock).
-const time = (disorder: "any" | number): SourceOptions<Item> => ({ time: { of: (item) => item.time, outOfOrder: disorder, idleAfter: "never" } });
+export const time = (disorder: "any" | number): SourceOptions<Item> => ({ time: { of: (item) => item.time, outOfOrder: disorder, idleAfter: "never" } });
 const copies = ({ id }: Item): number => (id % 5 === 4 ? 0 : id % 4 === 1 ? 2 : 1);
 const copied = (item: Item): Copy[] => Array.from({ length: copies(item) }, (_, copy) => ({ ...item, copy }));
-const planned = (flow: unknown): FlowPlan => planOf(flow) as FlowPlan;
+export const planned = (flow: unknown): FlowPlan => planOf(flow) as FlowPlan;
 
 function counted(observed: Observed, expected: readonly Copy[], whole: boolean): string | undefined {
   return bySequence(observed.all as readonly Counted[], expected, ({ key }) => key, ({ key }) => key, whole)

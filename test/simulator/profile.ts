@@ -49,6 +49,8 @@ export interface Profile {
   readonly retainMs: number;
   /** How often a stage is scaled. */
   readonly scales: number;
+  /** For how many dead letters somebody asks, in flows that have them taken back. */
+  readonly orders: number;
   // Limits of the engine.
   readonly maxPayload: number;
   readonly maxFrames: number;
@@ -72,6 +74,9 @@ const losses: readonly Fault[] = ["rollback", "rollback", "blackout", "ruin", "r
 export const scaled: Partial<Profile> = { scales: 2, faults: 4, faultShare: 0.01, faultsFrom: 0, events: 8, kinds: [...ordinary, "late copy", "late copy", "revive"] };
 export const scaledWithLosses: Partial<Profile> = { ...scaled, kinds: [...(scaled.kinds as readonly Fault[]), ...losses] };
 
+/** Of broken variants: nothing goes wrong but what they are about. */
+export const calm: Partial<Profile> = { slowShare: 0.2, diskFaultShare: 0, handlerFaults: 0, messageFaults: 0, faults: 0, events: 6, nodes: ["a", "b"], maxPayload: 1024 * 1024, frameBytes: 1024 * 1024, retainMs: 0, script: [], aim: "any", faultsFrom: 60, slowTargets: false, ambush: /^/, ruins: "anything", sleep: "any" };
+export const rescaled: Partial<Profile> = { ...scaled, ...calm, slowShare: 0.5, faults: 3, faultShare: 0.02, faultsFrom: 0, kinds: ["crash", "takeover", "kill"], events: 8, sourceBatch: 1, turnEvents: 1, maxFrames: 4_096 };
 
 /** @param smallFrame bytes that any one event of the flow has room in */
 export function profileOf(chance: Chance, smallFrame: number, given: Partial<Profile> = {}): Profile {
@@ -102,6 +107,7 @@ export function profileOf(chance: Chance, smallFrame: number, given: Partial<Pro
     sleep: "any",
     retainMs: chance.hits(0.2) ? 1_000 : 0,
     scales: 0,
+    orders: 0,
     maxPayload: parts ? chance.of([1_700, 2_000, 3_000]) : 1024 * 1024,
     maxFrames: chance.of([1, 2, 3, 16, 4_096]),
     turnEvents: chance.of([1, 2, 8_192]),

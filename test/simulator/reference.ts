@@ -1,5 +1,6 @@
 // Judges what came out of a flow against what a single thread would have computed.
 import type { DeadLetter } from "../../runtime/actor/emitter.ts";
+import type { TakenBack } from "./letters.ts";
 
 export interface Observed {
   /** What the targets hold, by partition of the sink. */
@@ -7,6 +8,8 @@ export interface Observed {
   /** All of it. */
   readonly all: readonly unknown[];
   readonly letters: readonly DeadLetter[];
+  /** Where somebody takes them back. */
+  readonly takenBack: TakenBack | undefined;
   /** The broker lost something that it had acknowledged. */
   readonly lost: boolean;
   /** Which target a key belongs to; `undefined`: the sink was scaled, a key has been in several. */

@@ -18,7 +18,7 @@ interface Plan {
   readonly retired: ReadonlySet<string>;
 }
 
-const token = "sim00000";
+export const token = "sim00000";
 /** Most actors of a stage that is scaled. */
 export const mostParallel = 3;
 

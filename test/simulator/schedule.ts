@@ -9,6 +9,8 @@ import type { FlowPlan, SinkPlan, StagePlan } from "../../runtime/flow/plan.ts";
 import { Chance } from "./chance.ts";
 import { current } from "./feed.ts";
 import { flows, type SimulatedFlow } from "./flows.ts";
+import { letterFlows } from "./letter-flows.ts";
+import { Operator } from "./letters.ts";
 import { type Fault, type Profile, profileOf } from "./profile.ts";
 import { Scheduler, settling } from "./scheduler.ts";
 import { fileTarget, numberedTarget } from "./target.ts";
@@ -27,6 +29,8 @@ export interface Result {
 export interface ScheduleOptions {
   /** Flows to choose from, by name. */
   readonly flows?: readonly string[] | undefined;
+  /** Where a flow that gives dead letters is drawn, one of those that have them taken back may run instead. */
+  readonly takenBack?: boolean | undefined;
   readonly profile?: Partial<Profile> | undefined;
   readonly rules?: Partial<Rules> | undefined;
   readonly trace?: ((line: string) => void) | undefined;
@@ -44,8 +48,9 @@ const faultSteps = 1_200;
 /** Runs the schedule of a seed. The engine's limits are set for it: one at a time in a process. */
 export async function runSchedule(seed: number, options: ScheduleOptions = {}): Promise<Result> {
   const chance = new Chance(seed);
-  const flow = chance.of(options.flows === undefined ? flows : flows.filter(({ name }) => options.flows?.includes(name) === true));
-  const profile = profileOf(chance, flow.letters ? 700 : 330, options.profile), scheduler = new Scheduler(chance);
+  // Chance of its own: whoever takes no letter back does what he did before there was anybody who does.
+  const flow = flowOf(chance, new Chance(seed ^ 0x1e77e5), options), orders = flow.takenBack === undefined ? {} : { orders: chance.between(1, 6) };
+  const profile = profileOf(chance, flow.letters ? 700 : 330, { ...orders, ...options.profile }), scheduler = new Scheduler(chance);
   scheduler.slowShare = profile.slowShare;
   scheduler.hurry = profile.hurry;
   scheduler.trace = options.trace;
@@ -54,6 +59,7 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
   Error.stackTraceLimit = options.trace === undefined ? 0 : 10;
   const world = new World(scheduler, profile, planFor(flow, profile, chance), flow.feed(chance, profile.events), { ...allRules, ...options.rules }, profile.scales === 0 ? [] : scalableOf(flow));
   current.host = world;
+  if (flow.takenBack !== undefined) world.operator = new Operator(world, profile.orders, flow.takenBack === "in order");
   options.trace?.(JSON.stringify({ flow: flow.name, profile, feed: world.feed }));
   const of = (end: Result["end"], wrong: string | undefined): Result => ({ seed, flow: flow.name, steps: scheduler.steps, end, wrong });
   const stood = await settling(run(world));
@@ -62,6 +68,11 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
   const wrong = world.failure ?? ((whole || !world.sinkLost) && !world.sinkTold ? outcomeWrong(world, flow, whole) : undefined) ?? stood ?? (whole && options.outcomeOnly !== true ? await logsWrong(world) : undefined);
   world.close();
   return of(wrong !== undefined ? "failed" : whole ? "done" : "parked", wrong);
+}
+
+function flowOf(chance: Chance, own: Chance, { flows: names, takenBack }: ScheduleOptions): SimulatedFlow {
+  const flow = chance.of(names === undefined ? flows : [...flows, ...letterFlows].filter(({ name }) => names.includes(name)));
+  return takenBack === true && flow.letters === true && flow.takenBack === undefined && own.hits(0.5) ? own.of(letterFlows) : flow;
 }
 
 function scalableOf({ plan, divisible }: SimulatedFlow): readonly string[] {

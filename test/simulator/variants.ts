@@ -28,9 +28,11 @@ import { Assembler, type Body, decodeRecord } from "../../runtime/journal/record
 import { MemoryBroker } from "../../runtime/testing/memory-broker.ts";
 import { MemoryStream } from "../../runtime/testing/memory-stream.ts";
 import { crc32 } from "node:zlib";
+import { all, call, getterReplaced, type Method, replaced } from "./breaking.ts";
 import { breakDelivery } from "./broken-delivery.ts";
 import { current } from "./feed.ts";
-import { type Profile, scaled } from "./profile.ts";
+import { letterVariants } from "./letter-variants.ts";
+import { calm, type Profile, rescaled } from "./profile.ts";
 import { type Result, runSchedule } from "./schedule.ts";
 import type { Rules, World } from "./world.ts";
 
@@ -52,24 +54,6 @@ export interface Variant {
   readonly most?: number;
 }
 
-type Method = (this: never, ...args: never[]) => unknown;
-
-/** Puts a method in the place of another, which it is handed. */
-function replaced<K extends string>(prototype: { [N in K]: unknown }, name: K, by: (old: Method) => Method): () => void {
-  const old = Object.getOwnPropertyDescriptor(prototype, name) as PropertyDescriptor;
-  Object.defineProperty(prototype, name, { ...old, value: by(old.value as Method) });
-  return () => Object.defineProperty(prototype, name, old);
-}
-
-/** The same of a getter. */
-function getterReplaced(prototype: object, name: string, by: (old: (this: never) => unknown) => (this: never) => unknown): () => void {
-  const old = Object.getOwnPropertyDescriptor(prototype, name) as PropertyDescriptor;
-  Object.defineProperty(prototype, name, { ...old, get: by(old.get as (this: never) => unknown) });
-  return () => Object.defineProperty(prototype, name, old);
-}
-
-const all = (...undo: readonly (() => void)[]) => () => { for (const one of undo) one(); };
-const call = (method: Method, self: unknown, ...args: unknown[]): unknown => method.apply(self as never, args as never[]);
 const world = (): World => current.host as World;
 
 /** Another way to judge a frame (P16, P17). */
@@ -219,7 +203,6 @@ const trimOnWrite = () => {
 
 // ── profiles: what a rule is about happens often
 
-const calm: Partial<Profile> = { slowShare: 0.2, diskFaultShare: 0, handlerFaults: 0, messageFaults: 0, faults: 0, events: 6, nodes: ["a", "b"], maxPayload: 1024 * 1024, frameBytes: 1024 * 1024, retainMs: 0, script: [], aim: "any", faultsFrom: 60, slowTargets: false, ambush: /^/, ruins: "anything", sleep: "any" };
 const crashes: Partial<Profile> = { ...calm, faults: 4, faultShare: 0.02, kinds: ["crash", "kill", "takeover"], hurry: 0 };
 const zombies: Partial<Profile> = { ...calm, faults: 4, faultShare: 0.02, kinds: ["pause", "takeover", "takeover"] };
 const badNetwork: Partial<Profile> = { ...calm, messageFaults: 12, messageFaultShare: 0.08, sendWindow: 64, maxFrames: 4_096, legs: /append|ack|deliver/ };
@@ -232,8 +215,6 @@ const sinks: Partial<Profile> = { ...calm, aim: "sink", faults: 4, faultShare: 0
 const severalFrames: Partial<Profile> = { ...sinks, maxFrames: 4, sinkBatch: 8_192, turnEvents: 1, sourceBatch: 1, parallelism: 1, events: 8, slowTargets: true, faultShare: 0.2, ambush: / read .*\.report\..*\.in\.0$/ };
 
 // ── live scaling
-
-const rescaled: Partial<Profile> = { ...scaled, ...calm, slowShare: 0.5, faults: 3, faultShare: 0.02, faultsFrom: 0, kinds: ["crash", "takeover", "kill"], events: 8, sourceBatch: 1, turnEvents: 1, maxFrames: 4_096 };
 
 /** A barrier goes only into the first of the old mailboxes. */
 const oneBarrier = () => replaced(Outlet.prototype, "close", (old) => function (this: Outlet, head: unknown, watermark: number, note: Note | null, ...rest: unknown[]) {
@@ -348,6 +329,7 @@ export const variants: readonly Variant[] = [
     if (frame.note?.[0] === "sealed") for (const other of this.channels) if (other.generation === frame.note[1] && other.seq === 0) other.watermark = Infinity;
   } as Method) },
   { name: "frames to a retired mailbox are not settled", rule: "P15", profile: { ...rescaled, messageFaults: 8, messageFaultShare: 0.1, legs: /ack/ }, breaks: () => getterReplaced(Delivery.prototype, "retired", () => (() => false) as never) },
+  ...letterVariants,
 ];
 
 export interface Caught {

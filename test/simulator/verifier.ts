@@ -1,8 +1,6 @@
 // Judges a world at the end of its schedule: what the targets hold, and the invariants of the logs and journals.
 import { subjectsOf, streamName, deadStream } from "../../runtime/actor/environment.ts";
-import type { DeadLetter } from "../../runtime/actor/emitter.ts";
 import { decode } from "../../runtime/event/codec.ts";
-import { decodeMessage, rowData } from "../../runtime/event/frame.ts";
 import { partitionOf } from "../../runtime/event/partition.ts";
 import { Journal } from "../../runtime/journal/journal.ts";
 import { Assembler, type CommitRecord, decodeRecord } from "../../runtime/journal/record.ts";
@@ -10,6 +8,7 @@ import { MemoryStores } from "../../runtime/testing/memory-store.ts";
 import { chainWrong, Fields, foldOf, journalOf } from "../support/log-fold.ts";
 import type { Kept } from "./archive.ts";
 import type { SimulatedFlow } from "./flows.ts";
+import { lettersOf } from "./letters.ts";
 import type { Observed } from "./reference.ts";
 import { mostParallel } from "./scaling.ts";
 import type { Slot, World } from "./world.ts";
@@ -22,23 +21,8 @@ export function outcomeWrong(world: World, flow: SimulatedFlow, whole: boolean):
     if (whole && Array.from(data).includes(undefined)) return `target ${p} has a hole`;
     if (whole && targets[p]?.finished === false) return `target ${p} is not finished`;
   }
-  const observed: Observed = { parts: parts.map((data) => Array.from(data)), all: parts.flat(), letters: lettersOf(world), lost: world.lost, partitionOf: scaled ? undefined : (key) => partitionOf(key, sink.parallelism) };
+  const observed: Observed = { parts: parts.map((data) => Array.from(data)), all: parts.flat(), letters: lettersOf(world.server.streams.get(deadStream(world.flow.name))).map(({ letter }) => letter), takenBack: world.operator, lost: world.lost, partitionOf: scaled ? undefined : (key) => partitionOf(key, sink.parallelism) };
   return flow.wrong(observed, world.feed, whole);
-}
-
-/** Dead letters as a reader takes them: of each writer what is above its last number (P29). */
-function lettersOf(world: World): readonly DeadLetter[] {
-  const stream = world.server.streams.get(deadStream(world.flow.name)), last = new Map<string, number>(), letters: DeadLetter[] = [];
-  const { first, last: end } = stream?.bounds() ?? { first: 1, last: 0 };
-  for (let seq = first; seq <= end; seq++) {
-    const stored = stream?.at(seq);
-    if (stored === undefined) continue;
-    const frame = decodeMessage(stored.data), writer = `${frame.from}@${frame.generation}`;
-    if (frame.seq <= (last.get(writer) ?? 0)) continue;
-    last.set(writer, frame.seq);
-    for (const row of frame.rows) letters.push(rowData(row, frame.shapes) as DeadLetter);
-  }
-  return letters;
 }
 
 /** The newest snapshot that the log names, and the tail. What is missing is said. */

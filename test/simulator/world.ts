@@ -13,6 +13,7 @@ import type { Leg } from "../../runtime/testing/network.ts";
 import { Archive, type Kept } from "./archive.ts";
 import type { Feed, FlowHost } from "./feed.ts";
 import type { Change } from "../../runtime/node/scale-step.ts";
+import type { Operator } from "./letters.ts";
 import type { Fate } from "./network.ts";
 import { type NodeHost, SimulatedNode } from "./node.ts";
 import type { Profile } from "./profile.ts";
@@ -70,6 +71,8 @@ export interface Life {
   /** Counts the lives of all slots. */
   readonly number: number;
   over: boolean;
+  /** It has its state back. */
+  ran: boolean;
 }
 
 /** That of all stages when the run began. */
@@ -92,6 +95,8 @@ export class World implements FlowHost, TargetHost {
   /** Also those whose generation is gone. */
   readonly everySlot: Slot[] = [];
   readonly scaling: SimulatedScaling;
+  /** Who takes dead letters back, where somebody does. */
+  operator: Operator | undefined;
   /** Frames that were stored, where late copies of them are to come. */
   readonly stored: (readonly [stream: string, subject: string, data: Uint8Array])[] = [];
   readonly nodes = new Map<string, SimulatedNode>();
@@ -272,9 +277,9 @@ export class World implements FlowHost, TargetHost {
     slot.home = node.name;
     this.scheduler.trace?.(`    ${slot.address} starts on ${node.name}`);
     const life: Life = {
-      slot, node, over: false, number: this.#everyLife.length,
+      slot, node, over: false, ran: false, number: this.#everyLife.length,
       actor: createActor(this.rules.mark ? node.env : withoutMarks(node.env), slot.stage, slot.partition, {
-        onState: (state) => { if (state === "running.active") slot.ran = true; }, onPoison: () => {}, onExit: (exit) => this.#exited(life, exit),
+        onState: (state) => { if (state === "running.active") slot.ran = life.ran = true; }, onPoison: () => {}, onExit: (exit) => this.#exited(life, exit),
       }, { generation: slot.generation, from: slot.from }),
     };
     slot.lives.add(life);
@@ -343,6 +348,11 @@ export class World implements FlowHost, TargetHost {
   turn(log: Logger): Promise<void> {
     const node = this.alive.find((one) => one.log === log);
     return new Promise((resolve) => { if (node !== undefined) this.scheduler.alone(`${node.name} handler`, node, resolve); });
+  }
+
+  end(log: Logger): Promise<void> {
+    const { operator } = this;
+    return operator === undefined ? this.turn(log) : new Promise((resolve) => { operator.whenDone(() => void this.turn(log).then(resolve)); });
   }
 
   fails(what: "source" | "handler"): boolean {

@@ -1,0 +1,159 @@
+// Flows whose dead letters are taken back while they run: which events go in a second time, and what must come of it. The handler goes by
+// the number of the try alone, so that what it does after a loss is what it did before.
+import { aggregate, map, stateful } from "../../actors/index.ts";
+import { type Context, defineFlow, type Emits, RetryableError, type StageOptions, TerminalError } from "../../runtime/index.ts";
+import { host, type Item, itemsOf, feedOf, simulatedSource, type Trouble } from "./feed.ts";
+import { planned, type SimulatedFlow, target, time } from "./flows.ts";
+import { inOrderOf, type Observed } from "./reference.ts";
+
+interface Done extends Item { readonly copy: number; readonly at: number }
+interface Counted { readonly key: string; readonly n: number; readonly id: number; readonly copy: number; readonly at: number }
+
+/** The last try of an event that is poison. */
+const lastTry = 3;
+
+/** By its number: it fails again, asks for a later try first, or goes through. */
+const again = ({ id }: Item): "fails" | "later" | "through" => (id % 4 === 0 ? "fails" : id % 4 === 1 ? "later" : "through");
+
+function behave(item: Item, { attempt }: Context): void {
+  const { id, trouble } = item;
+  if (host().fails("handler")) throw new Error(`event ${id} fails for once`);
+  if (trouble === "retry" && attempt < 2) throw new RetryableError("not now", { retryAfter: 300 });
+  if (trouble === "terminal") throw new TerminalError("never");
+  // Only a letter of it gets further than that.
+  if (trouble === "mended" && attempt <= lastTry) throw new RetryableError("not yet", { retryAfter: 1 });
+  if (trouble === "mended" && attempt === lastTry + 1) throw new TerminalError("not like this");
+  if (trouble === "mended" && attempt === lastTry + 2 && again(item) === "later") throw new RetryableError("not yet", { retryAfter: 100 });
+  if (trouble !== "poison") return;
+  if (attempt <= lastTry || again(item) === "fails") throw new Error(`event ${id} crashes`);
+  if (attempt === lastTry + 1 && again(item) === "later") throw new RetryableError("not yet", { retryAfter: 100 });
+}
+
+const isGivenUp = ({ trouble }: Item): boolean => trouble === "terminal" || trouble === "mended" || trouble === "poison";
+const goesThrough = (item: Item): boolean => item.trouble === "mended" || (item.trouble === "poison" && again(item) !== "fails");
+
+const counting = () => aggregate({
+  initial: () => ({ n: 0, id: 0, copy: 0, at: 0 }),
+  add: ({ n }, { id, copy, at }: Done) => ({ n: n + 1, id, copy, at }),
+  result: (value, { key }): Counted => ({ key: key as string, ...value }),
+});
+
+/** What an event does: it counts those of its key, and says the number twice. */
+const effects = 2;
+
+const keyed = (name: string, options: StageOptions, troubles: readonly Trouble[]): SimulatedFlow => ({
+  name,
+  letters: true,
+  takenBack: options.poison?.park === "key" ? "in order" : "late",
+  plan: planned(defineFlow(name, (flow) => {
+    const feed = flow.source("feed", simulatedSource("feed"), time("any"));
+    const felt = flow.processor("felt", feed.keyBy(({ key }) => key), options, stateful({
+      initial: () => 0,
+      on(at, item: Item, ctx: Emits<Done>) {
+        ctx.emit({ ...item, copy: 0, at });
+        behave(item, ctx);
+        ctx.emit({ ...item, copy: 1, at });
+        return at + 1;
+      },
+    }));
+    const count = flow.processor("count", felt.keyBy(({ key }) => key), { parallelism: 2 }, counting());
+    flow.sink("report", count, target<Counted>());
+  })),
+  feed: (chance, most) => feedOf(chance, { sources: { feed: 1 }, most, keys: 2, disorder: 0, trouble: troubles, troubled: 0.5 }),
+  wrong(observed, feed, whole) {
+    const items = itemsOf(feed), rows = observed.all as readonly Counted[];
+    for (const key of "ab") {
+      const its = rows.filter((row) => row.key === key).sort((a, b) => a.n - b.n), words = its.map(({ n, id, copy, at }) => `${n}:${id}.${copy}@${at}`).join(" ");
+      if (its.some(({ n, id, copy, at }, i) => n !== i + 1 || copy !== i % effects || at !== Math.floor(i / effects) || id !== its[i - copy]?.id)) return `what the events of key ${key} did is not whole: ${words}`;
+    }
+    return inOrderOf(observed, (of) => (of as Counted).key, (of) => (of as Counted).n) ?? takenBackWrong(observed, items, rows.filter(({ copy }) => copy === 0), whole, options.poison?.park === "key");
+  },
+  divisible: ["felt", "count", "report"],
+});
+
+/** Several ahead; no key, no state, and a letter goes in beside those that are under way. */
+const ahead: SimulatedFlow = {
+  name: "letters-ahead",
+  letters: true,
+  takenBack: "late",
+  plan: planned(defineFlow("letters-ahead", (flow) => {
+    const feed = flow.source("feed", simulatedSource("feed"), time("any"));
+    const felt = flow.processor("felt", feed, map(async (item: Item, ctx): Promise<Done> => {
+      await host().turn(ctx.log);
+      behave(item, ctx);
+      return { ...item, copy: 0, at: 0 };
+    }, { concurrency: 3 }));
+    const count = flow.processor("count", felt.keyBy(({ key }) => key), { parallelism: 2 }, counting());
+    flow.sink("report", count, target<Counted>());
+  })),
+  feed: (chance, most) => feedOf(chance, { sources: { feed: 1 }, most, keys: 2, disorder: 0, trouble: ["terminal", "mended", "mended", "poison"], troubled: 0.5 }),
+  wrong(observed, feed, whole) {
+    const rows = observed.all as readonly Counted[];
+    for (const key of "ab") if (rows.filter((row) => row.key === key).sort((a, b) => a.n - b.n).some(({ n }, i) => n !== i + 1)) return `the counts of key ${key} have holes`;
+    return inOrderOf(observed, (of) => (of as Counted).key, (of) => (of as Counted).n) ?? takenBackWrong(observed, itemsOf(feed), rows, whole, false);
+  },
+  divisible: ["count", "report"],
+};
+
+/**
+ * A replayed event took effect once, one that was dropped or that nobody asked for never, and who asked was told so. `parks`: in the
+ * place of its key, else whenever.
+ */
+function takenBackWrong({ takenBack: its, lost }: Observed, items: readonly Item[], rows: readonly Counted[], whole: boolean, parks: boolean): string | undefined {
+  const { letters, asked, told } = its ?? { letters: [], asked: new Set<string>(), told: [] }, given = new Map<number, (typeof letters)[number]>();
+  for (const one of letters) {
+    const { id } = one.letter.event.data as Item, item = items.find((other) => other.id === id);
+    if (item === undefined || !isGivenUp(item) || one.letter.code !== (item.trouble === "poison" ? "POISON" : "TERMINAL")) return `event ${id} is a dead letter, ${one.letter.code}: ${one.letter.message}`;
+    if (given.has(id)) return `event ${id} was given up twice: ${given.get(id)?.name}, ${one.name}`;
+    given.set(id, one);
+    if (one.settled.length > 1) return `letter ${one.name} was settled more than once: ${one.settled.join(", ")}`;
+    for (const settled of one.settled) if (!asked.has(`${settled === "replayed" ? "replay" : "drop"} ${one.name}`)) return `letter ${one.name} is ${settled}, and nobody asked for that`;
+    if (one.settled[0] === "replayed" && !goesThrough(item)) return `letter ${one.name} is replayed, though event ${id} fails again`;
+  }
+  for (const item of items) {
+    const { id, key } = item, found = rows.filter((row) => row.id === id), letter = given.get(id), [settled] = letter?.settled ?? [];
+    if (found.length > 1 || found.some((row) => row.key !== key)) return `event ${id} took effect ${found.length} times`;
+    if (!isGivenUp(item)) { if (whole && found.length === 0) return `event ${id} is missing`; continue; }
+    if (whole && letter === undefined) return `event ${id} is no dead letter`;
+    // What it did and that it is settled are in one record; one of them may be on its way.
+    if (found.length === 1 && (settled === "dropped" || (whole && settled !== "replayed") || !asked.has(`replay ${letter?.name}`))) return `event ${id} was given up and took effect, its letter is ${settled ?? "open"}`;
+    if (whole && found.length === 0 && settled === "replayed") return `event ${id} was replayed and is missing`;
+  }
+  for (const key of "ab") {
+    const rank = (row: Counted): number => items.findIndex(({ id }) => id === row.id), inOrder = rows.filter((row) => row.key === key && !late(items, row.id, parks)).sort((a, b) => a.n - b.n);
+    if (inOrder.some((row, i) => i > 0 && rank(row) < rank(inOrder[i - 1] as Counted))) return `key ${key} is not in its order: ${inOrder.map(({ id }) => id).join(" ")}`;
+  }
+  return lost ? undefined : toldWrong(told, letters, whole);
+}
+
+/** Whether an event keeps no order with others of its key. */
+function late(items: readonly Item[], id: number, parks: boolean): boolean {
+  const trouble = items.find((item) => item.id === id)?.trouble;
+  return trouble === "mended" || trouble === "terminal" || (trouble === "poison" && !parks);
+}
+
+/** After a loss what was told may be lost, too. */
+function toldWrong(told: NonNullable<Observed["takenBack"]>["told"], letters: NonNullable<Observed["takenBack"]>["letters"], whole: boolean): string | undefined {
+  const first = new Map<string, string>();
+  for (const { letter: name, action, outcome } of told) {
+    const its = letters.find((letter) => letter.name === name), words = JSON.stringify(outcome);
+    if (outcome.is === "pending") continue;
+    if (outcome.is === "failed") {
+      const known = outcome.code === "ENDED" || (action === "replay" && (outcome.code === "Error" || outcome.code === "TerminalError" || (outcome.code === "LETTER_FIXED" && its?.letter.replay === undefined)));
+      if (!known) return `who asked to ${action} ${name} was told ${words}`;
+      continue;
+    }
+    if (whole && its?.settled[0] !== outcome.is) return `who asked to ${action} ${name} was told ${words}, and it is ${its?.settled[0] ?? "open"}`;
+    if ((first.get(name) ?? outcome.is) !== outcome.is) return `letter ${name} was said to be both, replayed and dropped`;
+    first.set(name, outcome.is);
+    if (!outcome.before && outcome.is !== (action === "replay" ? "replayed" : "dropped")) return `who asked to ${action} ${name} was told ${words}`;
+  }
+  return undefined;
+}
+
+/** Where the flows of flows.ts that give letters are run with somebody who takes them back: these instead. */
+export const letterFlows: readonly SimulatedFlow[] = [
+  keyed("letters", {}, ["retry", "terminal", "mended", "mended", "mended", "poison"]),
+  keyed("letters-parked", { poison: { park: "key" } }, ["retry", "mended", "poison", "poison", "poison"]),
+  ahead,
+];
