@@ -4,6 +4,7 @@ import { aggregate, map, stateful } from "../../actors/index.ts";
 import { type Context, defineFlow, type Emits, RetryableError, type StageOptions, TerminalError } from "../../runtime/index.ts";
 import { host, type Item, itemsOf, feedOf, simulatedSource, type Trouble } from "./feed.ts";
 import { planned, type SimulatedFlow, target, time } from "./flows.ts";
+import type { KeptLetter, TakenBack } from "./letters.ts";
 import { inOrderOf, type Observed } from "./reference.ts";
 
 interface Done extends Item { readonly copy: number; readonly at: number }
@@ -12,7 +13,7 @@ interface Counted { readonly key: string; readonly n: number; readonly id: numbe
 /** The last try of an event that is poison. */
 const lastTry = 3;
 
-/** By its number: it fails again, asks for a later try first, or goes through. */
+/** By its number: it fails again (what is mended: at a later try, as a dead letter once more), asks for a later try first, or goes through. */
 const again = ({ id }: Item): "fails" | "later" | "through" => (id % 4 === 0 ? "fails" : id % 4 === 1 ? "later" : "through");
 
 function behave(item: Item, { attempt }: Context): void {
@@ -23,13 +24,15 @@ function behave(item: Item, { attempt }: Context): void {
   // Only a letter of it gets further than that.
   if (trouble === "mended" && attempt <= lastTry) throw new RetryableError("not yet", { retryAfter: 1 });
   if (trouble === "mended" && attempt === lastTry + 1) throw new TerminalError("not like this");
-  if (trouble === "mended" && attempt === lastTry + 2 && again(item) === "later") throw new RetryableError("not yet", { retryAfter: 100 });
+  if (trouble === "mended" && attempt === lastTry + 2 && again(item) !== "through") throw new RetryableError("not yet", { retryAfter: 100 });
+  if (trouble === "mended" && attempt === lastTry + 3 && again(item) === "fails") throw new TerminalError("not like this either");
   if (trouble !== "poison") return;
   if (attempt <= lastTry || again(item) === "fails") throw new Error(`event ${id} crashes`);
   if (attempt === lastTry + 1 && again(item) === "later") throw new RetryableError("not yet", { retryAfter: 100 });
 }
 
 const isGivenUp = ({ trouble }: Item): boolean => trouble === "terminal" || trouble === "mended" || trouble === "poison";
+const isGivenUpTwice = (item: Item): boolean => item.trouble === "mended" && again(item) === "fails";
 const goesThrough = (item: Item): boolean => item.trouble === "mended" || (item.trouble === "poison" && again(item) !== "fails");
 
 const counting = () => aggregate({
@@ -99,41 +102,55 @@ const ahead: SimulatedFlow = {
  * A replayed event took effect once, one that was dropped or that nobody asked for never, and who asked was told so. `parks`: in the
  * place of its key, else whenever.
  */
-function takenBackWrong({ takenBack: its, lost }: Observed, items: readonly Item[], rows: readonly Counted[], whole: boolean, parks: boolean): string | undefined {
-  const { letters, asked, told } = its ?? { letters: [], asked: new Set<string>(), told: [] }, given = new Map<number, (typeof letters)[number]>();
-  for (const one of letters) {
-    const { id } = one.letter.event.data as Item, item = items.find((other) => other.id === id);
-    if (item === undefined || !isGivenUp(item) || one.letter.code !== (item.trouble === "poison" ? "POISON" : "TERMINAL")) return `event ${id} is a dead letter, ${one.letter.code}: ${one.letter.message}`;
-    if (given.has(id)) return `event ${id} was given up twice: ${given.get(id)?.name}, ${one.name}`;
-    given.set(id, one);
-    if (one.settled.length > 1) return `letter ${one.name} was settled more than once: ${one.settled.join(", ")}`;
-    for (const settled of one.settled) if (!asked.has(`${settled === "replayed" ? "replay" : "drop"} ${one.name}`)) return `letter ${one.name} is ${settled}, and nobody asked for that`;
-    if (one.settled[0] === "replayed" && !goesThrough(item)) return `letter ${one.name} is replayed, though event ${id} fails again`;
+function takenBackWrong({ takenBack, lost }: Observed, items: readonly Item[], rows: readonly Counted[], whole: boolean, parks: boolean): string | undefined {
+  const its: TakenBack = takenBack ?? { letters: [], asked: new Set(), told: [] };
+  for (const { letter: { code, message, event } } of its.letters) {
+    const { id } = event.data as Item, item = items.find((other) => other.id === id);
+    if (item === undefined || !isGivenUp(item) || code !== (item.trouble === "poison" ? "POISON" : "TERMINAL")) return `event ${id} is a dead letter, ${code}: ${message}`;
   }
   for (const item of items) {
-    const { id, key } = item, found = rows.filter((row) => row.id === id), letter = given.get(id), [settled] = letter?.settled ?? [];
-    if (found.length > 1 || found.some((row) => row.key !== key)) return `event ${id} took effect ${found.length} times`;
-    if (!isGivenUp(item)) { if (whole && found.length === 0) return `event ${id} is missing`; continue; }
-    if (whole && letter === undefined) return `event ${id} is no dead letter`;
-    // What it did and that it is settled are in one record; one of them may be on its way.
-    if (found.length === 1 && (settled === "dropped" || (whole && settled !== "replayed") || !asked.has(`replay ${letter?.name}`))) return `event ${id} was given up and took effect, its letter is ${settled ?? "open"}`;
-    if (whole && found.length === 0 && settled === "replayed") return `event ${id} was replayed and is missing`;
+    const found = rows.filter(({ id }) => id === item.id), letters = its.letters.filter(({ letter }) => (letter.event.data as Item).id === item.id);
+    if (found.length > 1 || found.some(({ key }) => key !== item.key)) return `event ${item.id} took effect ${found.length} times`;
+    if (whole && !isGivenUp(item) && found.length === 0) return `event ${item.id} is missing`;
+    const wrong = lettersWrong(item, letters, its.asked, lost) ?? (isGivenUp(item) ? effectWrong(item, found.length === 1, letters, its.asked, whole, lost) : undefined);
+    if (wrong !== undefined) return wrong;
   }
   for (const key of "ab") {
-    const rank = (row: Counted): number => items.findIndex(({ id }) => id === row.id), inOrder = rows.filter((row) => row.key === key && !late(items, row.id, parks)).sort((a, b) => a.n - b.n);
+    const rank = (row: Counted): number => items.findIndex(({ id }) => id === row.id), inOrder = rows.filter((row) => row.key === key && !isLate(items, row.id, parks)).sort((a, b) => a.n - b.n);
     if (inOrder.some((row, i) => i > 0 && rank(row) < rank(inOrder[i - 1] as Counted))) return `key ${key} is not in its order: ${inOrder.map(({ id }) => id).join(" ")}`;
   }
-  return lost ? undefined : toldWrong(told, letters, whole);
+  return lost ? undefined : toldWrong(its, whole);
+}
+
+/** Each is settled once, as it was asked for; and there is a second one only of what went in and failed at a later try. */
+function lettersWrong(item: Item, letters: readonly KeptLetter[], asked: TakenBack["asked"], lost: boolean): string | undefined {
+  const [first, second] = letters;
+  if (letters.length > (isGivenUpTwice(item) ? 2 : 1) || (second !== undefined && !lost && first?.settled[0] !== "replayed")) return `event ${item.id} was given up again: ${letters.map(({ name }) => name).join(", ")}`;
+  for (const { name, settled } of letters) {
+    if (settled.length > 1) return `letter ${name} was settled more than once: ${settled.join(", ")}`;
+    if (settled.some((is) => !asked.has(`${is === "replayed" ? "replay" : "drop"} ${name}`))) return `letter ${name} is ${settled[0]}, and nobody asked for that`;
+    if (settled[0] === "replayed" && !goesThrough(item)) return `letter ${name} is replayed, though event ${item.id} fails again`;
+  }
+  return undefined;
+}
+
+/** What it did and that it is settled are in one record; but one of the two may be on its way while the flow has not ended. */
+function effectWrong(item: Item, tookEffect: boolean, letters: readonly KeptLetter[], asked: TakenBack["asked"], whole: boolean, lost: boolean): string | undefined {
+  const newest = letters[letters.length - 1], settled = newest?.settled[0], isTwice = isGivenUpTwice(item), { id } = item, isIn = settled === "replayed" && (!isTwice || letters.length === 2);
+  if (whole && newest === undefined) return `event ${id} is no dead letter`;
+  if (tookEffect && (settled === "dropped" || (whole && !isIn) || (newest === undefined ? !lost : !asked.has(`replay ${newest.name}`)))) return `event ${id} was given up and took effect, its letter is ${settled ?? "open"}`;
+  if (whole && !tookEffect && isIn) return `event ${id} was replayed and is missing`;
+  return whole && isTwice && letters.length === 1 && settled === "replayed" ? `event ${id} failed again and is no dead letter any more` : undefined;
 }
 
 /** Whether an event keeps no order with others of its key. */
-function late(items: readonly Item[], id: number, parks: boolean): boolean {
+function isLate(items: readonly Item[], id: number, parks: boolean): boolean {
   const trouble = items.find((item) => item.id === id)?.trouble;
   return trouble === "mended" || trouble === "terminal" || (trouble === "poison" && !parks);
 }
 
 /** After a loss what was told may be lost, too. */
-function toldWrong(told: NonNullable<Observed["takenBack"]>["told"], letters: NonNullable<Observed["takenBack"]>["letters"], whole: boolean): string | undefined {
+function toldWrong({ told, letters }: TakenBack, whole: boolean): string | undefined {
   const first = new Map<string, string>();
   for (const { letter: name, action, outcome } of told) {
     const its = letters.find((letter) => letter.name === name), words = JSON.stringify(outcome);

@@ -73,18 +73,21 @@ const afterTheEnd = () => {
   );
 };
 
-const lettered: Partial<Profile> = { ...calm, events: 8, orders: 8, turnEvents: 1, faults: 6, faultShare: 0.01, kinds: ["crash", "takeover", "kill"], parallelism: 1 };
+const lettered: Partial<Profile> = { ...calm, events: 8, orders: 8, turnEvents: 1, faults: 6, faultShare: 0.01, kinds: ["crash", "takeover", "kill"], parallelism: 1, waitShare: 1 };
 const keyed = ["letters"];
 
 export const letterVariants: readonly Variant[] = [
   { name: "that a letter is settled is not kept in the state", rule: "L1", flows: keyed, outcomeOnly: true, profile: lettered, breaks: unmarked },
   { name: "that a letter is settled is in the record after that of its replay", rule: "L1", flows: keyed, outcomeOnly: true, profile: lettered, breaks: markedLater },
-  { name: "a settlement is written before its record", rule: "L1, P7", flows: keyed, profile: lettered, breaks: settledEarly },
+  { name: "a settlement is written before its record", rule: "L1, P7", flows: keyed, profile: { ...lettered, ambush: / append mr\.dead\./, faultShare: 0.5, kinds: ["crash", "kill"] }, breaks: settledEarly },
   { name: "who asked is told before it is committed", rule: "L1", flows: keyed, profile: { ...lettered, ambush: / answers operator$/, faultShare: 0.3 }, breaks: () => replaced(Actor.prototype, "whenCommitted", () => (async () => true) as Method) },
   { name: "a replay that fails takes nothing back", rule: "L3", flows: keyed, profile: lettered, breaks: nothingTakenBack },
-  { name: "a letter goes in after the end", rule: "L1, ENDED", flows: ["letters", "letters-ahead"], profile: { ...lettered, faults: 0 }, breaks: afterTheEnd },
-  { name: "that a letter is settled is known to one new actor only", rule: "L1, 11", flows: keyed, outcomeOnly: true, profile: { ...rescaled, orders: 8 }, breaks: () => replaced(Sections.prototype, "of", (old) => function (this: Sections, key: Uint8Array, value: Uint8Array) {
+  { name: "a letter goes in after the end", rule: "L1, ENDED", flows: ["letters", "letters-ahead"], profile: { ...lettered, faults: 0, waitShare: 0 }, breaks: afterTheEnd },
+  { name: "that a letter is settled is known to one new actor only", rule: "L1, 11", flows: keyed, outcomeOnly: true, profile: { ...rescaled, orders: 8, waitShare: 1 }, breaks: () => replaced(Sections.prototype, "of", (old) => function (this: Sections, key: Uint8Array, value: Uint8Array) {
     return call(old, this, key, value) ?? 0;
+  } as Method) },
+  { name: "what is kept of a settled letter does not say of which generation it is", rule: "L1, 11", flows: keyed, outcomeOnly: true, profile: { ...rescaled, orders: 8, waitShare: 1 }, breaks: () => replaced(State.prototype, "entry", (old) => function (this: State, operator: number, key: string | number, part?: number) {
+    return call(old, this, operator, operator === lettersOperator && typeof key === "string" ? Number(key.split(" ")[1]) : key, part);
   } as Method) },
   { name: "later ones of a key go past one that is parked", rule: "9, park", flows: ["letters-parked"], profile: lettered, breaks: () => replaced(WaitingEvents.prototype, "blocks", (old) => function (this: WaitingEvents, key: string | null) {
     return (call(old, this, key) as boolean) && ![...this.parked].some((entry) => entry.key === key);

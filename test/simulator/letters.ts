@@ -92,7 +92,7 @@ export class Operator implements TakenBack {
     this.#world = world;
     this.#left = orders;
     this.#parks = parks;
-    this.#holds = world.scheduler.chance.hits(0.8);
+    this.#holds = world.scheduler.chance.hits(world.profile.waitShare);
     this.#later(() => this.#look());
   }
 

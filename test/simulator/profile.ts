@@ -51,6 +51,8 @@ export interface Profile {
   readonly scales: number;
   /** For how many dead letters somebody asks, in flows that have them taken back. */
   readonly orders: number;
+  /** How often sources wait with their end until no more is asked for. */
+  readonly waitShare: number;
   // Limits of the engine.
   readonly maxPayload: number;
   readonly maxFrames: number;
@@ -108,6 +110,7 @@ export function profileOf(chance: Chance, smallFrame: number, given: Partial<Pro
     retainMs: chance.hits(0.2) ? 1_000 : 0,
     scales: 0,
     orders: 0,
+    waitShare: 0.8,
     maxPayload: parts ? chance.of([1_700, 2_000, 3_000]) : 1024 * 1024,
     maxFrames: chance.of([1, 2, 3, 16, 4_096]),
     turnEvents: chance.of([1, 2, 8_192]),

@@ -8,6 +8,7 @@ import { snapshotEvery } from "../../../runtime/actor/snapshot.ts";
 import { type Context, type Emits, RetryableError, type StageOptions } from "../../../runtime/index.ts";
 import { decodeMessage, encodeFrame, message } from "../../../runtime/event/frame.ts";
 import { settle } from "../../../runtime/testing/manual-clock.ts";
+import type { MemoryStream } from "../../../runtime/testing/memory-stream.ts";
 import { ActorBench, type Sent } from "../../support/actor-bench.ts";
 import { driven } from "../../support/driven.ts";
 
@@ -128,9 +129,9 @@ test("a dropped letter is settled, and does nothing", async () => {
 });
 
 test("letters of two chains under one number that ask for a later try wait beside each other: both go through", async () => {
-  const { its, trouble } = await withOneLetter(), dead = its.server.streams.get("mr_dead_f"), frame = decodeMessage((dead?.at(1) as { data: Uint8Array }).data);
+  const { its, trouble } = await withOneLetter(), dead = its.server.streams.get("mr_dead_f") as MemoryStream, frame = decodeMessage((dead.at(1) as { data: Uint8Array }).data);
   // Of an actor of the generation before, whose keys this one goes on with.
-  dead?.append("mr.dead.f.work.g-0.1", message(new Uint8Array(8), encodeFrame({ ...frame, from: "f/work/1", generation: "g-0" })), undefined);
+  dead.append("mr.dead.f.work.g-0.1", message(new Uint8Array(8), encodeFrame({ ...frame, from: "f/work/1", generation: "g-0" })), undefined);
   trouble.fails = (n, { attempt }) => (n === 2 && attempt < 3 ? new RetryableError("not yet", { retryAfter: 100 }) : undefined);
   const outcomes = await Promise.all([ask(its, replay(1)), ask(its, { ...replay(2), of: { generation: "g-0", partition: 1 } })]);
   assert.equal(outcomes, [{ is: "replayed", before: false }, { is: "replayed", before: false }]);
