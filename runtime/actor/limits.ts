@@ -12,6 +12,8 @@ export const laterMs = 200;
 export const sliceMs = 8;
 /** After an unclean end turns are so small, in events, until what was in flight is past: a second death leaves few suspects. */
 export const cautiousTurn = { events: 32 };
+/** Of a sender that was silent for so long it is asked whether it is over (P30), in ms; Infinity: never. */
+export const silence = { ms: 60_000 };
 /** The wall clock may be set: who waits for a time on it looks again after so long at most, in ms. */
 export const wallLookMs = 30_000;
 /** With more events, or bytes of them, waiting for a later try or behind one the actor takes nothing new (PROTOCOL 9, retry). */

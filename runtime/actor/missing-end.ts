@@ -8,15 +8,13 @@ import type { Actor } from "./actor.ts";
 import { streamName, subjectsOf } from "./environment.ts";
 import type { Channel } from "./inbound.ts";
 import type { Intake } from "./intake.ts";
-
-/** Of a sender that was silent for so long it is asked whether it is over, in ms. */
-const silentMs = 60_000;
+import { silence } from "./limits.ts";
 
 /** Looks while the actor lives and waits for an end. @throws MillraceError BROKER_WENT_BACK */
 export async function watchForEnds(actor: Actor, intake: Intake): Promise<void> {
   const { signal, memory: { inbound }, env: { clock } } = actor, heard = new Map<Channel, number>();
-  while (!signal.aborted && !inbound.ended) {
-    await pause(silentMs, { clock, signal });
+  while (silence.ms < Infinity && !signal.aborted && !inbound.ended) {
+    await pause(silence.ms, { clock, signal });
     for (const channel of [...inbound.channels]) {
       const isSilent = heard.get(channel) === channel.seq;
       heard.set(channel, channel.seq);

@@ -1,5 +1,5 @@
 // One schedule: a world drawn from a seed, run to its end with its faults, judged.
-import { frameReserve, turnLimit, unsettledLimit } from "../../runtime/actor/limits.ts";
+import { frameReserve, silence, turnLimit, unsettledLimit } from "../../runtime/actor/limits.ts";
 import { sendWindow } from "../../runtime/actor/delivery.ts";
 import { snapshotEvery, snapshotSize } from "../../runtime/actor/snapshot.ts";
 import { streamName, subjectsOf } from "../../runtime/actor/environment.ts";
@@ -54,10 +54,11 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
   scheduler.slowShare = profile.slowShare;
   scheduler.hurry = profile.hurry;
   scheduler.trace = options.trace;
-  setLimits(profile);
+  const rules = { ...allRules, ...options.rules };
+  setLimits(profile, rules);
   // Stacks take time, and room in dead letters.
   Error.stackTraceLimit = options.trace === undefined ? 0 : 10;
-  const world = new World(scheduler, profile, planFor(flow, profile, chance), flow.feed(chance, profile.events), { ...allRules, ...options.rules }, profile.scales === 0 ? [] : scalableOf(flow));
+  const world = new World(scheduler, profile, planFor(flow, profile, chance), flow.feed(chance, profile.events), rules, profile.scales === 0 ? [] : scalableOf(flow));
   current.host = world;
   if (flow.takenBack !== undefined) world.operator = new Operator(world, profile.orders, flow.takenBack === "in order");
   options.trace?.(JSON.stringify({ flow: flow.name, profile, feed: world.feed }));
@@ -79,7 +80,8 @@ function scalableOf({ plan, divisible }: SimulatedFlow): readonly string[] {
   return plan.stages.filter(({ name }) => divisible.includes(name)).map(({ name }) => name);
 }
 
-function setLimits(p: Profile): void {
+function setLimits(p: Profile, { askSender }: Rules): void {
+  silence.ms = askSender ? 60_000 : Infinity;
   turnLimit.events = p.turnEvents;
   unsettledLimit.frames = p.unsettledFrames;
   frameReserve.bytes = p.maxPayload - p.frameBytes;

@@ -17,20 +17,18 @@ test("nothing is lost, repeated or reordered, whatever the schedule", async () =
   }
 });
 
-/** Few of the random schedules come to it; the seeds from here on do. */
-const known = 1;
-
 for (const variant of variants) {
   test(`caught (${variant.rule}): ${variant.name}`, async () => {
-    let from = known;
+    const first = variant.from ?? 1;
+    let from = first;
     for (let whole: string | undefined = "not run"; whole !== undefined;) {
       const found = await caught(variant, from);
-      assert.ok(found.result !== undefined, `not caught within ${from - known + found.schedules} schedules`);
+      assert.ok(found.result !== undefined, `not caught within ${from - first + found.schedules} schedules`);
       // It is the broken rule that was caught only where the whole engine passes the same schedule.
       ({ wrong: whole } = await runSchedule(found.seed, { flows: variant.flows, profile: variant.profile, rules: variant.without }));
       from = found.seed + 1;
     }
-    console.log(`${String(from - known).padStart(5)} schedules: ${variant.name} (${variant.rule})`);
+    console.log(`${String(from - first).padStart(5)} schedules: ${variant.name} (${variant.rule})`);
   });
 }
 

@@ -26,13 +26,15 @@ export interface Rules extends TargetRules {
   watchdog: boolean;
   /** P30: what a reader has committed can be asked. */
   askReader: boolean;
+  /** P30: a sender that is silent can be asked whether it is over. */
+  askSender: boolean;
   /** P5: a claim carries a mark of its own. */
   mark: boolean;
   /** 11: new actors start when all old ones are sealed. */
   allSealed: boolean;
 }
 
-export const allRules: Rules = { next: true, place: "mark", watchdog: true, askReader: true, mark: true, allSealed: true };
+export const allRules: Rules = { next: true, place: "mark", watchdog: true, askReader: true, askSender: true, mark: true, allSealed: true };
 
 /** One partition of one stage, whoever runs it. */
 export class Slot {
