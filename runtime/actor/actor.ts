@@ -299,9 +299,9 @@ export class Actor {
     this.#events.onExit((await this.#isMistaken(exit)) ? exitOf(fenced(this.address)) : exit);
   }
 
-  /** Whether what it would park for is only that another owner has gone on. */
+  /** Whether what it would park for is only that another owner has gone on, or the next generation, and its streams are gone (P15). */
   async #isMistaken({ class: its }: Exit): Promise<boolean> {
-    return its === "parked" && (await this.#committer?.log.isClaimedOver()) === true;
+    return its === "parked" && ((await this.#committer?.log.isClaimedOver()) === true || this.env.generations?.retired(this.stage.name, this.generation) === true);
   }
 
   async #close(): Promise<void> {

@@ -4,7 +4,7 @@ import type { Logger } from "../../runtime/flow/context.ts";
 import type { Chance } from "./chance.ts";
 
 /** What a handler is to do with an event. */
-export type Trouble = "retry" | "retry twice" | "terminal" | "poison" | "crash once" | "mended";
+export type Trouble = "retry" | "retry twice" | "terminal" | "poison" | "crash once" | "mended" | "timer";
 
 export interface Item {
   /** Counts over everything that the flow is fed. */

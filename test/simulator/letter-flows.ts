@@ -2,6 +2,7 @@
 // the number of the try alone, so that what it does after a loss is what it did before.
 import { aggregate, map, stateful } from "../../actors/index.ts";
 import { type Context, defineFlow, type Emits, RetryableError, type StageOptions, TerminalError } from "../../runtime/index.ts";
+import type { DeadLetter } from "../../runtime/actor/dead-letter.ts";
 import { host, type Item, itemsOf, feedOf, simulatedSource, type Trouble } from "./feed.ts";
 import { planned, type SimulatedFlow, target, time } from "./flows.ts";
 import type { KeptLetter, TakenBack } from "./letters.ts";
@@ -26,14 +27,16 @@ function behave(item: Item, { attempt }: Context): void {
   if (trouble === "mended" && attempt === lastTry + 1) throw new TerminalError("not like this");
   if (trouble === "mended" && attempt === lastTry + 2 && again(item) !== "through") throw new RetryableError("not yet", { retryAfter: 100 });
   if (trouble === "mended" && attempt === lastTry + 3 && again(item) === "fails") throw new TerminalError("not like this either");
-  if (trouble !== "poison") return;
+  if (trouble !== "poison" && trouble !== "timer") return;
   if (attempt <= lastTry || again(item) === "fails") throw new Error(`event ${id} crashes`);
   if (attempt === lastTry + 1 && again(item) === "later") throw new RetryableError("not yet", { retryAfter: 100 });
 }
 
-const isGivenUp = ({ trouble }: Item): boolean => trouble === "terminal" || trouble === "mended" || trouble === "poison";
+const isGivenUp = ({ trouble }: Item): boolean => trouble === "terminal" || trouble === "mended" || trouble === "poison" || trouble === "timer";
 const isGivenUpTwice = (item: Item): boolean => item.trouble === "mended" && again(item) === "fails";
-const goesThrough = (item: Item): boolean => item.trouble === "mended" || (item.trouble === "poison" && again(item) !== "fails");
+const goesThrough = (item: Item): boolean => item.trouble === "mended" || (item.trouble === "poison" && again(item) !== "fails") || (item.trouble === "timer" && again(item) === "through");
+/** The event that a letter is of, or that set its timer. */
+const idIn = ({ event: { data } }: DeadLetter): number => (data as Item).id ?? Number((data as { readonly timer: string }).timer);
 
 const counting = () => aggregate({
   initial: () => ({ n: 0, id: 0, copy: 0, at: 0 }),
@@ -44,20 +47,27 @@ const counting = () => aggregate({
 /** What an event does: it counts those of its key, and says the number twice. */
 const effects = 2;
 
+function handled(at: number, item: Item, ctx: Emits<Done>): number {
+  ctx.emit({ ...item, copy: 0, at });
+  behave(item, ctx);
+  ctx.emit({ ...item, copy: 1, at });
+  return at + 1;
+}
+
 const keyed = (name: string, options: StageOptions, troubles: readonly Trouble[]): SimulatedFlow => ({
   name,
   letters: true,
   takenBack: options.poison?.park === "key" ? "in order" : "late",
   plan: planned(defineFlow(name, (flow) => {
-    const feed = flow.source("feed", simulatedSource("feed"), time("any"));
+    const feed = flow.source("feed", simulatedSource("feed"), time(0));
     const felt = flow.processor("felt", feed.keyBy(({ key }) => key), options, stateful({
       initial: () => 0,
       on(at, item: Item, ctx: Emits<Done>) {
-        ctx.emit({ ...item, copy: 0, at });
-        behave(item, ctx);
-        ctx.emit({ ...item, copy: 1, at });
-        return at + 1;
+        if (item.trouble !== "timer") return handled(at, item, ctx);
+        ctx.timer(String(item.id), 500);
+        return at;
       },
+      onTimer: (at, { name: id }, ctx: Emits<Done>) => handled(at, itemsOf(host().feed)[Number(id)] as Item, ctx),
     }));
     const count = flow.processor("count", felt.keyBy(({ key }) => key), { parallelism: 2 }, counting());
     flow.sink("report", count, target<Counted>());
@@ -104,12 +114,12 @@ const ahead: SimulatedFlow = {
  */
 function takenBackWrong({ takenBack, lost }: Observed, items: readonly Item[], rows: readonly Counted[], whole: boolean, parks: boolean): string | undefined {
   const its: TakenBack = takenBack ?? { letters: [], asked: new Set(), told: [] };
-  for (const { letter: { code, message, event } } of its.letters) {
-    const { id } = event.data as Item, item = items.find((other) => other.id === id);
-    if (item === undefined || !isGivenUp(item) || code !== (item.trouble === "poison" ? "POISON" : "TERMINAL")) return `event ${id} is a dead letter, ${code}: ${message}`;
+  for (const { letter } of its.letters) {
+    const { code, message } = letter, id = idIn(letter), item = items.find((other) => other.id === id);
+    if (item === undefined || !isGivenUp(item) || code !== (item.trouble === "poison" || item.trouble === "timer" ? "POISON" : "TERMINAL")) return `event ${id} is a dead letter, ${code}: ${message}`;
   }
   for (const item of items) {
-    const found = rows.filter(({ id }) => id === item.id), letters = its.letters.filter(({ letter }) => (letter.event.data as Item).id === item.id);
+    const found = rows.filter(({ id }) => id === item.id), letters = its.letters.filter(({ letter }) => idIn(letter) === item.id);
     if (found.length > 1 || found.some(({ key }) => key !== item.key)) return `event ${item.id} took effect ${found.length} times`;
     if (whole && !isGivenUp(item) && found.length === 0) return `event ${item.id} is missing`;
     const wrong = lettersWrong(item, letters, its.asked, lost) ?? (isGivenUp(item) ? effectWrong(item, found.length === 1, letters, its.asked, whole, lost) : undefined);
@@ -146,7 +156,7 @@ function effectWrong(item: Item, tookEffect: boolean, letters: readonly KeptLett
 /** Whether an event keeps no order with others of its key. */
 function isLate(items: readonly Item[], id: number, parks: boolean): boolean {
   const trouble = items.find((item) => item.id === id)?.trouble;
-  return trouble === "mended" || trouble === "terminal" || (trouble === "poison" && !parks);
+  return trouble === "mended" || trouble === "terminal" || trouble === "timer" || (trouble === "poison" && !parks);
 }
 
 /** After a loss what was told may be lost, too. */
@@ -156,7 +166,7 @@ function toldWrong({ told, letters }: TakenBack, whole: boolean): string | undef
     const its = letters.find((letter) => letter.name === name), words = JSON.stringify(outcome);
     if (outcome.is === "pending") continue;
     if (outcome.is === "failed") {
-      const known = outcome.code === "ENDED" || (action === "replay" && (outcome.code === "Error" || outcome.code === "TerminalError" || (outcome.code === "LETTER_FIXED" && its?.letter.replay === undefined)));
+      const known = outcome.code === "ENDED" || (action === "replay" && (outcome.code === "Error" || outcome.code === "TerminalError" || (outcome.code === "RetryableError" && its?.letter.replay?.timer != null) || (outcome.code === "LETTER_FIXED" && its?.letter.replay === undefined)));
       if (!known) return `who asked to ${action} ${name} was told ${words}`;
       continue;
     }
@@ -170,7 +180,7 @@ function toldWrong({ told, letters }: TakenBack, whole: boolean): string | undef
 
 /** Where the flows of flows.ts that give letters are run with somebody who takes them back: these instead. */
 export const letterFlows: readonly SimulatedFlow[] = [
-  keyed("letters", {}, ["retry", "terminal", "mended", "mended", "mended", "poison"]),
-  keyed("letters-parked", { poison: { park: "key" } }, ["retry", "mended", "poison", "poison", "poison"]),
+  keyed("letters", {}, ["retry", "terminal", "mended", "mended", "mended", "poison", "timer"]),
+  keyed("letters-parked", { poison: { park: "key" } }, ["retry", "mended", "poison", "poison", "poison", "timer"]),
   ahead,
 ];

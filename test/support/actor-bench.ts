@@ -2,7 +2,7 @@
 // what comes out as readers do, exactly the next of each channel. Time stands still unless the test, or `until`, moves it.
 import type { Actor } from "../../runtime/actor/actor.ts";
 import type { DeadLetter } from "../../runtime/actor/emitter.ts";
-import { type ActorEnvironment, streamName, subjectsOf, Turnstile } from "../../runtime/actor/environment.ts";
+import { type ActorEnvironment, type Generations, streamName, subjectsOf, Turnstile } from "../../runtime/actor/environment.ts";
 import type { Exit } from "../../runtime/actor/exit.ts";
 import { createActor } from "../../runtime/actor/wiring.ts";
 import type { EventInfo, FlowEvent, Key, Operator, StageOptions } from "../../runtime/index.ts";
@@ -50,6 +50,8 @@ export class ActorBench {
   readonly chance = new Chance(seed);
   /** What the readers have committed, as anchors are told; `undefined`: not known. */
   readerCursor: number | undefined;
+  /** As of the next start. */
+  generations: Generations | undefined;
   network = new ScriptedNetwork();
   broker = new MemoryBroker(this.server, this.network);
   #stores = new MemoryStores(this.disk);
@@ -105,7 +107,7 @@ export class ActorBench {
     const log = { debug: () => {}, info: () => {}, warn: (text: string, fields?: object) => { this.warnings.push([text, fields]); }, error: () => {} };
     const env: ActorEnvironment = {
       flow: this.flow, division: () => ({ generation, count: 1 }), code: "code", node: "n", broker: this.broker, stores: this.#stores, clock: this.clock, random: this.random, log,
-      soon: (call) => { setImmediate(call); }, retainMs: this.#retainMs, replicas: 1, oneByOne: new Turnstile(), readerCursor: () => this.readerCursor,
+      soon: (call) => { setImmediate(call); }, retainMs: this.#retainMs, replicas: 1, oneByOne: new Turnstile(), readerCursor: () => this.readerCursor, ...(this.generations === undefined ? {} : { generations: this.generations }),
     };
     const actor = createActor(env, this.stage, 0, { onExit: (exit) => { this.exits.push(exit); }, onState: (state) => { this.states.push(state); }, onPoison: (event) => { this.poisoned.push(event); } });
     this.#actor = actor;

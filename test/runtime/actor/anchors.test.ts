@@ -2,6 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { map } from "../../../actors/index.ts";
 import { isAnchor } from "../../../runtime/actor/anchors.ts";
+import type { Generations } from "../../../runtime/actor/environment.ts";
 import { snapshotEvery } from "../../../runtime/actor/snapshot.ts";
 import { MemoryBroker } from "../../../runtime/testing/memory-broker.ts";
 import { MemoryServer } from "../../../runtime/testing/memory-server.ts";
@@ -13,8 +14,9 @@ const test = suite("anchors");
 const mailbox = "mr_actor_f_work_g-1_0_in_0", out = "mr_actor_f_out_g-1_0_in_0", log = "mr_actor_f_work_g-1_0_log", dead = "mr_dead_f";
 
 /** An actor that has read ten events and sent ten on, all settled as a record says; 0 is a dead letter. */
-async function worked(): Promise<ActorBench> {
+async function worked(generations?: Generations): Promise<ActorBench> {
   const its = new ActorBench(map((n: number) => { if (n === 0) throw new TerminalError("never"); return n; }));
+  its.generations = generations;
   await its.start();
   for (let n = 0; n <= 10; n++) {
     its.send([{ data: n }]);
@@ -197,6 +199,17 @@ test("another owner has claimed the log meanwhile: it is fenced, not parked", as
   await its.until("the older one is over", () => its.exits.length > 0);
   assert.equal([its.exits[0]?.class, (its.exits[0]?.error as { code?: string }).code], ["fenced", "FENCED"]);
   assert.ok(before.signal.aborted);
+});
+
+test("its generation is over and its streams are gone, and those who follow have sent more: it is fenced, not parked", async () => {
+  let isOver = false;
+  const its = await worked({ first: () => ({ generation: "g-1", count: 1 }), next: () => undefined, retired: (stage) => isOver && stage === "work" });
+  its.broker.disconnect();
+  // It ends just when this one, which slept, looks at what it had sent.
+  Object.defineProperty(its, "readerCursor", { get: () => { isOver = true; its.server.remove(log); return 40; } });
+  its.broker.reconnect();
+  await its.until("it is over", () => its.exits.length > 0);
+  assert.equal([its.exits[0]?.class, (its.exits[0]?.error as { code?: string }).code], ["fenced", "FENCED"]);
 });
 
 test.run();
