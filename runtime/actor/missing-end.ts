@@ -12,7 +12,7 @@ import { silence } from "./limits.ts";
 
 /** Looks while the actor lives and waits for an end. @throws MillraceError BROKER_WENT_BACK */
 export async function watchForEnds(actor: Actor, intake: Intake): Promise<void> {
-  const { signal, memory: { inbound }, env: { clock } } = actor, heard = new Map<Channel, number>();
+  const { signal, memory: { inbound }, env: { clock } } = actor, heard = new WeakMap<Channel, number>();
   while (silence.ms < Infinity && !signal.aborted && !inbound.ended) {
     await pause(silence.ms, { clock, signal });
     for (const channel of [...inbound.channels]) {
