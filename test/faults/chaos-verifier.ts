@@ -2,6 +2,8 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Broker } from "../../runtime/broker/broker.ts";
+import { untilReachable } from "../../runtime/broker/until-reachable.ts";
+import { systemClock } from "../../runtime/event/clock.ts";
 import { decodeRecord } from "../../runtime/journal/record.ts";
 import { type ChaosFlow, chaosReference, chaosReport, chaosRows, timeOf, withoutCode } from "./chaos-flow.ts";
 import type { Row } from "./matrix-kinds.ts";
@@ -31,9 +33,14 @@ export interface ChaosJudged {
   readonly unkept?: boolean;
 }
 
-const shown = 5;
+const shown = 5, answerMs = 120_000;
 
-export async function chaosVerdict({ broker, flow, folder, dataDirOf, versions, unkept = false }: ChaosJudged): Promise<ChaosVerdict> {
+/** Begun anew where the servers, which were disturbed until now, or are beside much else, do not answer in time. */
+export function chaosVerdict(judged: ChaosJudged): Promise<ChaosVerdict> {
+  return untilReachable(() => verdictOf(judged), { clock: systemClock, forMs: answerMs });
+}
+
+async function verdictOf({ broker, flow, folder, dataDirOf, versions, unkept = false }: ChaosJudged): Promise<ChaosVerdict> {
   const { rows, report, letters } = chaosReference(flow);
   const first = await fileJudged(chaosRows(flow), rows, { ...(versions === undefined ? {} : { versions }) }), second = await fileJudged(chaosReport(flow), report, { timeOf });
   const found = (await lettersOf(broker, flow.name)).map(({ event }) => (event.data as { readonly n: number }).n);
