@@ -13,7 +13,7 @@ export interface Gap {
   readonly from: string;
   readonly to: string;
   /**
-   * Numbers of frames. `gone`: nowhere any more. `anew`: the reader has them, the sender has forgotten that it sent them. `forked`: the sender
+   * Numbers of frames. `gone`: nowhere any more. `anew`: the reader has them, or its mailbox, and the sender has forgotten that it sent them. `forked`: the sender
    * tells them otherwise than they were read. `unsaid`: in no record, and none says that they are settled, though the reader has them (P30).
    * `kept`: not in the mailbox, and the sender does not send them again, but the log, or the journal on `node`, holds them.
    */
@@ -88,6 +88,8 @@ async function between(sender: ActorLook, reader: ActorLook, sent: SentLook, [, 
   const forked = cursor === undefined && reader.inherits ? undefined : firstForked(cursor, [...its, ...retainedOf(sent, read)]);
   if (forked !== undefined) return [{ ...ends, is: "forked", first: forked, last: Math.max(forked, read) }];
   const has = its.reduce((to, { seq }) => (seq === to + 1 ? seq : to), read);
+  // Nothing is sent before its record (P7): that one is gone, and what is done in its place will be told otherwise.
+  if (has > sent.seq) return [{ ...ends, is: "anew", first: sent.seq + 1, last: has }];
   if (!needs(sent, has)) return unsaid(ends.from, ends.to, sent);
   const numbers = { first: has + 1, last: oldest(sent) - 1 }, node = input.isThere ? await holderOf(sender, sent.target, numbers) : undefined;
   return node === undefined ? gone(ends.from, ends.to, has, sent) : [{ ...ends, is: "kept", ...numbers, node, target: sent.target }];

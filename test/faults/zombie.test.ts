@@ -27,11 +27,15 @@ async function seen(lives: Lives, { name, folder }: Life): Promise<unknown> {
   return { logs, letters: (await lettersOf(lives.broker, name)).length, rows: await readFile(join(folder, "out.jsonl"), "utf8") };
 }
 
-/** Where the newest record is that says more than who owns the log: an actor that a late node had yet to start may still claim it. */
+/** Where the newest record is that says more than who owns the log: who comes late may still claim it, see that all is over, and stop. */
 async function lastChange(log: BrokerStream): Promise<number> {
   const { first, last } = await log.bounds();
-  let at = 0;
-  for await (const { seq, data } of log.read(first, last)) if (decodeRecord(data).kind !== "claim") at = seq;
+  let at = 0, isClaimed = false;
+  for await (const { seq, data } of log.read(first, last)) {
+    const { kind } = decodeRecord(data), isLate = kind === "claim" || (kind === "stop" && isClaimed);
+    if (!isLate) at = seq;
+    isClaimed = kind === "claim";
+  }
   return at;
 }
 
