@@ -44,7 +44,7 @@ async function list(flow: string, flags: ListFlags): Promise<number> {
   try {
     const letters = await newestLetters(broker, flow, limit, flags);
     if (flags.json === true) for (const letter of letters) out.write(text(letter));
-    else if (letters.length === 0) out.write(`Flow ${flow} has no dead letters.`);
+    else if (letters.length === 0) out.write(`Flow ${flow} has no dead letters${chosenText(flow, flags)}.`);
     else {
       const rows = letters.map((letter) => [letter.number, letter.status === "open" && letter.replay?.parks != null ? "open, key waits" : letter.status, letter.code, letter.actor, letter.generation.split("-")[0] ?? "", String(letter.attempts), plain(letter.message), plain(text(letter.event.data))]);
       out.write(table(columns, rows, out.columns, { head: (title) => out.colors.dim(title) }));
@@ -55,11 +55,17 @@ async function list(flow: string, flags: ListFlags): Promise<number> {
   }
 }
 
+/** What was chosen of, such as " that are open, of stage felt, with code POISON"; then there may be others. */
+function chosenText(flow: string, { open, stage, code }: ListFlags): string {
+  const words = [...(open === true ? ["that are open"] : []), ...(stage === undefined ? [] : [`of stage ${plain(stage)}`]), ...(code === undefined ? [] : [`with code ${plain(code)}`])];
+  return words.length === 0 ? "" : ` ${words.join(", ")}; \`millrace dlq list ${flow}\` names all`;
+}
+
 /** Characters that are written at a time. */
 const exportChunk = 64 * 1024;
 
 const columns = [
-  { title: "number" }, { title: "status", least: 6 }, { title: "code", least: 6 }, { title: "actor", least: 8, spare: 2 }, { title: "run", spare: 3 }, { title: "tries", align: "right" as const, spare: 4 },
+  { title: "number" }, { title: "status", least: 6 }, { title: "code" }, { title: "actor", least: 8, spare: 2 }, { title: "run", spare: 3 }, { title: "tries", align: "right" as const, spare: 4 },
   { title: "reason", least: 12 }, { title: "event", least: 8, spare: 1 },
 ];
 

@@ -46,6 +46,16 @@ test("--stage, --code and --limit choose, and what they let through is the same 
   assert.equal(await numbers("export", "trouble", "--code", "POISON"), []);
 });
 
+test("where none is as was asked it is said of what; there may be others", async () => {
+  assert.is((await dlq("list", "trouble", "--code", "POISON", "--stage", "out")).stdout, "Flow trouble has no dead letters of stage out, with code POISON; `millrace dlq list trouble` names all.\n");
+});
+
+test("on 80 columns a code stands whole: it is what --code asks for", async () => {
+  const { stdout } = await dlq("list", "trouble");
+  assert.match(stdout, /^ +\d+\.\d+ +open +TERMINAL +/m);
+  for (const line of stdout.split("\n")) assert.ok(line.length <= 80, line);
+});
+
 for (const [what, args, says] of [
   ["a flow that never ran", ["export", "nobody", "--out", "none.jsonl"], /NO_LETTERS/], ["a stage that is a pattern", ["list", "trouble", "--stage", "*"], /NAME_INVALID/],
   ["a limit that is none", ["list", "trouble", "--limit", "0"], /OPTION_INVALID/], ["a number that is none", ["show", "trouble", `${"9".repeat(30)}.0`], /NOT_FOUND/],
