@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The command `millrace`. One file a command; here they are put together, and the process is ended with the right code.
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Help } from "commander";
 import { setHeapPolicy } from "../node/heap-policy.ts";
 import { deployCommand } from "./deploy.ts";
 import { backupCommand } from "./backup.ts";
@@ -40,6 +40,8 @@ process.on("uncaughtException", (error) => {
 let code: number = exitCode.fine;
 const program = new Command("millrace").description("An actor runtime for event processing: exactly once, in order per key.").version(versionOfMillrace(), "-V, --version", "print the version")
   .showHelpAfterError("(millrace --help, or millrace help <command>, tells more)").exitOverride()
+  // Of an option that may be repeated "(default: [])" tells nobody anything.
+  .configureHelp({ optionDescription: (option) => (Array.isArray(option.defaultValue) ? option.description : new Help().optionDescription(option)) })
   .addHelpText("after", `
 Examples:
   millrace run flow.ts

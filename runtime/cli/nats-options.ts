@@ -27,7 +27,7 @@ const variables = ["MILLRACE_NATS", "MILLRACE_NATS_USER", "MILLRACE_NATS_PASSWOR
 type Variable = (typeof variables)[number];
 
 export function withNatsFlags(command: Command): Command {
-  return command
+  command
     .option("--data-dir <folder>", "journals, the embedded server's store, logs", ".millrace")
     .option("--nats <url>", "a NATS server that runs already, several with commas; default MILLRACE_NATS, else one of its own in the data folder")
     .option("--nats-user <name>", "with one of the next two, or MILLRACE_NATS_PASSWORD; default MILLRACE_NATS_USER")
@@ -43,6 +43,9 @@ export function withNatsFlags(command: Command): Command {
     // For all connections of this process, the embedded server's included.
     .addOption(new Option("--nats-client <library>", "nats, or natsio: its successor @nats-io/transport-node; default MILLRACE_NATS_CLIENT, else nats").choices(["nats", "natsio"]))
     .on("option:nats-client", (name: string) => (process.env["MILLRACE_NATS_CLIENT"] = name));
+  // Every command has them: they stand behind its own in its help.
+  for (const option of command.options) if (option.long?.startsWith("--nats-") === true) option.helpGroup("Options of the way to NATS:");
+  return command;
 }
 
 /** `undefined`: none was given. */

@@ -1,5 +1,5 @@
 // `millrace node`: a node of a cluster in this process: joins, hosts what is placed on it, until it is told to leave.
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { join } from "node:path";
 import { type FlowPlan, planOf } from "../flow/plan.ts";
 import { startNode } from "../inspect/inspected-node.ts";
@@ -46,7 +46,7 @@ export function nodeCommand(program: Command, ended: (code: number) => void): vo
     .option("--trust <key>", "load and run deployed flows that this public key has signed, or one of a file with a key a line; may be repeated; default: none", collect, [] as readonly string[])
     .option("--until-ended", "leave when the flows of --flow have ended")
     .option("--with-parent", "leave when the standard input ends")
-    .option("--fsync <when>", "of the embedded server, where no --nats is given: always or relaxed", "always")
+    .addOption(new Option("--fsync <when>", "of the embedded server, where no --nats is given").choices(["always", "relaxed"]).default("always"))
     .option("--broker-sync <interval>", "the sync_interval of the server of --nats: always, or such as 2m (default)")
     .option("--verbose", "with stacks")
     .addHelpText("after", `

@@ -1,5 +1,5 @@
 // `millrace run`: one flow in one node of this process, until it has finished, failed or was interrupted.
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { asError, MillraceError } from "../event/errors.ts";
 import { type FlowPlan, planOf } from "../flow/plan.ts";
 import type { Duration } from "../event/event.ts";
@@ -34,7 +34,7 @@ interface RunFlags extends NatsFlags {
 
 export function runCommand(program: Command, ended: (code: number) => void): void {
   withNatsFlags(program.command("run").argument("<flow>", "a .ts or .js file with `export default defineFlow(…)`").description("run a flow until its sources end, or until Ctrl-C"))
-    .option("--fsync <when>", "of the embedded server: always (before each ack) or relaxed (each second; a power loss may cost that)", "always")
+    .addOption(new Option("--fsync <when>", "of the embedded server: always (before each ack) or relaxed (each second; a power loss may cost that)").choices(["always", "relaxed"]).default("always"))
     .option("--broker-sync <interval>", "the sync_interval of the server of --nats: always, or such as 2m (default)")
     .option("--fresh", "begin a new run, whatever was interrupted")
     .option("--repair", "first bring back from the journals what the server lost (see millrace repair)")

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { connect } from "../broker/nats-broker.ts";
 import { MillraceError } from "../event/errors.ts";
 import { startBroker } from "../node/broker-process.ts";
@@ -30,7 +30,7 @@ const restarts = { most: 5, withinMs: 60_000, afterMs: 500 } as const;
 export function upCommand(program: Command, ended: (code: number) => void): void {
   withNatsFlags(program.command("up").argument("<flow>", "a .ts or .js file with `export default defineFlow(…)`").description("run a flow on several nodes of this machine until its sources end, or until Ctrl-C"))
     .option("-n, --count <nodes>", "how many; default one for each core")
-    .option("--fsync <when>", "of the embedded server: always (before each ack) or relaxed (each second; a power loss may cost that)", "always")
+    .addOption(new Option("--fsync <when>", "of the embedded server: always (before each ack) or relaxed (each second; a power loss may cost that)").choices(["always", "relaxed"]).default("always"))
     .option("--broker-sync <interval>", "the sync_interval of the server of --nats: always, or such as 2m (default)")
     .option("--verbose", "with stacks")
     .addHelpText("after", `
