@@ -7,7 +7,7 @@ import type { HostedFlow } from "../node/hosted-flow.ts";
 import type { RunningNode } from "../node/node.ts";
 import { liveTable, type StageRow } from "./stage-table.ts";
 import { cutTo, type Terminal } from "./terminal.ts";
-import { count, duration, listed, rate } from "./words.ts";
+import { count, duration, listed, rate, several } from "./words.ts";
 
 const drawMs = 250;
 const lineMs = 5_000;
@@ -16,6 +16,9 @@ const drainLineMs = 2_000;
 const headLines = 5;
 /** A rate is that of the last so many ms. */
 const rateMs = 3_000;
+
+/** States of a stage whose counts are not those of its journal yet. */
+const starting: readonly string[] = ["idle", "claiming", "recovering"];
 
 interface Sample {
   readonly at: number;
@@ -30,6 +33,8 @@ export class Progress {
   readonly #lags = new Lags();
   readonly #begun = performance.now();
   #samples: Sample[] = [];
+  /** Of a run that goes on: what had been taken when all its actors were at work again. */
+  #resumed: Sample | undefined;
   #said = "";
   #lineAt = performance.now();
   #draining = false;
@@ -76,9 +81,10 @@ export class Progress {
     return figures.map((row, at) => ({ ...row, rate: seconds < 0.05 ? 0 : Math.max(0, row.in - (since?.taken[at] ?? 0)) / seconds }));
   }
 
-  /** The same, with the rate over the whole time. */
+  /** The same, with the rate over the whole time; of a run that goes on, since its actors were at work again: what it took before is not of this time. */
   summary(runMs: number): readonly StageRow[] {
-    return this.#figures().map((row) => ({ ...row, rate: runMs <= 0 ? 0 : (row.in * 1_000) / runMs }));
+    const { resumed } = this.#flow.run, from = resumed ? this.#resumed : undefined, ms = !resumed ? runMs : from === undefined ? 0 : performance.now() - from.at;
+    return this.#figures().map((row, at) => ({ ...row, rate: ms <= 0 ? 0 : (Math.max(0, row.in - (from?.taken[at] ?? 0)) * 1_000) / ms }));
   }
 
   #figures(): readonly StageFigures[] {
@@ -90,7 +96,9 @@ export class Progress {
     const now = performance.now();
     if (!this.#draining) await this.#lags.measure(this.#flow, [...this.#flow.actors.values()], this.#node.clock.monotonic());
     const rows = this.rows(rateMs);
-    this.#samples.push({ at: now, taken: rows.map((row) => row.in) });
+    const sample: Sample = { at: now, taken: rows.map((row) => row.in) };
+    this.#samples.push(sample);
+    if (this.#resumed === undefined && rows.every(({ state }) => !starting.includes(state))) this.#resumed = sample;
     this.#samples = this.#samples.filter(({ at }) => at >= now - 2 * rateMs);
     if (this.#block !== undefined) {
       this.#said = this.#draw(rows);
@@ -109,7 +117,7 @@ export class Progress {
   #line(rows: readonly StageRow[]): string {
     const stages = rows.map((row) => `${row.name} ${count(row.in)}${row.kind === "source" ? ` (${rate(row.rate)})` : ""}${row.state === "running" || row.state === "ended" ? "" : ` ${row.state}`}`);
     const trouble = rows.reduce((sum, { restarts, deadLetters }) => ({ restarts: sum.restarts + restarts, dead: sum.dead + deadLetters }), { restarts: 0, dead: 0 });
-    const told = [...(trouble.restarts > 0 ? [`${trouble.restarts} restarts`] : []), ...(trouble.dead > 0 ? [`${count(trouble.dead)} dead letters`] : [])];
+    const told = [...(trouble.restarts > 0 ? [several(trouble.restarts, "restart")] : []), ...(trouble.dead > 0 ? [several(trouble.dead, "dead letter")] : [])];
     return `${this.#flow.name} ${duration(performance.now() - this.#begun)}: ${[stages.join(" → "), ...told].join(", ")}`;
   }
 

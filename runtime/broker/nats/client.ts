@@ -65,7 +65,7 @@ export class Client {
       if (library.failureOf(asError(thrown)) === "auth") {
         throw new MillraceError("NATS_AUTH", where, "The server refuses these credentials", "Give --nats-user and its password (MILLRACE_NATS_PASSWORD or --nats-password-file), --nats-creds or --nats-nkey, of an account with JetStream.", { cause: thrown });
       }
-      throw unreachable(where, asError(thrown).message, thrown);
+      throw new MillraceError("UNREACHABLE", where, `No NATS server can be reached: ${asError(thrown).message}`, "Check the address (nats://host:port, several with commas), and that a nats-server listens there.", { cause: thrown });
     }
   }
 

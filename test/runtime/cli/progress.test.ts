@@ -42,6 +42,27 @@ test("on a terminal a block is drawn anew: stages with figures, rate and state",
   assert.equal(progress.summary(1_000).map((row) => [row.name, row.in, row.rate, row.state]), [["feed", 100, 100, "ended"], ["each", 100, 100, "ended"], ["out", 100, 100, "ended"]]);
 });
 
+test("of a run that goes on the summary's rate is that of what was taken since", async () => {
+  await using world = await TwinWorld.make();
+  const { flow, opened } = held();
+  {
+    await using first = await world.start([flow]);
+    const before = new Progress(first.node, first.node.flows[0] as HostedFlow, record().terminal, true);
+    await eventually("the source has ended", () => before.summary(1_000)[0]?.state === "ended");
+    await first.kill();
+  }
+  await using it = await world.start([flow]);
+  const progress = new Progress(it.node, it.node.flows[0] as HostedFlow, record({ isTTY: true }).terminal, true);
+  progress.start();
+  await eventually("the handler is at work", () => it.node.flows[0]?.actors.get("slow/each/0")?.recovered?.behaviour.busy === true);
+  await eventually("it was looked at", () => progress.summary(1_000).every(({ state }) => state === "running" || state === "ended"));
+  opened.open();
+  await within(10_000, "the end", it.node.done);
+  progress.stop();
+  const [feed, each] = progress.summary(1_000);
+  assert.equal([feed?.in, feed?.rate, each?.in], [100, 0, 100]);
+});
+
 test("a flow of more stages than there are lines is cut, and says so", async () => {
   await using world = await TwinWorld.make();
   const { flow, opened } = held(12), screen = record({ isTTY: true, rows: 12, columns: 40 });
