@@ -66,7 +66,7 @@ const exportChunk = 64 * 1024;
 
 const columns = [
   { title: "number" }, { title: "status", least: 6 }, { title: "code" }, { title: "actor", least: 8, spare: 2 }, { title: "run", spare: 3 }, { title: "tries", align: "right" as const, spare: 4 },
-  { title: "reason", least: 12 }, { title: "event", least: 8, spare: 1 },
+  { title: "reason", least: 24 }, { title: "event", least: 8, spare: 1 },
 ];
 
 async function show(flow: string, number: string, flags: NatsFlags): Promise<number> {

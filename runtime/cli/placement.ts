@@ -34,7 +34,7 @@ async function placement(flow: string | undefined, flags: PlacementFlags): Promi
 
 const columns: readonly Column[] = [{ title: "actor", least: 12 }, { title: "node", least: 6 }];
 const warm: readonly Column[] = [{ title: "warm copy", spare: 1, least: 6 }];
-const reasons: readonly Column[] = [{ title: "came from", spare: 2, least: 6 }, { title: "why", least: 20 }];
+const reasons: readonly Column[] = [{ title: "came from", spare: 2, least: 6 }, { title: "why", least: 20, lines: 5 }];
 
 function textOf({ term, leader, flows, cordoned }: PlacementReport, why: boolean, { columns: width, colors }: Terminal): string {
   if (flows.length === 0) return leader === undefined ? "No cluster has been here: start nodes with `millrace node` or `millrace up`." : `${leader} leads (term ${term}), and no such flow is placed.`;
@@ -59,6 +59,6 @@ function copiesOf({ standby, copies }: PlacedActor): string {
 
 function whyOf({ node, pin, move }: PlacedActor, cordoned: readonly string[]): string {
   const moved = move?.why ?? "it has been there for long", pinned = `pinned to ${pin}`;
-  if (node !== null && cordoned.includes(node)) return `${node} is cordoned, and no other node may have it or has room`;
+  if (node !== null && cordoned.includes(node)) return `${node} is drained, and no other node may have it or has room`;
   return pin === undefined || moved.includes(pinned) ? moved : `${pinned}; ${moved}`;
 }

@@ -38,8 +38,10 @@ async function resultText({ name, parallelism, sink: { kind } }: SinkPlan, targe
   const rows = reader === undefined ? undefined : await firstRows(path, reader);
   if (rows === undefined || rows.rows.length === 0) return `${title}\n  ${several(written, "event")} written to ${where}`;
   const columns = rows.titles.map((column, at) => ({ title: column, align: rows.numeric[at] === true ? ("right" as const) : ("left" as const), least: leastCell, ...(at === 0 ? {} : { spare: at }) }));
-  const more = written - rows.rows.length;
-  return `${title}\n${table(columns, rows.rows, width, { head: (text) => colors.dim(text) })}\n  ${more > 0 ? `… and ${count(more)} more in` : "in"} ${where}`;
+  const more = written - rows.rows.length, drawn = table(columns, rows.rows, width, { head: (text) => colors.dim(text) });
+  // Values that are no objects have no column's name: then there is no line of names.
+  const shown = rows.titles.some((name) => name !== "") ? drawn : drawn.slice(drawn.indexOf("\n") + 1);
+  return `${title}\n${shown}\n  ${more > 0 ? `… and ${count(more)} more in` : "in"} ${where}`;
 }
 
 /** It may have been scaled since it began, and have had more actors. */

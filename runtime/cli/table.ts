@@ -2,13 +2,15 @@
 // that matter least are left out.
 import Table from "cli-table3";
 import stringWidth from "string-width";
-import { cutTo } from "./terminal.ts";
+import { cutTo, wrapped } from "./terminal.ts";
 
 export interface Column {
   readonly title: string;
   readonly align?: "left" | "right";
   /** May be cut to so many characters. Default: may not be cut. */
   readonly least?: number;
+  /** Broken between words over so many lines before it is cut. Default 1. */
+  readonly lines?: number;
   /** Left out where there is no room, those with the highest number first. Default: stays. */
   readonly spare?: number;
 }
@@ -36,7 +38,7 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
     style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
     colWidths: shown.map((at) => widths[at] as number), colAligns: shown.map((at) => (columns[at] as Column).align ?? "left"),
   });
-  for (const [number, row] of rows.entries()) made.push(shown.map((at) => cell(cutTo(row[at] ?? "", widths[at] as number), columns[at] as Column, number)));
+  for (const [number, row] of rows.entries()) made.push(shown.map((at) => cell(wrapped(row[at] ?? "", widths[at] as number, columns[at]?.lines ?? 1).join("\n"), columns[at] as Column, number)));
   return made.toString().split("\n").map((line) => `${" ".repeat(indent)}${line}`.trimEnd()).join("\n");
 }
 

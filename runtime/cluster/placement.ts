@@ -286,7 +286,7 @@ const mostTold = 3;
 
 /** Why a node takes no such actor, whatever room it has; `undefined`: it does. */
 export function lacks(node: PlacementNode, actor: PlacementActor): string | undefined {
-  return node.cordoned === true ? "is cordoned" : misses(node, actor);
+  return node.cordoned === true ? "is drained" : misses(node, actor);
 }
 
 /** What a node misses that an actor needs; `undefined`: nothing. */

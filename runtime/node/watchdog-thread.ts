@@ -85,7 +85,7 @@ export function watchLoop(): void {
     if (silentMs < sayAt) return;
     const { words, actor } = told();
     whose = actor;
-    say(50, `LOOP_STALLED: the event loop of node ${node} stands still for ${seconds(silentMs)}, since ${new Date(Date.now() - silentMs).toISOString()}; ${words}. Nothing else on this node goes on: give what takes long to a worker (isolate: "worker"), or make it async`, { actor, stoodMs: Math.round(silentMs) });
+    say(50, `LOOP_STALLED: the event loop of node ${node} stands still for ${seconds(silentMs)}, since ${new Date(Date.now() - silentMs).toISOString()}; ${words}. Nothing else on this node goes on: give what takes long to a worker (isolate: "worker"), or make it async. Ctrl-C is not heard meanwhile: \`kill -9 ${process.pid}\` ends the process, and nothing is lost`, { actor, stoodMs: Math.round(silentMs) });
     if (sayAt === stallMs) look(actor);
     sayAt = 2 * silentMs;
   }, tickMs);

@@ -71,7 +71,7 @@ test("a node is drained, by a command that is killed and given again, and an act
   assert.equal([...(await world.placement(asked)).actors], [...placed]);
   const why = await world.commanded("placement", "--why");
   assert.match(why.stdout, new RegExp(`${actor} +${to} +${after.get(actor)} +pinned to ${to}`));
-  assert.match(why.stdout, new RegExp(`${drained} is cordoned; n\\d had the most room`));
+  assert.match(why.stdout, new RegExp(`${drained} is drained; n\\d had the most room`));
   await finished(world, rest);
   console.log(`  ${said}`);
 }));

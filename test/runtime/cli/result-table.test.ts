@@ -36,7 +36,7 @@ test("not more than the first rows of a long file", async () => {
 test("CSV by its header, texts as lines, values that are no objects as they are", async () => {
   assert.match(await shown(csv.sink as never, 'a,b\n1,"x, y"\n', { written: 1 }), / {2}a {2}b\n {2}1 {2}x, y\n {2}in <folder>\/out/);
   assert.match(await shown(text.sink as never, "one\ntwo\n", { written: 2 }), / {2}one\n {2}two\n/);
-  assert.match(await shown(jsonl.sink, '1\n"x"\n[2]\n'), / {2}1\n {2}x\n {2}\[2\]\n/);
+  assert.match(await shown(jsonl.sink, '1\n"x"\n[2]\n'), /Results of \S+\n {2}1\n {2}x\n {2}\[2\]\n/);
 });
 
 test("what is no row, and data that would steer the terminal, do no harm", async () => {

@@ -29,6 +29,12 @@ test("what may not be cut is not, as long as that is possible", () => {
   for (const width of [30, 40, 50]) assert.match(table(columns, rows, width), /1,707/);
 });
 
+test("a column that may have lines is broken between words, the others stand once", () => {
+  const text = table([{ title: "actor" }, { title: "why", least: 12, lines: 3 }], [["f/s/0", "n2 has gone; n3 had a warm copy of it"], ["f/s/1", "short"]], 30);
+  assert.is(text, "  actor  why\n  f/s/0  n2 has gone; n3 had a\n         warm copy of it\n  f/s/1  short");
+  assert.match(table([{ title: "why", least: 12, lines: 2 }], [["one two three four five six seven"]], 14), /three …|… *$/);
+});
+
 test("wide characters count as what they take", () => {
   const text = table([{ title: "place", least: 4 }, { title: "n" }], [["東京都と大阪府と京都府", "1"], ["x", "2"]], 20);
   assert.ok(widest(text) <= 20);

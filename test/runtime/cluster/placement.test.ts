@@ -121,7 +121,7 @@ test("a cordoned node gives up what it has, nothing else moves, and it gets noth
   const actors = stage("s", 12), before = place(nodes(3), actors, nothing), drained = place(cordoned(nodes(3), "n2"), actors, before.seats);
   assert.equal(counts(drained), { n1: 6, n3: 6 });
   assert.is(drained.moves.length, 4);
-  assert.ok(drained.moves.every(({ from, why }) => from === "n2" && /^n2 is cordoned; n[13] had the most room/.test(why)));
+  assert.ok(drained.moves.every(({ from, why }) => from === "n2" && /^n2 is drained; n[13] had the most room/.test(why)));
   assert.equal(place(cordoned(nodes(3), "n2"), actors, drained.seats).moves, []);
   assert.equal(counts(place(cordoned([...nodes(3), node("n4")], "n2"), actors, drained.seats)), { n1: 4, n3: 4, n4: 4 });
   const back = place(nodes(3), actors, drained.seats);
@@ -133,7 +133,7 @@ test("what no other node may have stays on a cordoned node and goes on, and it i
   const both = [node("a", { labels: ["gpu"] }), node("b")], actors = [...stage("s", 2, { labels: ["gpu"] }), ...stage("t", 2)], before = place(both, actors, nothing);
   const drained = place(cordoned(both, "a"), actors, before.seats);
   assert.equal([counts(drained, "f/s"), counts(drained, "f/t"), drained.moves.length], [{ a: 2 }, { b: 2 }, 0]);
-  assert.is(drained.reasons.get("f/s/0"), "stays on a: no node may have it: a is cordoned, b does not offer label gpu");
+  assert.is(drained.reasons.get("f/s/0"), "stays on a: no node may have it: a is drained, b does not offer label gpu");
   const moved = place([...cordoned(both, "a"), node("c", { labels: ["gpu"] })], actors, drained.seats);
   assert.equal(counts(moved, "f/s"), { c: 2 });
   assert.equal(counts(place(cordoned(both, "a", "b"), actors, nothing)), { none: 4 }, "what was nowhere waits");

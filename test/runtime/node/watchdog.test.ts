@@ -24,6 +24,7 @@ test("who stands still is named while it does, with the place in the flow's file
   assert.not.match(said, /LOOP_STALLED is over/, "it is said while it lasts");
   const end = await run.ended;
   assert.is(end.code, 0, end.stderr);
+  assert.match(end.stderr, new RegExp(`Ctrl-C is not heard meanwhile: \`kill -9 ${run.child.pid}\``));
   assert.match(end.stderr, /it stands in standStill \S+flows\/trouble\.ts:\d+, called by handle \S+flows\/trouble\.ts:\d+/);
   assert.match(end.stderr, /LOOP_STALLED is over: .* stood still for [1-9]\d*\.\d s/);
   const lines = (await readFile(join(folder.path, ".millrace", "millrace.log"), "utf8")).split("\n").filter((line) => line.includes("LOOP_STALLED")).map((line) => JSON.parse(line) as { level: number; code: string; actor: string; stoodMs?: number });
