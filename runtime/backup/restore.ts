@@ -129,7 +129,7 @@ async function written(flow: string, record: RunRecord, before: KeptRun | undefi
 
 async function restoreStream({ spec, file, first, last, bytes, sha256 }: StreamManifest, { broker, folder, replicas }: RestoreOptions): Promise<void> {
   const count = last - first + 1, { maxMessages } = spec;
-  // What came in while it was copied may be more than there was room for at once; a higher limit is lowered by who raised it (P15).
+  // What came in while it was copied may be more than there was room for at once; a higher limit stays (P15).
   await createStreams(broker, [{ ...spec, replicas, ...(first > 1 ? { firstSequence: first } : {}), ...(maxMessages === undefined ? {} : { maxMessages: Math.max(maxMessages, count + 1) }) }]);
   const underWay: { readonly seq: number; readonly bytes: number; readonly outcome: Promise<Appended> }[] = [];
   let held = 0;

@@ -38,9 +38,11 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
     style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
     colWidths: shown.map((at) => widths[at] as number), colAligns: shown.map((at) => (columns[at] as Column).align ?? "left"),
   });
-  for (const [number, row] of rows.entries()) made.push(shown.map((at) => cell(wrapped(row[at] ?? "", widths[at] as number, columns[at]?.lines ?? 1).join("\n"), columns[at] as Column, number)));
+  for (const [number, row] of rows.entries()) made.push(shown.map((at) => cell(laidOut(row[at] ?? "", widths[at] as number, columns[at]?.lines), columns[at] as Column, number)));
   return made.toString().split("\n").map((line) => `${" ".repeat(indent)}${line}`.trimEnd()).join("\n");
 }
+
+const laidOut = (text: string, width: number, lines: number | undefined): string => (lines === undefined ? cutTo(text, width) : wrapped(text, width, lines).join("\n"));
 
 function fit(columns: readonly Column[], natural: readonly number[], room: number): { readonly shown: readonly number[]; readonly widths: readonly number[] } {
   let shown = columns.map((_, at) => at);

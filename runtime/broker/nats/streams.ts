@@ -9,7 +9,7 @@ const NAME_IN_USE = 10058;
 const STORE_NOT_MADE = 10049;
 const STORE_TRIES = 5;
 const STORE_PAUSE_MS = 100;
-/** The next pause is twice as long: 3 s in all. */
+/** The next pause is twice as long: 1.5 s in all. */
 const EMPTY_TRIES = 6;
 const EMPTY_PAUSE_MS = 50;
 const SUBJECTS_OVERLAP = 10065;

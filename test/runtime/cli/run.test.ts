@@ -111,7 +111,7 @@ test("two runs on one data folder: the second is refused and says what to do, th
 
 test("tree and doctor look at the node that runs; without one tree says so", async () => {
   await using folder = await temporaryFolder();
-  const options = { cwd: folder.path, env: { NUMBERS: "200000", NUMBERS_RATE: "2000", NUMBERS_OUT: join(folder.path, "out.jsonl") } };
+  const options = { cwd: folder.path, env: { NUMBERS: "2000000", NUMBERS_RATE: "2000", NUMBERS_OUT: join(folder.path, "out.jsonl") } };
   await using run = startCli(["run", flowAt("numbers"), ...relaxed], options);
   await run.said(/numbers: run /);
   let tree = await cli(["tree"], options);

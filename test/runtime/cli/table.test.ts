@@ -35,6 +35,10 @@ test("a column that may have lines is broken between words, the others stand onc
   assert.match(table([{ title: "why", least: 12, lines: 2 }], [["one two three four five six seven"]], 14), /three …|… *$/);
 });
 
+test("blanks that a cell begins with stay: a tree is drawn with them", () => {
+  assert.is(table([{ title: "tree", least: 4 }, { title: "n" }], [["└─ x", "1"], ["   └─ 0", "2"]], 40), "  tree     n\n  └─ x     1\n     └─ 0  2");
+});
+
 test("wide characters count as what they take", () => {
   const text = table([{ title: "place", least: 4 }, { title: "n" }], [["東京都と大阪府と京都府", "1"], ["x", "2"]], 20);
   assert.ok(widest(text) <= 20);
