@@ -209,7 +209,7 @@ test("its generation is over and its streams are gone, and those who follow have
   Object.defineProperty(its, "readerCursor", { get: () => { isOver = true; its.server.remove(log); return 40; } });
   its.broker.reconnect();
   await its.until("it is over", () => its.exits.length > 0);
-  assert.equal([its.exits[0]?.class, (its.exits[0]?.error as { code?: string }).code], ["fenced", "FENCED"]);
+  assert.equal([its.exits[0]?.class, (its.exits[0]?.error as { code?: string } | undefined)?.code], ["fenced", "FENCED"]);
 });
 
 test.run();
