@@ -90,8 +90,7 @@ export class SinkWriter implements Behaviour {
     if (this.#over) return void (await this.#session.close?.());
     if (this.#actor.hasEnded) await this.#intake.look();
     const holds = this.#session.written;
-    if (holds.batch !== last.batch && holds.batch !== number) throw new MillraceError("SINK_DIVERGED", address, `The target of ${address} holds batch ${holds.batch}, its log says ${last.batch}`, "Look who else writes to the target; then start anew with --fresh.");
-    if (holds.batch === last.batch && !isSameMark(holds.mark, last.mark)) throw new MillraceError("SINK_DIVERGED", address, `The target of ${address} says ${shown(holds.mark)} of batch ${holds.batch}, its log ${shown(last.mark)}`, "Look who else writes to the target; then start anew with --fresh.");
+    checkTarget(address, holds, last, number);
     this.#mark = holds.mark;
     this.#trim(this.#begun, this.#intake.position);
     if (holds.batch < number) this.#again(events, from);
@@ -284,9 +283,12 @@ export class SinkWriter implements Behaviour {
 
   async finish(): Promise<void> {
     await this.#session?.finish?.();
+    const { env, stage } = this.#actor;
     for (const [partition, batch, mark] of this.#kept) {
+      if (this.#over) return;
       const session = await this.#open({ batch, mark }, partition);
       try {
+        checkTarget(addressOf(env.flow, stage, partition), session.written, { batch, mark }, batch);
         await session.finish?.();
       } finally {
         await session.close?.();
@@ -300,6 +302,13 @@ export class SinkWriter implements Behaviour {
     await this.#intake.close();
     await this.#session?.close?.();
   }
+}
+
+/** @param begun the batch that may have been written after the last one that its log knows of. @throws MillraceError SINK_DIVERGED */
+function checkTarget(address: string, holds: Written<unknown>, last: Written<unknown>, begun: number): void {
+  const diverged = (what: string) => new MillraceError("SINK_DIVERGED", address, `The target of ${address} ${what}`, "Look who else writes to the target; then start anew with --fresh.");
+  if (holds.batch !== last.batch && holds.batch !== begun) throw diverged(`holds batch ${holds.batch}, its log says ${last.batch}`);
+  if (holds.batch === last.batch && !isSameMark(holds.mark, last.mark)) throw diverged(`says ${shown(holds.mark)} of batch ${holds.batch}, its log ${shown(last.mark)}`);
 }
 
 /** As it comes back from the log: whatever a mark is made of, and in whatever order a target gives its properties. */

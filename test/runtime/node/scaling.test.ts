@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { lstat, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { collect, generate, jsonl, map, stateful } from "../../../actors/index.ts";
-import { defineFlow, type Emits, type Flow, type MillraceError, type SourceActor } from "../../../runtime/index.ts";
+import { type Batch, defineFlow, defineSink, type Emits, type Flow, type MillraceError, type SourceActor } from "../../../runtime/index.ts";
 import { systemClock, systemRandom } from "../../../runtime/event/clock.ts";
 import { allLetters } from "../../../runtime/inspect/dead-letters.ts";
 import { settleLetters } from "../../../runtime/inspect/letter-orders.ts";
@@ -110,6 +110,37 @@ test("a sink: each event in one of its files, in order per file; a file that was
     assert.ok(rows.length > 0 && rows.every(({ n }, i) => i === 0 || n > (rows[i - 1] as Item).n), `out-${p}.jsonl is in order`);
   }
   assert.equal(files.flat().map(({ n }) => n).sort((a, b) => a - b), Array.from({ length: count }, (_, n) => n));
+});
+
+test("a target that a sink has left is looked at like its own before it is finished: one that holds something else parks it", async () => {
+  await using world = await TwinWorld.make();
+  const parts = inParts(), { count } = parts, held = new Map<number, number>(), finished: number[] = [];
+  let isOurs = true;
+  const flow = defineFlow("counting", (flow) => {
+    const feed = flow.source("feed", parts.of(generate<Item>({ count, batch: 20, make: (n) => ({ n, key: n % keys }) })));
+    flow.sink("out", feed.keyBy(({ key }) => key), { parallelism: 2 }, defineSink<Item, number>({
+      kind: "table", guarantee: "transactional", start: 0,
+      open: ({ last, partition }) => Promise.resolve({
+        written: isOurs || partition === 0 ? last : { ...last, mark: last.mark + 1 },
+        write: ({ events }: Batch<Item>) => {
+          held.set(partition, (held.get(partition) ?? 0) + events.length);
+          return Promise.resolve(held.get(partition) as number);
+        },
+        finish: () => { finished.push(partition); return Promise.resolve(); },
+      }),
+    }));
+  });
+  await using it = await world.start([flow]);
+  await eventually("both have written", () => held.size === 2, endMs);
+  await scalingOf(it).begin("out", 1);
+  parts.open(1);
+  await settled(it);
+  isOurs = false;
+  for (const part of [2, 3, 4]) parts.open(part);
+  const error = await rejection(within(endMs, "it parks", it.node.done));
+  assert.match(error.message, /SINK_DIVERGED/);
+  assert.match(error.message, /counting\/out\/1/);
+  assert.not.ok(finished.includes(1));
 });
 
 test("a source hands its splits over: each event once, and in order of its split", async () => {
