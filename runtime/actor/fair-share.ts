@@ -137,7 +137,7 @@ export class FairShare {
    * @param calmShare of the time, for who is calm
    */
   endWindow(now: number, past: number, calmShare: number): void {
-    this.#works += newestCounts * (this.#windowMs / past - this.#works);
+    this.#works += newestCounts * (Math.min(1, this.#windowMs / past) - this.#works);
     const isCalm = this.#heldUp < oftenHeldUp && this.#works <= calmShare;
     this.mood = now - this.#workedAt > restsAfterMs ? "resting" : isCalm ? "calm" : "busy";
     this.#windowMs = 0;

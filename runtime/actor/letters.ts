@@ -187,13 +187,13 @@ export class Letters {
   }
 
   async #frameAt(seq: number, address: string, { generation, partition }: NonNullable<LetterOrder["of"]>): Promise<Frame | undefined> {
-    if (this.#frame?.seq === seq) return this.#frame.frame;
-    const { env: { broker, flow }, stage } = this.#actor;
-    const stored: Stored | undefined = await broker.stream(deadStream(flow.name), subjectsOf(flow.name, stage.name, generation, partition).dead).get(seq);
-    const frame = stored === undefined ? undefined : decodeMessage(stored.data);
-    if (frame?.from !== address || frame.generation !== generation) return undefined;
-    this.#frame = { seq, frame };
-    return frame;
+    let known = this.#frame;
+    if (known?.seq !== seq) {
+      const { env: { broker, flow }, stage } = this.#actor;
+      const stored: Stored | undefined = await broker.stream(deadStream(flow.name), subjectsOf(flow.name, stage.name, generation, partition).dead).get(seq);
+      this.#frame = known = stored === undefined ? undefined : { seq, frame: decodeMessage(stored.data) };
+    }
+    return known?.frame.from === address && known.frame.generation === generation ? known.frame : undefined;
   }
 }
 
