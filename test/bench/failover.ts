@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Broker } from "../../runtime/broker/broker.ts";
 import { connect } from "../../runtime/broker/nats-broker.ts";
 import { decodeRecord } from "../../runtime/journal/record.ts";
+import { askTree } from "../../runtime/inspect/inquiry.ts";
 import { placementOn } from "../../runtime/inspect/placement-report.ts";
 import type { MoveReceipt } from "../../runtime/node/move-receipt.ts";
 import { readRun } from "../../runtime/node/run-record.ts";
@@ -56,8 +57,13 @@ export async function failover({ leader: isLeader, standby = 0, keysEach }: { re
     const receipt = JSON.parse(stdout) as MoveReceipt;
     await cli(["drain", drained, "--undo"], { cwd: folder.path, env: access });
     const victim = isLeader ? (leader as string) : drained;
-    await eventually("it has its share again", async () => (await placed()).filter(({ node }) => node === victim).length >= 2, 30_000);
-    const its = (await placed()).filter((one) => isCounting(one) && one.node === victim).map(({ actor }) => actor), terms = new Map<string, number>(), seconds = new Map<string, number>();
+    // What is placed on a node may be with the one before it for a while: actors move one by one.
+    const its = await eventually("it has its share again, and runs it", async () => {
+      const share = (await placed()).filter((one) => isCounting(one) && one.node === victim).map(({ actor }) => actor), { lines } = await askTree(broker, victim);
+      const runs = new Set(lines.filter(({ kind, state }) => kind === "actor" && state.startsWith("running")).map(({ id }) => id));
+      return share.length >= 2 && share.every((actor) => runs.has(actor)) && share;
+    }, 60_000);
+    const terms = new Map<string, number>(), seconds = new Map<string, number>();
     await eventually("they are at work where they are", async () => (await Promise.all(its.map((actor) => newest(broker, actor)))).every(({ handled }) => handled), 30_000);
     const killed = performance.now();
     nodes.get(victim)?.child.kill("SIGKILL");
