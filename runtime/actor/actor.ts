@@ -106,6 +106,7 @@ export class Actor {
   async start(): Promise<void> {
     try {
       this.#events.onState("claiming");
+      this.pace.starts();
       const { committer, replayed } = await (this.#taking = takeOver(this, {
         onClaimed: () => this.#events.onState("recovering"), onWait: () => this.availability.lost(),
         accepted: () => { this.availability.back(); this.pump(); }, written: (closed) => this.#written(closed), failed: (error) => this.exit(exitOf(error)),

@@ -16,6 +16,8 @@ export interface ShareLimit {
 export const besideCalm: ShareLimit = { roundMs: 0.2, events: 40, pauseMs: 6 };
 /** Any other: short rounds would only slow both down. */
 export const besideBusy: ShareLimit = { roundMs: 2, events: 1_024, pauseMs: 0 };
+/** While an actor takes over and replays, which is many small steps: each of them waits for a round. */
+export const besideStart: ShareLimit = { roundMs: 1, events: 1_024, pauseMs: 0 };
 
 /** So often it is looked at how much each flow works, in ms. */
 const windowMs = 100;
@@ -36,6 +38,8 @@ export class EventLoopShares {
   #windowSince = -Infinity;
   /** How many flows have an actor at work here. */
   flows = 0;
+  /** How many actors begin a life here now. */
+  starting = 0;
 
   /** @param soon calls in a later round of the event loop */
   constructor(clock: Clock, soon: (call: () => void) => void) {
@@ -100,15 +104,28 @@ export class FairShare {
     this.#workedAt = -Infinity;
   }
 
-  /** Whether other flows are here, too. */
+  /** Whether others are here, too: other flows, or an actor that starts. */
   get isShared(): boolean {
-    return this.#shares.flows > 1;
+    return this.#shares.flows > 1 || this.#shares.starting > 0;
+  }
+
+  /** What holds now. */
+  get bound(): ShareLimit | undefined {
+    return this.limit ?? (this.#shares.starting > 0 ? besideStart : undefined);
+  }
+
+  starts(): void {
+    this.#shares.starting++;
+  }
+
+  started(): void {
+    this.#shares.starting--;
   }
 
   /** Whether it has worked for so long in this round that it is the others' turn. Monotonic ms. */
   isSpent(now: number): boolean {
     this.#shares.look(now);
-    const isSpent = this.limit !== undefined && this.#usedMs >= this.limit.roundMs;
+    const { bound } = this, isSpent = bound !== undefined && this.#usedMs >= bound.roundMs;
     if (isSpent) this.#heldUp++;
     return isSpent;
   }
@@ -125,7 +142,7 @@ export class FairShare {
     this.#workedAt = now;
     if (this.#inRound) return;
     this.#inRound = true;
-    this.#shares.later(this.limit?.pauseMs ?? 0, () => {
+    this.#shares.later(this.bound?.pauseMs ?? 0, () => {
       this.#inRound = false;
       this.#usedMs = 0;
       for (const call of this.#waiting.splice(0)) call();

@@ -8,6 +8,7 @@ export class Pace {
   readonly #share: FairShare | undefined;
   #kept: ShareLimit | undefined;
   #isIn = false;
+  #starts = false;
   #waits = false;
   /** Since when it works, monotonic ms; `undefined`: nobody else is here. */
   #since: number | undefined;
@@ -40,7 +41,7 @@ export class Pace {
       return false;
     }
     this.#since = now;
-    this.#kept = this.#share.limit;
+    this.#kept = this.#share.bound;
     return true;
   }
 
@@ -49,12 +50,26 @@ export class Pace {
     if (this.#since !== undefined) this.#share?.used(this.#since, this.#clock.monotonic());
   }
 
+  /** It takes over and replays: others let it, in short rounds. */
+  starts(): void {
+    this.#starts = true;
+    this.#share?.starts();
+  }
+
+  #started(): void {
+    if (this.#starts) this.#share?.started();
+    this.#starts = false;
+  }
+
+  /** It runs. */
   enter(): void {
+    this.#started();
     this.#isIn = true;
     this.#share?.enter();
   }
 
   close(): void {
+    this.#started();
     if (this.#isIn) this.#share?.leave();
     this.#isIn = false;
   }

@@ -4,8 +4,8 @@ import { crc32 } from "node:zlib";
 import { Journal } from "./journal.ts";
 import { isUsed, loadFromLog, type ReadingOptions, readTail } from "./recovery.ts";
 
-/** So few records are left to whoever starts; so often what came meanwhile is read, too. */
-const enough = 64, rounds = 4;
+/** So few records are left to whoever starts: they are read without a consumer; and so often what came meanwhile is read, too. */
+const enough = 8, rounds = 12;
 
 /** @throws MillraceError where the log cannot be read now, or its owner purges it meanwhile: what is left then is begun anew by recovery */
 export async function warmUp(options: ReadingOptions): Promise<void> {

@@ -1,6 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { besideBusy, besideCalm, EventLoopShares } from "../../../runtime/actor/fair-share.ts";
+import { besideBusy, besideCalm, besideStart, EventLoopShares } from "../../../runtime/actor/fair-share.ts";
 import { turnLimit } from "../../../runtime/actor/limits.ts";
 import { Pace } from "../../../runtime/actor/pace.ts";
 import { ManualClock } from "../../../runtime/testing/manual-clock.ts";
@@ -15,6 +15,11 @@ function world() {
     pace.enter();
     return pace;
   };
+  const starting = (flow: string): Pace => {
+    const pace = new Pace(clock, shares.of(flow));
+    pace.starts();
+    return pace;
+  };
   const work = async (pace: Pace, ms: number): Promise<boolean> => {
     if (!pace.begin(() => resumed.push(pace))) return false;
     await clock.elapse(ms);
@@ -25,7 +30,7 @@ function world() {
     for (const call of later.splice(0)) call();
     await clock.elapse(besideCalm.pauseMs);
   };
-  return { paceOf, work, resumed, nextRound };
+  return { paceOf, starting, work, resumed, nextRound };
 }
 
 test("a flow that is alone works as long as it likes, however many actors it has", async () => {
@@ -98,6 +103,20 @@ test("beside one that rests, or has ended, it works as if it were alone; to leav
   assert.ok(await work(hot, 100));
   assert.not.ok(await work(hot, 1));
   again.close();
+});
+
+test("while an actor starts here the others, of the same flow too, work in short rounds, and as before once it runs or has failed to", async () => {
+  for (const end of ["enter", "close"] as const) {
+    const { work, starting, paceOf, nextRound } = world(), hot = paceOf("a"), its = starting("a");
+    assert.ok(await work(hot, besideStart.roundMs));
+    assert.equal([hot.turnEvents, hot.sliceMs], [besideStart.events, besideStart.roundMs]);
+    assert.not.ok(await work(hot, 1));
+    await nextRound();
+    its[end]();
+    its.close();
+    for (let i = 0; i < 5; i++) assert.ok(await work(hot, 100));
+    assert.is(hot.turnEvents, turnLimit.events);
+  }
 });
 
 test("an actor that goes in small turns keeps them", async () => {
