@@ -141,7 +141,7 @@ export class Follower implements Subscription {
         if (epoch !== this.#epoch) return;
         this.failure = thrown instanceof MillraceError ? thrown : unreachable(this.#stream, String(thrown), thrown);
         this.onChange?.();
-        this.#later();
+        this.attachLater();
       },
     );
   }
@@ -161,7 +161,7 @@ export class Follower implements Subscription {
   /** Twice a second, from one timer for all followers. */
   tick(): void {
     if (this.#consumer === undefined || this.#asked === 0) return;
-    if (++this.#silentTicks >= SILENT_TICKS) return this.#later();
+    if (++this.#silentTicks >= SILENT_TICKS) return this.attachLater();
     if (++this.#idleTicks < this.#idleLimit) return;
     this.#idleTicks = 0;
     this.#idleLimit = Math.min(this.#idleLimit * 2, MOST_IDLE_TICKS);
@@ -173,7 +173,7 @@ export class Follower implements Subscription {
     const { reply } = message;
     if (!reply) return this.#notice(message);
     if (!parsePlace(reply, place)) return;
-    if (place.delivery !== this.#arrived + 1) return this.#later();
+    if (place.delivery !== this.#arrived + 1) return this.attachLater();
     this.#arrived = place.delivery;
     this.#asked--;
     this.#askedBytes -= message.size();
@@ -194,10 +194,10 @@ export class Follower implements Subscription {
 
   #notice(message: Message): void {
     const notice = parseNotice(message);
-    if (notice.kind === "broken") return this.#later();
+    if (notice.kind === "broken") return this.attachLater();
     if (notice.kind === "heartbeat") {
       // A lost tail shows no gap; the server's own count shows it (P18).
-      if (notice.delivered > this.#arrived) this.#later();
+      if (notice.delivered > this.#arrived) this.attachLater();
       return;
     }
     this.#asked -= notice.messages;
@@ -231,7 +231,7 @@ export class Follower implements Subscription {
   // A consumer that was asked and says that it holds messages, while none came in the meantime, is stuck.
   async #askWhy(epoch: number, consumer: string, arrived: number): Promise<void> {
     const isStuck = await isBehind(this.#parts.api, this.#stream, consumer, arrived).catch((thrown) => !(thrown instanceof MillraceError && thrown.code === "UNREACHABLE"));
-    if (isStuck && epoch === this.#epoch && arrived === this.#arrived && this.#asked > 0) this.#later();
+    if (isStuck && epoch === this.#epoch && arrived === this.#arrived && this.#asked > 0) this.attachLater();
   }
 
   #drained(): void {
@@ -251,7 +251,7 @@ export class Follower implements Subscription {
   }
 
   /** Attaches anew after a while; longer each time, until something comes. */
-  #later(): void {
+  attachLater(): void {
     void this.#detach();
     if (this.#closed) return;
     this.#retry = setTimeout(() => this.attach(), this.#backoffMs);

@@ -15,7 +15,7 @@ const FEW = 16;
 const PAGE = 64;
 /** A read that gets nothing for so long is given up. */
 const READ_PATIENCE_MS = 5_000;
-/** So long it is tried to make a consumer for a read: a cluster of 2.10 may choose a server for it that is down, and another with the next try. */
+/** So long it is tried to make a consumer for a read that has all of it: a cluster of 2.10 may choose a server for it that is down, or behind, and another with the next try. */
 const CONSUMER_PATIENCE_MS = 15_000;
 
 /** A message as the API gives it. */
@@ -148,24 +148,32 @@ export class NatsStream implements BrokerStream {
 
   async *#readMany(from: number, to: number): AsyncGenerator<Stored> {
     const follower = this.follow(from);
-    let failsSince: number | undefined;
+    let at = from - 1, failsSince: number | undefined;
     try {
       for (;;) {
         for (let message = follower.take(); message; message = follower.take()) {
           if (message.seq > to) return;
+          at = message.seq;
           yield message;
           if (message.seq === to) return;
         }
-        // All up to `to` was there when this began, so nothing of it is left when the server has nothing left.
-        if (follower.isDrained) return;
-        const { failure } = follower, now = performance.now();
+        const { isDrained } = follower;
+        // All up to `to` was there when this began, but its consumer is on one replica, which may be behind: only the leader knows that nothing is left.
+        if (isDrained && !(await this.#hasMore(at, to))) return;
+        const failure = isDrained ? unreachable(this.#name, "a server that is behind its leader reads for it") : follower.failure, now = performance.now();
         failsSince = failure === undefined ? undefined : (failsSince ?? now);
         if (failure !== undefined && (failure.code !== "UNREACHABLE" || !this.#parts.client.connected || now - (failsSince as number) > CONSUMER_PATIENCE_MS)) throw failure;
+        if (isDrained) follower.attachLater();
         await this.#change(follower);
       }
     } finally {
       void follower.close();
     }
+  }
+
+  async #hasMore(after: number, to: number): Promise<boolean> {
+    const next = await getMessage(this.#parts.api, this.#name, { seq: after + 1, next_by_subj: this.subject });
+    return next !== undefined && next.seq <= to;
   }
 
   #change(follower: Follower): Promise<void> {

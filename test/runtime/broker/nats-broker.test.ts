@@ -60,10 +60,13 @@ async function ownServer() {
 }
 
 /** A stream on the shared server, through a proxy that drops messages. */
-async function filtered(drop: (line: string) => boolean) {
+async function filtered(drop: (line: string) => boolean, change = (chunk: Buffer): Buffer => chunk) {
   const server = await nats();
   const proxy = await startTcpProxy(server.port);
-  proxy.transform = () => dropMessages(drop);
+  proxy.transform = () => {
+    const dropping = dropMessages(drop);
+    return (chunk) => dropping(change(chunk));
+  };
   const broker = await open(server, proxy.port);
   await broker.create({ name: "mr_a", subject: "mr.a", replicas: 1 });
   return {
@@ -171,6 +174,23 @@ faults("a lost delivery is a gap in the consumer's numbers: the follower goes on
   assert.equal(await take(follow, 50), numbers(1, 50).map((i) => [i, `${i}`]));
   assert.ok(dropped > 0);
   await follow.close();
+});
+
+faults("a range is read to its end, though the server that reads it is behind its leader and says that nothing is left", async () => {
+  let behind = 0;
+  // What the first two consumers hold is not there yet: the reply says so, and nothing of it is delivered.
+  const mute = new Set<string>();
+  await using fixture = await filtered((line) => [...mute].some((name) => line.includes(`$JS.ACK.mr_a.${name}.`)), (chunk) => {
+    const reply = chunk.toString("latin1"), name = /"name":"(mr_[^"]+)".*"num_pending":50,/s.exec(reply)?.[1];
+    if (name === undefined || behind === 2) return chunk;
+    behind++;
+    mute.add(name);
+    return Buffer.from(reply.replace('"num_pending":50,', '"num_pending":0 ,'), "latin1");
+  });
+  for (const i of numbers(1, 50)) await fixture.stream.append(text(`${i}`));
+  const read: number[] = [];
+  for await (const { seq } of fixture.stream.read(1, 50)) read.push(seq);
+  assert.equal([read, behind], [numbers(1, 50), 2]);
 });
 
 faults("a lost tail shows no gap: the watchdog finds it (P18)", async () => {
