@@ -13,8 +13,9 @@ export interface Gap {
   readonly from: string;
   readonly to: string;
   /**
-   * Numbers of frames. `gone`: nowhere any more. `anew`: the reader has them, or its mailbox, and the sender has forgotten that it sent them. `forked`: the sender
-   * tells them otherwise than they were read. `unsaid`: in no record, and none says that they are settled, though the reader has them (P30).
+   * Numbers of frames; a reader has what it has read, and what its mailbox holds next. `gone`: nowhere any more. `anew`: the reader has them, and the sender
+   * has forgotten that it sent them. `forked`: from the first on the sender tells another history than the reader has; it says more than `anew`, as the
+   * reader parks for it. `unsaid`: in no record, and none says that they are settled, though the reader has them (P30).
    * `kept`: not in the mailbox, and the sender does not send them again, but the log, or the journal on `node`, holds them.
    */
   readonly is: "gone" | "kept" | "anew" | "forked" | "unsaid";
@@ -80,18 +81,16 @@ export async function gapsOf(sender: ActorLook, channels: Channels): Promise<rea
 
 async function between(sender: ActorLook, reader: ActorLook, sent: SentLook, [, , , number]: Exclude<Target, string>, mailboxes: Mailboxes): Promise<readonly Gap[]> {
   const cursor = reader.history.cursor(number, sender.address, sender.generation), read = cursor?.[3] ?? 0, ends = { from: sender.id, to: reader.id };
-  if (read > sent.seq) return [{ ...ends, is: "anew", first: sent.seq + 1, last: read }];
   const input = reader.inputs.find((one) => one.input === number);
-  if (input === undefined) return [];
-  const its = (await mailboxes.of(input)).filter(({ from, generation }) => from === sender.address && generation === sender.generation);
+  const its = input === undefined ? [] : (await mailboxes.of(input)).filter(({ from, generation }) => from === sender.address && generation === sender.generation);
+  const has = its.reduce((to, { seq }) => (seq === to + 1 ? seq : to), read);
   // Of one that has yet to begin with the state of others it is not known here what it will have read.
   const forked = cursor === undefined && reader.inherits ? undefined : firstForked(cursor, [...its, ...retainedOf(sent, read)]);
-  if (forked !== undefined) return [{ ...ends, is: "forked", first: forked, last: Math.max(forked, read) }];
-  const has = its.reduce((to, { seq }) => (seq === to + 1 ? seq : to), read);
+  if (forked !== undefined) return [{ ...ends, is: "forked", first: forked, last: Math.max(forked, has) }];
   // Nothing is sent before its record (P7): that one is gone, and what is done in its place will be told otherwise.
   if (has > sent.seq) return [{ ...ends, is: "anew", first: sent.seq + 1, last: has }];
   if (!needs(sent, has)) return unsaid(ends.from, ends.to, sent);
-  const numbers = { first: has + 1, last: oldest(sent) - 1 }, node = input.isThere ? await holderOf(sender, sent.target, numbers) : undefined;
+  const numbers = { first: has + 1, last: oldest(sent) - 1 }, node = input?.isThere === true ? await holderOf(sender, sent.target, numbers) : undefined;
   return node === undefined ? gone(ends.from, ends.to, has, sent) : [{ ...ends, is: "kept", ...numbers, node, target: sent.target }];
 }
 

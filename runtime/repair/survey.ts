@@ -154,8 +154,8 @@ function gapBehind({ from, to, is, first, last, node }: Gap): Behind {
   switch (is) {
     case "gone": return { about: to, what: "frames", says: `${frames} from ${from} are gone: neither a mailbox nor a record holds them`, mends: false };
     case "kept": return { about: to, what: "frames", says: `${frames} from ${from} are in no mailbox, and would not be sent again; ${node === "the log" ? "its log" : `the journal on ${node}`} still holds them`, mends: true };
-    case "anew": return { about: from, what: "frames", says: `${to} has read ${frames} of it, of which its log knows nothing: it lost records that no journal has, and decides them anew`, mends: false };
-    case "forked": return { about: to, what: "history", says: `${from} wrote its history anew after a loss: it tells ${frames} otherwise than ${to} has read, which parks (HISTORY_FORKED)`, mends: false };
+    case "anew": return { about: from, what: "frames", says: `${to} has ${frames} of it, read or in its mailbox, of which its log knows nothing: it lost records that no journal has, and decides them anew`, mends: false };
+    case "forked": return { about: to, what: "history", says: `${from} wrote its history anew after a loss: what it tells from frame ${first} on does not fit what ${to} has, read or in its mailbox; that one parks (HISTORY_FORKED)`, mends: false };
     case "unsaid": return { about: from, what: "sent", says: `${frames} that it sent to ${to} are in no record of it, and none says that they were stored; its reader has them`, mends: true };
   }
 }

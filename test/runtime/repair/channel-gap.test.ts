@@ -105,15 +105,29 @@ for (const [how, ends] of Object.entries<Ends>({
   "a frame that was read has another term in the sender's record": { sender: [["claim", 1, {}, term(2)], ["turn", 2, out([1, term(1), null], [2, term(2), term(1)], [3, term(2), term(2)]), term(2)]], read: [2, term(1)], mailbox: three.slice(0, 2) },
   "the next frame names another one before it": { sender: [["claim", 1, {}, term(2)], ["snapshot", 6, snapshot(5, 2, 2), term(2)], ["turn", 7, out([3, term(2), term(2)]), term(2)]], read: [2, term(1)], mailbox: three.slice(0, 2) },
   "so does the one in the mailbox": { sender: [["claim", 1, {}, term(2)], ["snapshot", 6, snapshot(5, 3, 3), term(2)]], read: [2, term(1)], mailbox: [...three.slice(0, 2), frame(3, term(2), term(2))] },
+  "it has got less far than was read": { sender: [["claim", 1, {}, term(2)], ["turn", 2, out([1, term(1), null], [2, term(2), term(1)]), term(2)]], read: [3, term(1)], mailbox: three },
   "terms have the same counter and another mark": { sender: [["claim", 1, {}, term(1, 2)], ["turn", 2, out([1, term(1, 2), null], [2, term(1, 2), term(1, 2)], [3, term(1, 2), term(1, 2)]), term(1, 2)]], read: [2, term(1)], mailbox: three.slice(0, 2) },
 })) {
   test(`a sender that tells otherwise what was read is found (P17): ${how}`, async () => {
     const forks = (await found(ends)).filter(([what]) => what === "history of sums/out/0");
     assert.is(forks.length, 1, JSON.stringify(await found(ends)));
-    assert.match(forks[0]?.[2] ?? "", /sums\/feed\/0 wrote its history anew after a loss: it tells frames? \d( to \d)? otherwise than sums\/out\/0 has read, which parks \(HISTORY_FORKED\)/);
+    assert.match(forks[0]?.[2] ?? "", /sums\/feed\/0 wrote its history anew after a loss: what it tells from frame \d on does not fit what sums\/out\/0 has, read or in its mailbox; that one parks \(HISTORY_FORKED\)/);
     assert.is(forks[0]?.[1], false);
   });
 }
+
+test("frames that the sender's log knows nothing of: all that their reader has are told, read or in its mailbox, and that it decides them anew", async () => {
+  const mailbox = [...three, frame(4, term(1), term(1)), frame(5, term(1), term(1))], sender: Ends["sender"] = [["claim", 1, {}], ["turn", 2, out([1, term(1), null], [2, term(1), term(1)])]];
+  const told = (frames: string) => [["frames of sums/feed/0", false, `sums/out/0 has ${frames} of it, read or in its mailbox, of which its log knows nothing: it lost records that no journal has, and decides them anew`]];
+  assert.equal(await found({ sender, read: [1, term(1)], mailbox: three }), told("frame 3"), "only in the mailbox");
+  assert.equal(await found({ sender, read: [3, term(1)], mailbox: three }), told("frame 3"), "read");
+  assert.equal(await found({ sender, read: [3, term(1)], mailbox }), told("frames 3 to 5"), "read, and in the mailbox");
+});
+
+test("frames for a mailbox that its reader knows nothing of are looked for as in an empty one", async () => {
+  const other = [...target.slice(0, 3), 1] as unknown as typeof target, sender: Ends["sender"] = [["snapshot", 6, { snapshot: { n: 5, entries: [], chunks: [] }, sent: [[other, 2, term(1)]], settled: [[other, 0, 0]] }]];
+  assert.equal((await found({ sender, read: [0, term(1)], mailbox: [] })).filter(([what]) => what === "frames of sums/out/0"), [["frames of sums/out/0", false, "frames 1 to 2 from sums/feed/0 are gone: neither a mailbox nor a record holds them"]]);
+});
 
 test("a reader that parked since its sender went on with another history: a repair says so, and that it does not mend", async () => {
   await using its = await LossCase.make();
