@@ -16,7 +16,7 @@ export interface Patience {
 }
 
 /** So long a node that starts waits for NATS, in ms. */
-export const startMs = 15_000;
+const startMs = 15_000;
 
 const never = new AbortController().signal, outage = ["UNREACHABLE"];
 
@@ -29,4 +29,9 @@ export async function untilReachable<T>(call: () => Promise<T>, { clock, signal 
       if (signal.aborted || !(error instanceof MillraceError) || !codes.includes(error.code) || clock.monotonic() >= until) throw error;
     }
   }
+}
+
+/** The same for a node that starts, for 15 s. @throws as `untilReachable` */
+export function untilReachableAtStart<T>(call: () => Promise<T>, clock: Clock): Promise<T> {
+  return untilReachable(call, { clock, forMs: startMs });
 }

@@ -1,7 +1,7 @@
 // A node's heartbeat: says that it is there, and hears who else is. Beats are stored (the newest of each node), so that a node that
 // comes late knows the others at once; one small write for each node every half second.
 import type { Broker, Subscription } from "../broker/broker.ts";
-import { startMs, untilReachable } from "../broker/until-reachable.ts";
+import { untilReachableAtStart } from "../broker/until-reachable.ts";
 import type { Clock } from "../event/clock.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import type { Logger } from "../flow/context.ts";
@@ -45,11 +45,11 @@ export class Heartbeat {
 
   /** Resolves when the first beat is stored. @throws MillraceError UNREACHABLE, STREAM_CONFLICT */
   async start(): Promise<void> {
-    const patience = { clock: this.#options.clock, forMs: startMs };
-    await untilReachable(() => this.#create(), patience);
+    const { clock } = this.#options;
+    await untilReachableAtStart(() => this.#create(), clock);
     this.#follow(1);
     this.#beat = 1;
-    await untilReachable(() => this.#first(), patience);
+    await untilReachableAtStart(() => this.#first(), clock);
     this.#next();
   }
 

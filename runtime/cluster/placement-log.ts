@@ -1,7 +1,7 @@
 // The cluster's log: who leads, and where the actors of all flows are. Every node follows it; only the newest leader can write to it,
 // since each record expects the one that it was computed from (as P1, P2 and P5 for an actor's log): no clock is asked.
 import type { Broker, BrokerStream, Stored, Subscription } from "../broker/broker.ts";
-import { startMs, untilReachable } from "../broker/until-reachable.ts";
+import { untilReachableAtStart } from "../broker/until-reachable.ts";
 import type { Clock, Random } from "../event/clock.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import type { Logger } from "../flow/context.ts";
@@ -53,8 +53,8 @@ export class PlacementLog {
   /** Reads what is there, and follows what comes. @throws MillraceError UNREACHABLE, STREAM_CONFLICT, PLACEMENT_NEWER, BYTES_REFUSED */
   async start(): Promise<void> {
     const { broker, clock, replicas } = this.#options;
-    await untilReachable(() => broker.create({ name: clusterStream, subject: clusterSubject, replicas }), { clock, forMs: startMs });
-    await untilReachable(() => this.#catchUp(), { clock, forMs: startMs });
+    await untilReachableAtStart(() => broker.create({ name: clusterStream, subject: clusterSubject, replicas }), clock);
+    await untilReachableAtStart(() => this.#catchUp(), clock);
     const subscription = this.#stream.follow(this.#at + 1);
     this.#subscription = subscription;
     subscription.onReady(() => {

@@ -1,7 +1,7 @@
 // The flows that are deployed, on one node: follows what is deployed, and has the placement run what a trusted key signed. What is not trusted,
 // or does not fit its hash, is refused before anything of it is evaluated, and told; it never ends the node.
 import type { Broker, Stored, Subscription } from "../broker/broker.ts";
-import { startMs, untilReachable } from "../broker/until-reachable.ts";
+import { untilReachableAtStart } from "../broker/until-reachable.ts";
 import { otherBundles, readBundle, removeBundles } from "../deploy/bundle-store.ts";
 import { createDeployments, followDeployments, writeDeployment } from "../deploy/deployments.ts";
 import { alone, checkSignature, decodeDeployment, type Deployed, type Deployment, type Manifest } from "../deploy/manifest.ts";
@@ -93,7 +93,7 @@ export class DeployedFlows {
   /** @throws MillraceError UNREACHABLE, STREAM_CONFLICT */
   async start(): Promise<void> {
     const { broker, clock, replicas } = this.#options;
-    await untilReachable(() => createDeployments(broker, replicas), { clock, forMs: startMs });
+    await untilReachableAtStart(() => createDeployments(broker, replicas), clock);
     const subscription = followDeployments(broker);
     this.#subscription = subscription;
     subscription.onReady(() => {

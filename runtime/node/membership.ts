@@ -1,7 +1,7 @@
 // Which nodes there are, under the key `nodes`, for who wants to ask them. Advice: a node that was killed is in it until the next
 // one comes.
 import type { KeyValue } from "../broker/broker.ts";
-import { startMs, untilReachable } from "../broker/until-reachable.ts";
+import { untilReachableAtStart } from "../broker/until-reachable.ts";
 import { MillraceError } from "../event/errors.ts";
 import { type Clock, systemClock } from "../event/clock.ts";
 import { bounded } from "./bounded.ts";
@@ -26,7 +26,7 @@ export async function readNodes(keys: KeyValue): Promise<readonly NodeEntry[]> {
 
 /** Adds this node, and removes those of which `answers` says that they are gone; tried for a while. @throws MillraceError UNREACHABLE */
 export async function join(keys: KeyValue, self: NodeEntry, answers: (node: string) => Promise<boolean>, clock: Clock = systemClock): Promise<void> {
-  await untilReachable(() => joinOnce(keys, self, answers), { clock, forMs: startMs });
+  await untilReachableAtStart(() => joinOnce(keys, self, answers), clock);
 }
 
 async function joinOnce(keys: KeyValue, self: NodeEntry, answers: (node: string) => Promise<boolean>): Promise<void> {

@@ -1,6 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { untilReachable } from "../../../runtime/broker/until-reachable.ts";
+import { untilReachable, untilReachableAtStart } from "../../../runtime/broker/until-reachable.ts";
 import { MillraceError } from "../../../runtime/event/errors.ts";
 import { ManualClock } from "../../../runtime/testing/manual-clock.ts";
 import { driven } from "../../support/driven.ts";
@@ -36,6 +36,14 @@ test("an outage that lasts is given when the time is over, or when nobody waits 
   const waiting = rejection(untilReachable(ever.call, { clock, signal: over.signal, againMs: 1e9 }));
   over.abort();
   assert.is((await waiting).code, "UNREACHABLE");
+});
+
+test("a node that starts asks again for 15 s", async () => {
+  const clock = new ManualClock(), its = failing("UNREACHABLE"), ever = failing(...Array<string>(1_000).fill("UNREACHABLE"));
+  assert.is(await driven(clock, untilReachableAtStart(its.call, clock)), 2);
+  const begun = clock.monotonic();
+  assert.is((await rejection(driven(clock, untilReachableAtStart(ever.call, clock)))).code, "UNREACHABLE");
+  assert.is(clock.monotonic() - begun, 15_000);
 });
 
 test.run();
