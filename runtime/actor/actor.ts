@@ -85,7 +85,7 @@ export class Actor {
     this.#time = new OwnTime(this.emitter);
     this.sealing = new Sealing(this, this.#time);
     this.atWork = new AtWork(env.seats, this.address);
-    this.pace = new Pace(env.clock, env.shares?.of(env.flow.name));
+    this.pace = new Pace(env.clock, env.shares, env.flow.name);
     this.#alarm = new Alarm(env.clock, () => this.pump());
     this.letters = new Letters(this);
     this.behaviour = parts.behaviour(this);

@@ -36,8 +36,6 @@ export class EventLoopShares {
   readonly #soon: (call: () => void) => void;
   readonly #shares = new Map<string, FairShare>();
   #windowSince = -Infinity;
-  /** How many flows have an actor at work here. */
-  flows = 0;
   /** How many actors begin a life here now. */
   starting = 0;
 
@@ -47,10 +45,28 @@ export class EventLoopShares {
     this.#soon = soon;
   }
 
-  of(flow: string): FairShare {
+  /** How many flows have an actor at work here. */
+  get flows(): number {
+    return this.#shares.size;
+  }
+
+  /** Whether who works is not alone here: there are other flows, or an actor that starts. */
+  get isShared(): boolean {
+    return this.flows > 1 || this.starting > 0;
+  }
+
+  /** An actor of that flow is at work here until it leaves, in the share of all of its flow. */
+  enter(flow: string): FairShare {
     let share = this.#shares.get(flow);
     if (share === undefined) this.#shares.set(flow, share = new FairShare(this));
+    share.actors++;
     return share;
+  }
+
+  /** The last one takes the share with it: of flows that have gone nothing is kept. */
+  leave(flow: string): void {
+    const share = this.#shares.get(flow);
+    if (share !== undefined && --share.actors === 0) this.#shares.delete(flow);
   }
 
   /** Calls when what came in meanwhile has been looked at, and not before its time. */
@@ -75,7 +91,6 @@ export class EventLoopShares {
 
 export class FairShare {
   readonly #shares: EventLoopShares;
-  #actors = 0;
   /** In the round that is under way. A round is the flow's own: one that is held back in long ones holds nobody else up. */
   #usedMs = 0;
   #inRound = false;
@@ -86,6 +101,8 @@ export class FairShare {
   /** For which part of the time, as an average of the last windows. */
   #works = 0;
   #workedAt = -Infinity;
+  /** How many actors of it are at work here. */
+  actors = 0;
   mood: "resting" | "calm" | "busy" = "resting";
   /** What it has to keep to; `undefined`: nothing. */
   limit: ShareLimit | undefined;
@@ -94,32 +111,9 @@ export class FairShare {
     this.#shares = shares;
   }
 
-  enter(): void {
-    if (this.#actors++ === 0) this.#shares.flows++;
-  }
-
-  leave(): void {
-    if (--this.#actors > 0) return;
-    this.#shares.flows--;
-    this.#workedAt = -Infinity;
-  }
-
-  /** Whether others are here, too: other flows, or an actor that starts. */
-  get isShared(): boolean {
-    return this.#shares.flows > 1 || this.#shares.starting > 0;
-  }
-
   /** What holds now. */
   get bound(): ShareLimit | undefined {
     return this.limit ?? (this.#shares.starting > 0 ? besideStart : undefined);
-  }
-
-  starts(): void {
-    this.#shares.starting++;
-  }
-
-  started(): void {
-    this.#shares.starting--;
   }
 
   /** Whether it has worked for so long in this round that it is the others' turn. Monotonic ms. */

@@ -1,13 +1,15 @@
 // How much an actor does at once: in a turn, and before it lets acks, and others of the event loop, in.
 import type { Clock } from "../event/clock.ts";
-import type { FairShare, ShareLimit } from "./fair-share.ts";
+import type { EventLoopShares, FairShare, ShareLimit } from "./fair-share.ts";
 import { sliceMs, turnLimit } from "./limits.ts";
 
 export class Pace {
   readonly #clock: Clock;
-  readonly #share: FairShare | undefined;
+  readonly #shares: EventLoopShares | undefined;
+  readonly #flow: string;
+  /** While it runs. */
+  #share: FairShare | undefined;
   #kept: ShareLimit | undefined;
-  #isIn = false;
   #starts = false;
   #waits = false;
   /** Since when it works, monotonic ms; `undefined`: nobody else is here. */
@@ -15,9 +17,11 @@ export class Pace {
   /** What a turn may have, in events, where nothing else limits it. */
   limit = turnLimit.events;
 
-  constructor(clock: Clock, share: FairShare | undefined) {
+  /** @param shares of its event loop; `undefined`: its flow is alone there */
+  constructor(clock: Clock, shares: EventLoopShares | undefined, flow: string) {
     this.#clock = clock;
-    this.#share = share;
+    this.#shares = shares;
+    this.#flow = flow;
   }
 
   /** Events that the open turn may have. */
@@ -33,7 +37,7 @@ export class Pace {
   /** It works from now on; false: its flow has worked for so long in this round of the event loop that it is the others' turn; `later` is called then. */
   begin(later: () => void): boolean {
     this.#since = this.#kept = undefined;
-    if (this.#share?.isShared !== true) return true;
+    if (this.#share === undefined || this.#shares?.isShared !== true) return true;
     const now = this.#clock.monotonic();
     if (this.#share.isSpent(now)) {
       if (!this.#waits) this.#share.whenOver(() => { this.#waits = false; later(); });
@@ -52,25 +56,25 @@ export class Pace {
 
   /** It takes over and replays: others let it, in short rounds. */
   starts(): void {
+    if (this.#shares === undefined || this.#starts) return;
     this.#starts = true;
-    this.#share?.starts();
+    this.#shares.starting++;
   }
 
   #started(): void {
-    if (this.#starts) this.#share?.started();
+    if (this.#shares !== undefined && this.#starts) this.#shares.starting--;
     this.#starts = false;
   }
 
   /** It runs. */
   enter(): void {
     this.#started();
-    this.#isIn = true;
-    this.#share?.enter();
+    this.#share ??= this.#shares?.enter(this.#flow);
   }
 
   close(): void {
     this.#started();
-    if (this.#isIn) this.#share?.leave();
-    this.#isIn = false;
+    if (this.#share !== undefined) this.#shares?.leave(this.#flow);
+    this.#share = undefined;
   }
 }

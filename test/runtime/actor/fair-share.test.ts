@@ -11,12 +11,12 @@ function world() {
   const later: (() => void)[] = [], clock = new ManualClock(), shares = new EventLoopShares(clock, (call) => later.push(call));
   const resumed: Pace[] = [];
   const paceOf = (flow: string): Pace => {
-    const pace = new Pace(clock, shares.of(flow));
+    const pace = new Pace(clock, shares, flow);
     pace.enter();
     return pace;
   };
   const starting = (flow: string): Pace => {
-    const pace = new Pace(clock, shares.of(flow));
+    const pace = new Pace(clock, shares, flow);
     pace.starts();
     return pace;
   };
@@ -30,7 +30,7 @@ function world() {
     for (const call of later.splice(0)) call();
     await clock.elapse(besideCalm.pauseMs);
   };
-  return { paceOf, starting, work, resumed, nextRound };
+  return { shares, paceOf, starting, work, resumed, nextRound };
 }
 
 test("a flow that is alone works as long as it likes, however many actors it has", async () => {
@@ -117,6 +117,27 @@ test("while an actor starts here the others, of the same flow too, work in short
     for (let i = 0; i < 5; i++) assert.ok(await work(hot, 100));
     assert.is(hot.turnEvents, turnLimit.events);
   }
+});
+
+test("a flow that has gone is forgotten, with its last actor; one that comes again begins as any other", async () => {
+  const its = world(), { shares, paceOf, starting, work } = its, hot = paceOf("hot"), calm = paceOf("calm");
+  for (let n = 0; n < 1_000; n++) {
+    starting(`other-${n}`).close();
+    const [one, two] = [paceOf(`other-${n}`), paceOf(`other-${n}`)];
+    assert.is(shares.flows, 3);
+    one.close();
+    one.close();
+    assert.is(shares.flows, 3, "another actor of it is here");
+    two.close();
+    assert.equal([shares.flows, shares.starting], [2, 0]);
+  }
+  await known(its, [hot, 8], [calm, 0.1]);
+  assert.ok(await work(hot, besideCalm.roundMs));
+  assert.is(hot.turnEvents, besideCalm.events);
+  hot.close();
+  const again = paceOf("hot");
+  assert.ok(await work(again, besideCalm.roundMs));
+  assert.is(again.turnEvents, turnLimit.events);
 });
 
 test("an actor that goes in small turns keeps them", async () => {
