@@ -6,13 +6,14 @@ import { MillraceError } from "../event/errors.ts";
 import { askMoves, orderPlacement, watchPlacement } from "../inspect/placement-orders.ts";
 import { type MoveReceipt, moveReceipt } from "../node/move-receipt.ts";
 import type { PlacementAnswer } from "../node/placement-questions.ts";
+import { DrainProgress } from "./drain-progress.ts";
 import { exitCode } from "./exit-code.ts";
 import { Interruption } from "./interruption.ts";
 import { moveText } from "./move-table.ts";
 import { type NatsFlags, reach, withNatsFlags } from "./nats-options.ts";
 import { durationOf } from "./number-option.ts";
 import { terminalOn } from "./terminal.ts";
-import { duration, listed, several } from "./words.ts";
+import { listed, several } from "./words.ts";
 
 interface DrainFlags extends NatsFlags {
   readonly undo?: true;
@@ -21,7 +22,7 @@ interface DrainFlags extends NatsFlags {
   readonly json?: true;
 }
 
-const lookMs = 100, sayMs = 5_000;
+const lookMs = 100;
 /** An actor that does not run on its new node so long after the last one that does, in ms, waits for something else than the move. */
 const arriveMs = 60_000;
 
@@ -53,7 +54,7 @@ async function drain(node: string, flags: DrainFlags): Promise<number> {
       out.write(flags.json === true ? JSON.stringify({ node, cordoned: flags.undo !== true, since }) : text);
       return exitCode.fine;
     }
-    const end = await Promise.race([followed(broker, node, since, performance.now() + timeoutMs, say), interruption.first.then(() => undefined)]);
+    const end = await Promise.race([followed(broker, node, since, performance.now() + timeoutMs, new DrainProgress(node, timeoutMs, err.colors), say), interruption.first.then(() => undefined)]);
     if (end === undefined) {
       say(`Not watched any more: the drain goes on. \`millrace drain ${node}\` watches on, --undo takes it back.`);
       return exitCode.interrupted;
@@ -73,7 +74,7 @@ async function drain(node: string, flags: DrainFlags): Promise<number> {
   }
 }
 
-interface DrainEnd {
+export interface DrainEnd {
   readonly receipt: MoveReceipt;
   /** What is still on it, and why. */
   readonly left: Readonly<Record<string, string>>;
@@ -82,8 +83,8 @@ interface DrainEnd {
 }
 
 /** Until it has none any more and those that it had run elsewhere; or until then. */
-async function followed(broker: Broker, node: string, since: number, until: number, say: (line: string) => void): Promise<DrainEnd> {
-  let said = "", saidAt = -Infinity, moved = 0, movedAt = performance.now();
+export async function followed(broker: Broker, node: string, since: number, until: number, progress: DrainProgress, say: (line: string) => void): Promise<DrainEnd> {
+  let moved = 0, movedAt = performance.now();
   for (;;) {
     const placement = await watchPlacement(broker), live = placement.flows.filter(({ ended }) => !ended), now = performance.now(), isThere = placement.nodes.some(({ name }) => name === node);
     if (isThere && placement.n >= since && !placement.cordoned.includes(node)) throw new MillraceError("DRAIN_UNDONE", node, `Node ${node} takes actors again`, "Somebody has taken the drain back, or the node was started again; drain it once more.");
@@ -91,9 +92,7 @@ async function followed(broker: Broker, node: string, since: number, until: numb
     const on = live.flatMap(({ actors }) => Object.entries(actors).filter(([, at]) => at === node).map(([actor]) => actor)), late = isThere ? onTheirWay(live, node, since, new Set(receipt.actors.map(({ actor }) => actor))) : [];
     if (receipt.moved !== moved) [moved, movedAt] = [receipt.moved, now];
     if (now > until || (on.length === 0 && (late.length === 0 || now - movedAt > arriveMs))) return { receipt, late, left: Object.fromEntries(on.map((actor) => [actor, placement.lingering[actor] ?? "not moved yet"])) };
-    const why = on.map((actor) => placement.lingering[actor]).find((text) => text !== undefined);
-    const line = `${node}: ${several(receipt.moved, "actor")} moved${late.length === 0 ? "" : `, ${late.length} on the way (${listed(late, 3)})`}${on.length === 0 ? "" : `, ${on.length} left (${listed(on, 3)})`}${why === undefined ? "" : `: ${why}`}`;
-    if (line !== said || now - saidAt > sayMs) { say(now - saidAt > sayMs && line === said ? `${line}; watched for ${duration(until - now)} more at most` : line); said = line; saidAt = now; }
+    for (const line of progress.news({ moved, late, left: Object.fromEntries(on.map((actor) => [actor, placement.lingering[actor]])) })) say(line);
     await pause(lookMs);
   }
 }
