@@ -1,6 +1,7 @@
 // What `doctor` looks at beyond this machine: the connection, the flows that a server holds, and what a flow's file promises.
 import type { Broker } from "../broker/broker.ts";
 import { compareVersions, isTested, testedRange, testedRangeText } from "../broker/nats-server/version.ts";
+import { hashOf } from "../deploy/bundle-store.ts";
 import { MillraceError } from "../event/errors.ts";
 import { type FlowPlan, planOf } from "../flow/plan.ts";
 import { type FlowHealth, flowsOn } from "../inspect/flow-health.ts";
@@ -8,7 +9,7 @@ import { guaranteesOf } from "../inspect/guarantee.ts";
 import { askAll, type Asked } from "../inspect/inquiry.ts";
 import { type Check, failed, type Finding } from "./doctor.ts";
 import { lossesOn } from "./doctor-loss.ts";
-import { loadFlow } from "./flow-file.ts";
+import { loadFlow, packFlow } from "./flow-file.ts";
 import { reachOrStart } from "./nats-options.ts";
 import { count, listed, several } from "./words.ts";
 
@@ -63,7 +64,7 @@ const states = { preparing: "was being prepared", running: "runs, or was interru
 
 export const checkFlow: Check = async ({ flow = "", dataDir }) => {
   const loaded = await loadFlow(flow, dataDir), plan = planOf(loaded.flow) as FlowPlan;
-  const shape: Finding = { is: "ok", about: "flow", says: `${plan.name}: ${several(plan.stages.length, "stage")}, ${several(plan.stages.reduce((sum, { parallelism }) => sum + parallelism, 0), "actor")}, code ${loaded.hash.slice(0, 12)}` };
+  const shape: Finding = { is: "ok", about: "flow", says: `${plan.name}: ${several(plan.stages.length, "stage")}, ${several(plan.stages.reduce((sum, { parallelism }) => sum + parallelism, 0), "actor")}` };
   const inputs: Finding[] = [];
   for (const stage of plan.stages) {
     if (stage.kind !== "source" || stage.source.guarantee !== "replayable" || stage.source.fingerprint === undefined) continue;
@@ -72,5 +73,17 @@ export const checkFlow: Check = async ({ flow = "", dataDir }) => {
   const paths = guaranteesOf(plan).map(({ source, sink, promise, because }): Finding => because === undefined
     ? { is: "ok", about: "flow", says: `${source} → ${sink}: ${promise}` }
     : { is: "warn", about: "flow", says: `${source} → ${sink}: ${promise}, since ${because}`, remedy: promise === "may lose" ? "Take a source that acknowledges, where that matters." : "Take a transactional or idempotent sink, where that matters." });
-  return [shape, ...inputs, ...paths];
+  return [shape, await codeOf(flow, plan.name, loaded.hash), ...inputs, ...paths];
 };
+
+/** The code that is deployed has packages in it, the other names them: two codes of one file, each named where it is used. */
+async function codeOf(path: string, name: string, run: string): Promise<Finding> {
+  const about = "flow";
+  try {
+    const deployed = hashOf(await packFlow(path));
+    return { is: "ok", about, says: `${name}: its code is ${run.slice(0, 12)} to run, up and node --flow, ${deployed.slice(0, 12)} to deploy, which packs its packages with it` };
+  } catch (thrown) {
+    const { is: _, ...why } = failed(about, thrown);
+    return { is: "warn", ...why, says: `${name}: its code is ${run.slice(0, 12)} to run, up and node --flow; it cannot be deployed: ${why.says}` };
+  }
+}
