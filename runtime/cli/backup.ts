@@ -13,6 +13,7 @@ import { flowsOn } from "../inspect/flow-health.ts";
 import { backupJson, commitLines, sinkLines } from "./backup-report.ts";
 import { exitCode } from "./exit-code.ts";
 import { loadFlow } from "./flow-file.ts";
+import { helpText } from "./help-text.ts";
 import { type NatsFlags, reachOrStart, withNatsFlags } from "./nats-options.ts";
 import { terminalOn } from "./terminal.ts";
 import { bytes, several } from "./words.ts";
@@ -24,7 +25,7 @@ interface BackupFlags extends NatsFlags {
 export function backupCommand(program: Command, ended: (code: number) => void): void {
   withNatsFlags(program.command("backup").argument("<folder>", "a new folder").argument("[flows...]", "names, or files as `run` takes them, which tell where sinks write; default all flows").description("copy flows, running or not, to restore them on another NATS: exact to a stated commit"))
     .option("--json", "what was copied as one line of JSON")
-    .addHelpText("after", `
+    .addHelpText("after", helpText(`
 Examples:
   millrace backup ./friday                     all flows
   millrace backup ./friday flow.ts             one, and what its sinks' files must hold
@@ -34,7 +35,7 @@ Examples:
 A flow that runs goes on meanwhile: nothing is paused. Its journals are not copied, they are built again from the logs. What sinks have
 written is not in NATS: the report says up to where each target is needed beside the backup; copy it after this command, not before.
 A flow that was deployed: its bundles and their signed manifest are in it. On a NATS with roles it reads as a node does (the role of a node).
-The folder's files have their checksums in SHA256SUMS (sha256sum -c).`)
+The folder's files have their checksums in SHA256SUMS (sha256sum -c).`))
     .action(async (folder: string, flows: readonly string[], flags: BackupFlags) => ended(await backupAndTell(folder, flows, flags)));
 }
 

@@ -15,6 +15,7 @@ import { isConfirmed } from "./confirmation.ts";
 import { exitCode } from "./exit-code.ts";
 import { failureText } from "./failure-text.ts";
 import { loadPacked, packFlow } from "./flow-file.ts";
+import { helpText } from "./help-text.ts";
 import { readKey } from "./key-file.ts";
 import { type NatsFlags, reach, withNatsFlags } from "./nats-options.ts";
 import { type Terminal, terminalOn } from "./terminal.ts";
@@ -49,7 +50,7 @@ export function deployCommand(program: Command, ended: (code: number) => void): 
     .option("--timeout <duration>", "watch actors that go over no longer than that, such as 90s; it goes on by itself", "10m")
     .option("--json", "the outcome as one line of JSON")
     .option("--verbose", "with stacks")
-    .addHelpText("after", `
+    .addHelpText("after", helpText(`
 Examples:
   millrace keys new deploy.nk                                    once: a key, and its public half
   millrace node --nats nats://10.0.0.1:4222 --trust UD3X…        on each machine
@@ -65,7 +66,7 @@ Another code of a flow that runs: its actors go over one by one, where they are,
 goes on from its journal with the new code; state of an older version is brought into the new shape by migrate, and from then on there is no
 way back for those actors. Stages, edges and parallelism stay; with others, undeploy it and deploy it with --fresh. An actor that does not get
 on with the new code is parked before that gives an event up, and the upgrade is held: it is said who and why. Stopped half-way it goes on by
-itself; the same command watches on. Exit codes: 0 done, or held after --canary; 1 it is not; 130 interrupted.`)
+itself; the same command watches on. Exit codes: 0 done, or held after --canary; 1 it is not; 130 interrupted.`))
     .action(async (path: string, flags: DeployFlags) => ended(await deploy(path, flags).catch(failed)));
 }
 

@@ -6,6 +6,7 @@ import { allLetters, letterOf, newestLetters } from "../inspect/dead-letters.ts"
 import { type FilterFlags, withFilterFlags } from "./dlq-filter.ts";
 import { settleCommands } from "./dlq-settle.ts";
 import { exitCode } from "./exit-code.ts";
+import { helpText } from "./help-text.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import { type NatsFlags, reachOrStart, withNatsFlags } from "./nats-options.ts";
 import { table } from "./table.ts";
@@ -22,7 +23,15 @@ interface ExportFlags extends FilterFlags {
 
 export function dlqCommand(program: Command, ended: (code: number) => void): void {
   const dlq = program.command("dlq").description("dead letters, events that were given up: look at them, let them go in again, or drop them")
-    .addHelpText("after", "\nExamples:\n  millrace dlq list quakes --open\n  millrace dlq list quakes --stage felt --code POISON\n  millrace dlq show quakes 12.0\n  millrace dlq replay quakes 12.0 12.1\n  millrace dlq replay quakes --code POISON\n  millrace dlq drop quakes --stage felt\n  millrace dlq export quakes --out letters.jsonl");
+    .addHelpText("after", helpText(`
+Examples:
+  millrace dlq list quakes --open
+  millrace dlq list quakes --stage felt --code POISON
+  millrace dlq show quakes 12.0
+  millrace dlq replay quakes 12.0 12.1
+  millrace dlq replay quakes --code POISON
+  millrace dlq drop quakes --stage felt
+  millrace dlq export quakes --out letters.jsonl`));
   withFilterFlags(dlq.command("list").argument("<flow>", "name of a flow").description("the newest dead letters of a flow, oldest first"))
     .option("--open", "only those that are neither replayed nor dropped")
     .option("--limit <n>", "so many", "20")

@@ -4,6 +4,7 @@ import { asError, MillraceError } from "../event/errors.ts";
 import { checkData, checkDisk, checkNode, checkServer } from "./doctor-machine.ts";
 import { checkFlow, checkNats } from "./doctor-flows.ts";
 import { exitCode } from "./exit-code.ts";
+import { helpText } from "./help-text.ts";
 import { type NatsFlags, withNatsFlags } from "./nats-options.ts";
 import { type Colors, terminalOn } from "./terminal.ts";
 
@@ -29,7 +30,12 @@ const checkMs = 60_000;
 export function doctorCommand(program: Command, ended: (code: number) => void): void {
   withNatsFlags(program.command("doctor").argument("[flow]", "a flow's file: what it promises on each way from source to sink").description("check Node, nats-server, data folder, disk, connection and flows"))
     .option("--json", "the findings as JSON")
-    .addHelpText("after", "\nExamples:\n  millrace doctor\n  millrace doctor flow.ts --nats nats://10.0.0.1:4222\n\nExit code 1 where something fails; a warning is no failure.")
+    .addHelpText("after", helpText(`
+Examples:
+  millrace doctor
+  millrace doctor flow.ts --nats nats://10.0.0.1:4222
+
+Exit code 1 where something fails; a warning is no failure.`))
     .action(async (flow: string | undefined, flags: DoctorFlags) => ended(await doctor({ ...flags, ...(flow === undefined ? {} : { flow }) })));
 }
 

@@ -8,6 +8,7 @@ import { type MoveReceipt, moveReceipt } from "../node/move-receipt.ts";
 import type { PlacementAnswer } from "../node/placement-questions.ts";
 import { DrainProgress } from "./drain-progress.ts";
 import { exitCode } from "./exit-code.ts";
+import { helpText } from "./help-text.ts";
 import { Interruption } from "./interruption.ts";
 import { moveText } from "./move-table.ts";
 import { type NatsFlags, reach, withNatsFlags } from "./nats-options.ts";
@@ -32,7 +33,7 @@ export function drainCommand(program: Command, ended: (code: number) => void): v
     .option("--no-wait", "return when it is decided: the nodes carry it out, whoever watches")
     .option("--timeout <duration>", "watch no longer than that, such as 90s; the drain itself goes on", "10m")
     .option("--json", "one line of JSON: the receipt")
-    .addHelpText("after", `
+    .addHelpText("after", helpText(`
 Examples:
   millrace drain n2                 before it is stopped for maintenance: nothing is lost, and no timeout has to pass
   millrace drain n2 --undo          it takes actors again, as the balance wants
@@ -40,7 +41,7 @@ Examples:
 
 Its actors go where the rules of the placement put them (labels, anti-affinity, weight). One that no other node may have stays and goes on
 until there is such a node; it is said which. A node that is started again takes actors, drained or not. Stopped half-way the drain goes on by
-itself; the same command watches on and prints the receipt of all of it. Exit codes: 0 it has none any more, 1 it still has some, 130 interrupted.`)
+itself; the same command watches on and prints the receipt of all of it. Exit codes: 0 it has none any more, 1 it still has some, 130 interrupted.`))
     .action(async (node: string, flags: DrainFlags) => ended(await drain(node, flags)));
 }
 

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { type FlowLine, flowsOn, type FlowsReport } from "../inspect/flows-report.ts";
 import { exitCode } from "./exit-code.ts";
+import { helpText } from "./help-text.ts";
 import { type NatsFlags, reach, withNatsFlags } from "./nats-options.ts";
 import { type Column, table } from "./table.ts";
 import { plain, type Terminal, terminalOn } from "./terminal.ts";
@@ -14,7 +15,12 @@ interface FlowsFlags extends NatsFlags {
 export function flowsCommand(program: Command, ended: (code: number) => void): void {
   withNatsFlags(program.command("flows").argument("[flow]", "only this one").description("print the flows that are deployed or run: their code, who signed it, which nodes have it, and who refuses it"))
     .option("--json", "as JSON, with whole hashes and keys")
-    .addHelpText("after", "\nExamples:\n  millrace flows\n  millrace flows quakes --json --nats nats://10.0.0.1:4222\n\nExit code 1 where there is none, or a node refuses one.")
+    .addHelpText("after", helpText(`
+Examples:
+  millrace flows
+  millrace flows quakes --json --nats nats://10.0.0.1:4222
+
+Exit code 1 where there is none, or a node refuses one.`))
     .action(async (flow: string | undefined, flags: FlowsFlags) => ended(await flows(flow, flags)));
 }
 

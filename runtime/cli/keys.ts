@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { newKey } from "../deploy/nkey.ts";
 import { exitCode } from "./exit-code.ts";
+import { helpText } from "./help-text.ts";
 import { readKey, writeSeed } from "./key-file.ts";
 import { terminalOn } from "./terminal.ts";
 
@@ -15,11 +16,19 @@ export function keysCommand(program: Command, ended: (code: number) => void): vo
   keys.command("new").argument("<file>", "where its seed, the secret half, is written: mode 0600, and never over another file").description("make a key, and print its public half")
     .option("--account", "of an account (A…) instead of a user (U…)")
     .option("--json", "as JSON")
-    .addHelpText("after", "\nExamples:\n  millrace keys new deploy.nk\n  millrace node --nats nats://10.0.0.1:4222 --trust $(millrace keys show deploy.nk)\n  millrace deploy flow.ts --key deploy.nk --nats nats://10.0.0.1:4222\n\nKeep the file secret: who has it can run code on every node that trusts it. NATS' own nk reads and makes such files, too.")
+    .addHelpText("after", helpText(`
+Examples:
+  millrace keys new deploy.nk
+  millrace node --nats nats://10.0.0.1:4222 --trust $(millrace keys show deploy.nk)
+  millrace deploy flow.ts --key deploy.nk --nats nats://10.0.0.1:4222
+
+Keep the file secret: who has it can run code on every node that trusts it. NATS' own nk reads and makes such files, too.`))
     .action(async (file: string, flags: KeysFlags) => ended(await make(file, flags)));
   keys.command("show").argument("<file>", "a file that keys new has made").description("print the public half of a key: what nodes are told to trust")
     .option("--json", "as JSON")
-    .addHelpText("after", "\nExamples:\n  millrace keys show deploy.nk")
+    .addHelpText("after", helpText(`
+Examples:
+  millrace keys show deploy.nk`))
     .action(async (file: string, flags: KeysFlags) => ended(await show(file, flags)));
 }
 

@@ -1,30 +1,11 @@
 #!/usr/bin/env node
-// The command `millrace`. One file a command; here they are put together, and the process is ended with the right code.
-import { Command, CommanderError, Help } from "commander";
+// The command `millrace`: what program.ts puts together, and the process ended with the right code.
+import { CommanderError } from "commander";
 import { setHeapPolicy } from "../node/heap-policy.ts";
-import { deployCommand } from "./deploy.ts";
-import { backupCommand } from "./backup.ts";
-import { dlqCommand } from "./dlq.ts";
-import { drainCommand } from "./drain.ts";
-import { doctorCommand } from "./doctor.ts";
-import { exitCode, exitCodesText } from "./exit-code.ts";
+import { exitCode } from "./exit-code.ts";
 import { failureText } from "./failure-text.ts";
-import { flowsCommand } from "./flows.ts";
-import { keysCommand } from "./keys.ts";
-import { moveCommand } from "./move.ts";
-import { nodeCommand } from "./node.ts";
-import { nodesCommand } from "./nodes.ts";
-import { placementCommand } from "./placement.ts";
-import { repairCommand } from "./repair.ts";
-import { restoreCommand } from "./restore.ts";
-import { runCommand } from "./run.ts";
-import { scaleCommand } from "./scale.ts";
-import { spawnCommand } from "./spawn.ts";
+import { programOf } from "./program.ts";
 import { terminalOn } from "./terminal.ts";
-import { treeCommand } from "./tree.ts";
-import { undeployCommand } from "./undeploy.ts";
-import { upCommand } from "./up.ts";
-import { versionOfMillrace } from "./version.ts";
 
 setHeapPolicy();
 // Stacks and places in flows then name the lines of their TypeScript.
@@ -38,20 +19,7 @@ process.on("uncaughtException", (error) => {
 });
 
 let code: number = exitCode.fine;
-const program = new Command("millrace").description("An actor runtime for event processing: exactly once, in order per key.").version(versionOfMillrace(), "-V, --version", "print the version")
-  .showHelpAfterError("(millrace --help, or millrace help <command>, tells more)").exitOverride()
-  // Of an option that may be repeated "(default: [])" tells nobody anything.
-  .configureHelp({ optionDescription: (option) => (Array.isArray(option.defaultValue) ? option.description : new Help().optionDescription(option)) })
-  .addHelpText("after", `
-Examples:
-  millrace run flow.ts
-  millrace tree
-  millrace doctor flow.ts
-
-${exitCodesText}`);
-const ended = (with_: number): void => void (code = with_);
-for (const command of [runCommand, upCommand, nodeCommand, spawnCommand, nodesCommand, keysCommand, deployCommand, undeployCommand, flowsCommand, placementCommand, treeCommand, scaleCommand, drainCommand, moveCommand, dlqCommand, doctorCommand, repairCommand, backupCommand, restoreCommand]) command(program, ended);
-for (const command of program.commands.flatMap((one) => [one, ...one.commands])) command.exitOverride();
+const program = programOf((with_) => void (code = with_));
 
 try {
   await program.parseAsync();

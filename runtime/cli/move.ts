@@ -6,6 +6,7 @@ import { MillraceError } from "../event/errors.ts";
 import { askMoves, orderPlacement, watchPlacement } from "../inspect/placement-orders.ts";
 import { type MoveReceipt, moveReceipt } from "../node/move-receipt.ts";
 import { exitCode } from "./exit-code.ts";
+import { helpText } from "./help-text.ts";
 import { Interruption } from "./interruption.ts";
 import { moveText } from "./move-table.ts";
 import { type NatsFlags, reach, withNatsFlags } from "./nats-options.ts";
@@ -27,14 +28,14 @@ export function moveCommand(program: Command, ended: (code: number) => void): vo
     .option("--no-wait", "return when it is decided: the nodes carry it out, whoever watches")
     .option("--timeout <duration>", "watch no longer than that, such as 90s; the move itself goes on", "2m")
     .option("--json", "one line of JSON: the receipt")
-    .addHelpText("after", `
+    .addHelpText("after", helpText(`
 Examples:
   millrace move quakes/by-region/2 n3             from now on it is on n3; it commits and stops where it is, and goes on there
   millrace move quakes/by-region/2 --release      where it is from here on the placement decides
   millrace placement --why                        what is pinned
 
 It stays there until it is released, or that node goes, is drained, or may not have it any more. To keep the balance another actor may be
-moved in return. A move that is stopped half-way goes on by itself; the same command watches on. Exit codes: 0 it is there, 1 it is not, 130 interrupted.`)
+moved in return. A move that is stopped half-way goes on by itself; the same command watches on. Exit codes: 0 it is there, 1 it is not, 130 interrupted.`))
     .action(async (actor: string, node: string | undefined, flags: MoveFlags) => ended(await move(actor, node, flags)));
 }
 

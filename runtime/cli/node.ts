@@ -8,6 +8,7 @@ import type { BundleLoader } from "../node/deployed-flows.ts";
 import { exitCode } from "./exit-code.ts";
 import { failureText } from "./failure-text.ts";
 import { loadFlow, type LoadedFlow, loadPacked } from "./flow-file.ts";
+import { helpText } from "./help-text.ts";
 import { Interruption } from "./interruption.ts";
 import { trustedKeys } from "./key-file.ts";
 import { connectionOf, type NatsFlags, withNatsFlags } from "./nats-options.ts";
@@ -49,14 +50,14 @@ export function nodeCommand(program: Command, ended: (code: number) => void): vo
     .addOption(new Option("--fsync <when>", "of the embedded server, where no --nats is given").choices(["always", "relaxed"]).default("always"))
     .option("--broker-sync <interval>", "the sync_interval of the server of --nats: always, or such as 2m (default)")
     .option("--verbose", "with stacks")
-    .addHelpText("after", `
+    .addHelpText("after", helpText(`
 Examples:
   millrace node --name n1 --nats nats://10.0.0.1:4222 --flow flow.ts
   millrace node --name n2 --nats nats://10.0.0.1:4222 --flow flow.ts --weight 2 --label zone=a
   millrace node --name n3 --nats nats://10.0.0.1:4222 --trust deploy.pub                 an empty one: runs what is deployed
   millrace tree --nats nats://10.0.0.1:4222
 
-A node that is killed is noticed after about three seconds, and its actors go on elsewhere; one that is stopped by Ctrl-C leaves in order.`)
+A node that is killed is noticed after about three seconds, and its actors go on elsewhere; one that is stopped by Ctrl-C leaves in order.`))
     .action(async (flags: NodeFlags) => ended(await node(flags)));
 }
 

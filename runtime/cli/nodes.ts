@@ -4,6 +4,7 @@ import { MillraceError } from "../event/errors.ts";
 import { askPlacement } from "../inspect/placement-orders.ts";
 import type { PlacementAnswer } from "../node/placement-questions.ts";
 import { exitCode } from "./exit-code.ts";
+import { helpText } from "./help-text.ts";
 import { type NatsFlags, reach, withNatsFlags } from "./nats-options.ts";
 import { type Column, table } from "./table.ts";
 import { type Terminal, terminalOn } from "./terminal.ts";
@@ -16,7 +17,10 @@ interface NodesFlags extends NatsFlags {
 export function nodesCommand(program: Command, ended: (code: number) => void): void {
   withNatsFlags(program.command("nodes").description("print the nodes of the cluster: what they offer, and how many actors each has"))
     .option("--json", "as JSON")
-    .addHelpText("after", "\nExamples:\n  millrace nodes\n  millrace nodes --json --nats nats://10.0.0.1:4222")
+    .addHelpText("after", helpText(`
+Examples:
+  millrace nodes
+  millrace nodes --json --nats nats://10.0.0.1:4222`))
     .action(async (flags: NodesFlags) => ended(await nodes(flags)));
 }
 

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { placementOn, type PlacedActor, type PlacementReport } from "../inspect/placement-report.ts";
 import { exitCode } from "./exit-code.ts";
+import { helpText } from "./help-text.ts";
 import { type NatsFlags, reach, withNatsFlags } from "./nats-options.ts";
 import { type Column, table } from "./table.ts";
 import { type Terminal, terminalOn } from "./terminal.ts";
@@ -16,7 +17,10 @@ export function placementCommand(program: Command, ended: (code: number) => void
   withNatsFlags(program.command("placement").argument("[flow]", "only of this flow").description("print which node of the cluster has which actor"))
     .option("--why", "and why each is where it is")
     .option("--json", "as JSON")
-    .addHelpText("after", "\nExamples:\n  millrace placement --why\n  millrace placement quakes --nats nats://10.0.0.1:4222")
+    .addHelpText("after", helpText(`
+Examples:
+  millrace placement --why
+  millrace placement quakes --nats nats://10.0.0.1:4222`))
     .action(async (flow: string | undefined, flags: PlacementFlags) => ended(await placement(flow, flags)));
 }
 

@@ -6,6 +6,7 @@ import { repairHere } from "../repair/repair-here.ts";
 import type { RepairReport, RepairStatus } from "../repair/report.ts";
 import { exitCode } from "./exit-code.ts";
 import { loadFlow } from "./flow-file.ts";
+import { helpText } from "./help-text.ts";
 import { connectionOf, type NatsFlags, withNatsFlags } from "./nats-options.ts";
 import { type Colors, terminalOn } from "./terminal.ts";
 import { listed, several } from "./words.ts";
@@ -21,7 +22,7 @@ export function repairCommand(program: Command, ended: (code: number) => void): 
     .option("--dry-run", "say what is lost and what would be done, change nothing")
     .option("--without <node...>", "nodes whose disks are gone for good: what only their journals held is given up")
     .option("--json", "the report as one line of JSON")
-    .addHelpText("after", `
+    .addHelpText("after", helpText(`
 Examples:
   millrace doctor                    what is behind what
   millrace repair flow.ts --dry-run
@@ -33,7 +34,7 @@ Examples:
 
 Nodes of a cluster stay up: each closes the flow for the time of the repair, gives what its journals hold, and goes on by itself.
 What millrace run has must be stopped. Interrupted, it can simply be run again. It writes streams: on a NATS with roles it needs that of a node.
-Exit code 0: nothing was lost, or all of it is back; 1: something is gone for good, and the report says what.`)
+Exit code 0: nothing was lost, or all of it is back; 1: something is gone for good, and the report says what.`))
     .action(async (flow: string, flags: RepairFlags) => ended(await repairAndTell(flow, flags)));
 }
 

@@ -5,6 +5,7 @@ import type { Manifest } from "../backup/manifest.ts";
 import { restoreHere } from "../backup/restore-here.ts";
 import { backupJson, commitLines, sinkLines } from "./backup-report.ts";
 import { exitCode } from "./exit-code.ts";
+import { helpText } from "./help-text.ts";
 import { connectionOf, type NatsFlags, withNatsFlags } from "./nats-options.ts";
 import { terminalOn } from "./terminal.ts";
 
@@ -19,7 +20,7 @@ export function restoreCommand(program: Command, ended: (code: number) => void):
     .option("--replace", "give up the run of the flow that is there: its streams on the server, its journals in the data folder")
     .option("--no-deploy", "leave out that it was deployed: nodes wait until it is deployed again")
     .option("--json", "what was restored as one line of JSON")
-    .addHelpText("after", `
+    .addHelpText("after", helpText(`
 Examples:
   millrace restore ./friday --data-dir .millrace-2                                 into a server of its own
   millrace restore ./friday --nats nats://10.0.0.2:4222 --data-dir .millrace-2     into one that runs
@@ -29,7 +30,7 @@ Examples:
 All files are checked before anything is changed. Interrupted, the same command begins anew. Put the targets of sinks in place as the report
 says before the flow is started. The flow must not go on where the backup came from: both would write the same results.
 A flow that was deployed is deployed again, as it was signed: its nodes go on with it when they start, at once where they run already.
-It makes streams: on a NATS with roles it needs that of a node. Nodes that had the run before need a new data folder: journals that are ahead of the restored logs park it (BROKER_WENT_BACK).`)
+It makes streams: on a NATS with roles it needs that of a node. Nodes that had the run before need a new data folder: journals that are ahead of the restored logs park it (BROKER_WENT_BACK).`))
     .action(async (folder: string, flows: readonly string[], flags: RestoreFlags) => ended(await restoreAndTell(folder, flows, flags)));
 }
 

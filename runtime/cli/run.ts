@@ -12,6 +12,7 @@ import { askAboutChange } from "./change-question.ts";
 import { exitCode } from "./exit-code.ts";
 import { failureText } from "./failure-text.ts";
 import { loadFlow } from "./flow-file.ts";
+import { helpText } from "./help-text.ts";
 import { Interruption } from "./interruption.ts";
 import { connectionOf, type NatsFlags, withNatsFlags } from "./nats-options.ts";
 import { type Override, overridden, parseOverride } from "./override.ts";
@@ -43,7 +44,7 @@ export function runCommand(program: Command, ended: (code: number) => void): voi
     .option("--stall-after <duration>", "name the handler that holds up everything for so long: such as 1s, or never (default 5s)")
     .option("--json", "end the standard output with one line of JSON, and nothing else on it")
     .option("--verbose", "with stacks")
-    .addHelpText("after", `
+    .addHelpText("after", helpText(`
 Examples:
   millrace run flow.ts                                  its own nats-server, data in .millrace
   millrace run flow.ts --nats nats://10.0.0.1:4222      over a server that runs already
@@ -51,7 +52,7 @@ Examples:
   millrace run flow.ts --set by-region.parallelism=8
   millrace run flow.ts --json | tail -n 1
 
-Killed or stopped, the same command goes on where it was. When the flow has finished, it starts a new run.`)
+Killed or stopped, the same command goes on where it was. When the flow has finished, it starts a new run.`))
     .action(async (path: string, flags: RunFlags) => ended(await run(path, flags)));
 }
 

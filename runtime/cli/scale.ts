@@ -7,6 +7,7 @@ import { askScaling, orderScale } from "../inspect/scale-orders.ts";
 import type { ScaleReceipt } from "../node/scale-receipt.ts";
 import type { ScaleStatus } from "../node/scaling.ts";
 import { exitCode } from "./exit-code.ts";
+import { helpText } from "./help-text.ts";
 import { type NatsFlags, reach, withNatsFlags } from "./nats-options.ts";
 import { terminalOn } from "./terminal.ts";
 import { count, duration, listed, several } from "./words.ts";
@@ -28,7 +29,7 @@ export function scaleCommand(program: Command, ended: (code: number) => void): v
     .option("--take-back", "take back what is under way, where that can still be")
     .option("--no-wait", "return when it is planned: the node carries it out, whoever watches")
     .option("--json", "one line of JSON: the receipt, or with --why what is under way")
-    .addHelpText("after", `
+    .addHelpText("after", helpText(`
 Examples:
   millrace scale quakes/by-region 8               from now on eight actors, once each key is with its new one
   millrace scale quakes/by-region --why           what holds it up, or why it follows its lag as it does
@@ -38,7 +39,7 @@ Examples:
 Only this stage, those who feed it and its readers take part. It pauses while its state is handed over; those who feed it go on into the new
 mailboxes. Every stage can be scaled, on one node and over several: a source by its splits, a sink by its targets (a file sink: with {partition}
 in its path). A node that is killed in between does no harm: others go on with it, or the same one when
-it is started again. A stage with parallelism: { min, max, targetLag } is scaled by its lag; --why tells what was decided and why.`)
+it is started again. A stage with parallelism: { min, max, targetLag } is scaled by its lag; --why tells what was decided and why.`))
     .action(async (target: string, to: string | undefined, flags: ScaleFlags) => ended(await scale(target, to, flags)));
 }
 

@@ -8,6 +8,7 @@ import { askPlacement } from "../inspect/placement-orders.ts";
 import { type Connection, natsOptions } from "../node/connection.ts";
 import { exitCode } from "./exit-code.ts";
 import { failureText } from "./failure-text.ts";
+import { helpText } from "./help-text.ts";
 import { Interruption } from "./interruption.ts";
 import { connectionOf, environmentOf, type NatsFlags, withNatsFlags } from "./nats-options.ts";
 import { durationOf } from "./number-option.ts";
@@ -44,7 +45,7 @@ export function spawnCommand(program: Command, ended: (code: number) => void): v
     .option("--timeout <duration>", "it must have joined by then", "60s")
     .option("--json", "one line of JSON when it has joined")
     .option("--verbose", "with stacks")
-    .addHelpText("after", `
+    .addHelpText("after", helpText(`
 Examples:
   millrace spawn ann@10.0.0.2 --nats nats://10.0.0.1:4222 -- --name n2 --flow flow.ts
   millrace spawn ann@10.0.0.3 --nats nats://10.0.0.1:4222 --project '~/shop' --detach -- --name n3 --trust deploy.pub --label zone=b
@@ -52,7 +53,7 @@ Examples:
 
 Needs Node ${leastNode.join(".")} or newer and the project there: a folder with node_modules/millrace, or a clone that was built. How the node gets to NATS, with
 passwords, credentials and certificates, goes over ssh's standard input, never into a command line. Without --detach the node leaves in order when this command is ended by Ctrl-C,
-or when the line is cut; the exit code is then the node's.`)
+or when the line is cut; the exit code is then the node's.`))
     .action(async (destination: string, options: readonly string[], flags: SpawnFlags) => ended(await spawnNode(destination, options, flags)));
 }
 

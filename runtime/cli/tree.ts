@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { askAll, type Asked } from "../inspect/inquiry.ts";
 import type { NodeReport } from "../inspect/report.ts";
 import { exitCode } from "./exit-code.ts";
+import { helpText } from "./help-text.ts";
 import { type NatsFlags, reach, withNatsFlags } from "./nats-options.ts";
 import { type Terminal, terminalOn } from "./terminal.ts";
 import { treeText } from "./tree-text.ts";
@@ -15,7 +16,10 @@ interface TreeFlags extends NatsFlags {
 export function treeCommand(program: Command, ended: (code: number) => void): void {
   withNatsFlags(program.command("tree").description("print the supervision trees of the nodes that run: states, restarts, what waits, what failed last"))
     .option("--json", "what the nodes answer, as JSON")
-    .addHelpText("after", "\nExamples:\n  millrace tree                              of the node that runs on .millrace\n  millrace tree --nats nats://10.0.0.1:4222  of all nodes of that server")
+    .addHelpText("after", helpText(`
+Examples:
+  millrace tree                              of the node that runs on .millrace
+  millrace tree --nats nats://10.0.0.1:4222  of all nodes of that server`))
     .action(async (flags: TreeFlags) => ended(await tree(flags)));
 }
 

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { askDeployments } from "../inspect/flows-report.ts";
 import { stoppedWithin, undeployFlow } from "../inspect/deployment-orders.ts";
 import { exitCode } from "./exit-code.ts";
+import { helpText } from "./help-text.ts";
 import { type NatsFlags, reach, withNatsFlags } from "./nats-options.ts";
 import { terminalOn } from "./terminal.ts";
 
@@ -18,12 +19,12 @@ export function undeployCommand(program: Command, ended: (code: number) => void)
   withNatsFlags(program.command("undeploy").argument("<flow>", "its name").description("stop a deployed flow everywhere, in order, as Ctrl-C does; its journals stay"))
     .option("--no-wait", "return when it is ordered: nodes carry it out, whoever watches")
     .option("--json", "the outcome as one line of JSON")
-    .addHelpText("after", `
+    .addHelpText("after", helpText(`
 Examples:
   millrace undeploy quakes --nats nats://10.0.0.1:4222
   millrace deploy quakes.ts --key deploy.nk --resume    goes on where it was
 
-What was done is committed, and what is under way is finished first. Deployed again, the same code goes on by itself.`)
+What was done is committed, and what is under way is finished first. Deployed again, the same code goes on by itself.`))
     .action(async (flow: string, flags: UndeployFlags) => ended(await undeploy(flow, flags)));
 }
 

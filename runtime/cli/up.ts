@@ -10,6 +10,7 @@ import { startBroker } from "../node/broker-process.ts";
 import { type Connection, natsOptions } from "../node/connection.ts";
 import { exitCode } from "./exit-code.ts";
 import { failureText } from "./failure-text.ts";
+import { helpText } from "./help-text.ts";
 import { Interruption } from "./interruption.ts";
 import { JointProgress } from "./joint-progress.ts";
 import { connectionOf, environmentOf, type NatsFlags, withNatsFlags } from "./nats-options.ts";
@@ -33,12 +34,12 @@ export function upCommand(program: Command, ended: (code: number) => void): void
     .addOption(new Option("--fsync <when>", "of the embedded server: always (before each ack) or relaxed (each second; a power loss may cost that)").choices(["always", "relaxed"]).default("always"))
     .option("--broker-sync <interval>", "the sync_interval of the server of --nats: always, or such as 2m (default)")
     .option("--verbose", "with stacks")
-    .addHelpText("after", `
+    .addHelpText("after", helpText(`
 Examples:
   millrace up flow.ts                                   a node for each core, over a nats-server of its own
   millrace up -n 3 flow.ts --nats nats://10.0.0.1:4222  over a server that runs already
 
-A node that dies is started again; meanwhile its actors go on elsewhere. Killed or stopped, the same command goes on where it was.`)
+A node that dies is started again; meanwhile its actors go on elsewhere. Killed or stopped, the same command goes on where it was.`))
     .action(async (path: string, flags: UpFlags) => ended(await up(path, flags)));
 }
 
