@@ -59,7 +59,7 @@ export class Heartbeat {
     this.#stopped = true;
     this.#cancel();
     await this.#append("left", farewellMs);
-    await this.#subscription?.close();
+    await this.#end(this.#subscription);
   }
 
   /** Something that a beat tells is another: it is told now. */
@@ -117,7 +117,16 @@ export class Heartbeat {
     this.#options.log.warn(`NATS lost heartbeats that it had acknowledged: this one is ${at}, ${before} was heard`);
     const lost = this.#subscription;
     this.#follow(at);
-    await lost?.close();
+    await this.#end(lost);
+  }
+
+  // Nothing of it is heard any more, closed or not; and that a beat was stored stays so. Never rejects.
+  async #end(subscription: Subscription | undefined): Promise<void> {
+    try {
+      await subscription?.close();
+    } catch (thrown) {
+      this.#options.log.warn("a subscription to heartbeats that nobody reads any more could not be closed", { reason: asError(thrown).message });
+    }
   }
 
   #hear(subscription: Subscription): void {

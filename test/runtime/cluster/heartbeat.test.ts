@@ -4,7 +4,7 @@ import { Membership } from "../../../runtime/cluster/membership.ts";
 import { ManualClock } from "../../../runtime/testing/manual-clock.ts";
 import { MemoryBroker } from "../../../runtime/testing/memory-broker.ts";
 import { MemoryServer } from "../../../runtime/testing/memory-server.ts";
-import { MemberOfTest } from "./members.ts";
+import { MemberOfTest, silent } from "./members.ts";
 
 const test = suite("heartbeat");
 
@@ -30,6 +30,26 @@ test("nodes whose stream of beats is gone make it again, and hear each other", a
   b.flows = [{ name: "f", code: "c", hosted: 1, ended: 0, stuck: 0 }];
   await clock.elapse(2_000);
   assert.equal([a.sees, b.sees, a.heartbeat.membership.node("b")?.flows], [["a", "b"], ["a", "b"], b.flows]);
+});
+
+test("beats that the server lost are heard again; that what was followed before could not be closed is told as that, and the node is there", async () => {
+  const clock = new ManualClock(), server = new MemoryServer({ clock }), heart = new MemoryBroker(server), told: string[] = [], stream = heart.stream.bind(heart);
+  heart.stream = (name, subject) => {
+    const its = stream(name, subject), follow = its.follow.bind(its);
+    return Object.assign(its, { follow: (from: number) => Object.assign(follow(from), { close: () => Promise.reject(new Error("it is stuck")) }) });
+  };
+  const tell = (text: string, fields?: object): void => void told.push(`${text} ${JSON.stringify(fields ?? {})}`);
+  const a = await new MemberOfTest("a", { broker: new MemoryBroker(server), heart, clock, told: { ...silent, warn: tell, error: tell } }).start(), b = await new MemberOfTest("b", { broker: new MemoryBroker(server), clock }).start();
+  await clock.elapse(10_000);
+  server.rollback("mr_nodes", 3);
+  b.flows = [{ name: "f", code: "c", hosted: 1, ended: 0, stuck: 0 }];
+  await clock.elapse(2_000);
+  assert.equal(a.heartbeat.membership.node("b")?.flows, b.flows);
+  const close = "a subscription to heartbeats that nobody reads any more could not be closed {\"reason\":\"it is stuck\"}";
+  assert.match(told[0] ?? "", /^NATS lost heartbeats that it had acknowledged/);
+  assert.equal(told.slice(1), [close]);
+  await a.stop();
+  assert.equal(told.slice(1), [close, close]);
 });
 
 test("of nodes that have gone the newest thousand are known: names that are given once do not pile up", () => {

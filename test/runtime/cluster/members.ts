@@ -7,6 +7,7 @@ import type { NodeFlow } from "../../../runtime/cluster/node-record.ts";
 import type { PlacementRecord } from "../../../runtime/cluster/placement-record.ts";
 import type { Broker } from "../../../runtime/broker/broker.ts";
 import type { Clock } from "../../../runtime/event/clock.ts";
+import type { Logger } from "../../../runtime/flow/context.ts";
 import { SeededRandom } from "../../../runtime/testing/seeded-random.ts";
 
 export const silent = { debug() {}, info() {}, warn() {}, error() {} };
@@ -17,6 +18,8 @@ export interface MemberParts {
   readonly life?: string;
   /** For its heartbeat alone. Default: the same. */
   readonly heart?: Broker;
+  /** Of its heartbeat. Default: nothing is told. */
+  readonly told?: Logger;
 }
 
 export class MemberOfTest {
@@ -33,11 +36,11 @@ export class MemberOfTest {
   onNews = (): void => {};
   onChange: (change: Change) => void = () => {};
 
-  constructor(name: string, { broker, clock, life = "1", heart = broker }: MemberParts) {
+  constructor(name: string, { broker, clock, life = "1", heart = broker, told = silent }: MemberParts) {
     this.name = name;
     this.life = life;
     this.heartbeat = new Heartbeat({
-      broker: heart, clock, log: silent, replicas: 1, flows: () => this.flows, self: { name, life, weight: 1, labels: [], version: "0.1.0", startedAt: 0 },
+      broker: heart, clock, log: told, replicas: 1, flows: () => this.flows, self: { name, life, weight: 1, labels: [], version: "0.1.0", startedAt: 0 },
       onTwin: () => { this.changes.push("twin"); },
       onChange: (of, change) => { this.changes.push(`${of} ${change}`); this.onChange(change); this.onNews(); },
     });
