@@ -12,11 +12,9 @@ import { WaitingEvents } from "../../runtime/actor/waiting.ts";
 import { decodeFrame, message, rowData } from "../../runtime/event/frame.ts";
 import type { Body } from "../../runtime/journal/record.ts";
 import { all, call, getterReplaced, type Method, replaced } from "./breaking.ts";
-import { current } from "./feed.ts";
 import { calm, rescaled } from "./profile.ts";
 import type { Profile } from "./profile.ts";
-import type { Variant } from "./variants.ts";
-import type { World } from "./world.ts";
+import { type Variant, world } from "./variant.ts";
 
 type Rows = NonNullable<Body["state"]>;
 
@@ -43,7 +41,7 @@ const settledEarly = () => replaced(Emitter.prototype, "close", (old) => functio
   for (const { outlet, bytes } of frames) {
     if (typeof outlet.target !== "string") continue;
     const frame = decodeFrame(bytes);
-    if (frame.rows.some((row) => isSettlement(rowData(row, frame.shapes)))) void outlet.delivery.stream.append(message((current.host as World).scheduler.chance.bytes(8), bytes));
+    if (frame.rows.some((row) => isSettlement(rowData(row, frame.shapes)))) void outlet.delivery.stream.append(message(world().scheduler.chance.bytes(8), bytes));
   }
   return frames;
 } as Method);

@@ -37,7 +37,11 @@ export interface TakenBack {
   readonly told: readonly Told[];
 }
 
-/** Letters and what became of them as a reader takes them: of each writer what is above its last number (P29). */
+/**
+ * Letters and what became of them as a reader takes them: of each writer what is above its last number (P29). A reading of its own, beside that of
+ * runtime/inspect/dead-letters.ts: it counts each settlement of a letter, where that one knows the newest; it is asked within a step of a schedule; and
+ * what it is held against is not to share its mistakes.
+ */
 export function lettersOf(stream: MemoryStream | undefined): readonly KeptLetter[] {
   const last = new Map<string, number>(), letters: (Omit<KeptLetter, "settled"> & { readonly settled: Settlement["settled"][] })[] = [], byName = new Map<string, Settlement["settled"][]>();
   const settledOf = (name: string): Settlement["settled"][] => {
@@ -168,7 +172,7 @@ export class Operator implements TakenBack {
     scheduler.alone(`operator asks ${node.name}`, node, () => {
       if (!node.connected) return;
       carryOut(this.#asRunning(node), { what: "letters", flow: flow.name, letters: [{ actor: letter.actor, generation, key: letter.event.key, seq, place, action }] }).then(([outcome]) => {
-        scheduler.alone(`${node.name} answers operator`, undefined, () => { if (this.#world.quiet || !scheduler.chance.hits(0.1)) answered(outcome); });
+        scheduler.alone(`${node.name} answers operator`, undefined, () => { if (this.#world.faults.quiet || !scheduler.chance.hits(0.1)) answered(outcome); });
       }, (error: unknown) => { this.#world.failure ??= `a question about letters is refused: ${String(error)}`; });
     });
   }

@@ -79,6 +79,9 @@ export const scaledWithLosses: Partial<Profile> = { ...scaled, kinds: [...(scale
 /** Of broken variants: nothing goes wrong but what they are about. */
 export const calm: Partial<Profile> = { slowShare: 0.2, diskFaultShare: 0, handlerFaults: 0, messageFaults: 0, faults: 0, events: 6, nodes: ["a", "b"], maxPayload: 1024 * 1024, frameBytes: 1024 * 1024, retainMs: 0, script: [], aim: "any", faultsFrom: 60, slowTargets: false, ambush: /^/, ruins: "anything", sleep: "any" };
 export const rescaled: Partial<Profile> = { ...scaled, ...calm, slowShare: 0.5, faults: 3, faultShare: 0.02, faultsFrom: 0, kinds: ["crash", "takeover", "kill"], events: 8, sourceBatch: 1, turnEvents: 1, maxFrames: 4_096 };
+/** The same, and what a rule is about happens often: actors and nodes die; what a source has said is lost. */
+export const crashes: Partial<Profile> = { ...calm, faults: 4, faultShare: 0.02, kinds: ["crash", "kill", "takeover"], hurry: 0 };
+export const ruined: Partial<Profile> = { ...calm, faults: 1, faultShare: 0.02, faultsFrom: 90, script: ["ruin"], aim: "source", batchesGrow: true, sourceBatch: 1, rollback: { of: /^mr_/, share: 0.5, most: 8 }, maxFrames: 4_096, events: 8, hurry: 0 };
 
 /** @param smallFrame bytes that any one event of the flow has room in */
 export function profileOf(chance: Chance, smallFrame: number, given: Partial<Profile> = {}): Profile {

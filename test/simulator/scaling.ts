@@ -8,7 +8,8 @@ import { sealedInVain } from "../../runtime/journal/seal.ts";
 import { type Change, type Facts, nextStep, type Upstream } from "../../runtime/node/scale-step.ts";
 import { feedsOf } from "../../runtime/node/scale-view.ts";
 import type { SimulatedNode } from "./node.ts";
-import type { Slot, World } from "./world.ts";
+import type { Slot } from "./slot.ts";
+import type { World } from "./world.ts";
 
 /** What the flow's key says, one after the other. */
 interface Plan {
@@ -117,7 +118,7 @@ export class SimulatedScaling {
   }
 
   #plan(): void {
-    const { scheduler: { chance }, flow, quiet } = this.#world, name = chance.of(this.#stages), stage = flow.stages.find((one) => one.name === name) as StagePlan, from = this.division(name);
+    const { scheduler: { chance }, flow, faults: { quiet } } = this.#world, name = chance.of(this.#stages), stage = flow.stages.find((one) => one.name === name) as StagePlan, from = this.division(name);
     if (quiet && this.#given > 1) return;
     const counts = Array.from({ length: mostParallel }, (_, i) => i + 1).filter((count) => count !== from.count), to: Division = { generation: `${token}-${this.#given + 1}`, count: chance.of(counts) };
     // It starts only if all old actors run.

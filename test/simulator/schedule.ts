@@ -12,10 +12,11 @@ import { flows, type SimulatedFlow } from "./flows.ts";
 import { letterFlows } from "./letter-flows.ts";
 import { Operator } from "./letters.ts";
 import { type Fault, type Profile, profileOf } from "./profile.ts";
+import { allRules, type Rules } from "./rules.ts";
 import { Scheduler, settling } from "./scheduler.ts";
 import { fileTarget, numberedTarget } from "./target.ts";
 import { logsWrong, outcomeWrong } from "./verifier.ts";
-import { allRules, type Rules, World } from "./world.ts";
+import { World } from "./world.ts";
 
 export interface Result {
   readonly seed: number;
@@ -66,7 +67,7 @@ export async function runSchedule(seed: number, options: ScheduleOptions = {}): 
   const stood = await settling(run(world));
   options.ended?.();
   const whole = world.done;
-  const wrong = world.failure ?? ((whole || !world.sinkLost) && !world.sinkTold ? outcomeWrong(world, flow, whole) : undefined) ?? stood ?? (whole && options.outcomeOnly !== true ? await logsWrong(world) : undefined);
+  const wrong = world.failure ?? ((whole || !world.sinkLost) && !world.targets.toldLost ? outcomeWrong(world, flow, whole) : undefined) ?? stood ?? (whole && options.outcomeOnly !== true ? await logsWrong(world) : undefined);
   world.close();
   return of(wrong !== undefined ? "failed" : whole ? "done" : "parked", wrong);
 }
@@ -93,7 +94,7 @@ function setLimits(p: Profile, { askSender }: Rules): void {
 }
 
 function planFor(flow: SimulatedFlow, profile: Profile, chance: Chance): FlowPlan {
-  const sink = (profile.target === "file" ? fileTarget : numberedTarget)(() => current.host as World) as SinkPlan["sink"];
+  const sink = (profile.target === "file" ? fileTarget : numberedTarget)(() => (current.host as World).targets) as SinkPlan["sink"];
   return {
     ...flow.plan,
     stages: flow.plan.stages.map((stage): StagePlan => {
@@ -306,7 +307,7 @@ function fromOldGeneration(world: World): void {
 /** Nothing goes wrong any more: all nodes run, all are connected. */
 function heal(world: World): void {
   world.scheduler.trace?.("-- all is well from here on");
-  world.quiet = true;
+  world.faults.quiet = true;
   world.scheduler.hurry = 0;
   for (const node of world.nodes.values()) {
     if (node.dead) world.boot(node.name);

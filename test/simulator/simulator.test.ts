@@ -5,7 +5,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { runSchedule } from "./schedule.ts";
 import { runSeed } from "./steered.ts";
-import { caught, variants } from "./variants.ts";
+import { caught } from "./variant.ts";
+import { variants } from "./variants.ts";
 
 const seed = Number(process.env.MILLRACE_SIM_SEED ?? Math.floor(Math.random() * 2 ** 31)), count = Number(process.env.MILLRACE_SIM_SCHEDULES ?? 1_000);
 console.log(`seed ${seed}, ${count} schedules`);

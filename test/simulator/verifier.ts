@@ -11,12 +11,13 @@ import type { SimulatedFlow } from "./flows.ts";
 import { lettersOf } from "./letters.ts";
 import type { Observed } from "./reference.ts";
 import { mostParallel } from "./scaling.ts";
-import type { Slot, World } from "./world.ts";
+import type { Slot } from "./slot.ts";
+import type { World } from "./world.ts";
 
 /** What is wrong with what came out; `whole`: the flow has ended. */
 export function outcomeWrong(world: World, flow: SimulatedFlow, whole: boolean): string | undefined {
   const sink = world.flow.stages.find(({ kind }) => kind === "sink") as { name: string; parallelism: number }, first = world.scaling.first(sink.name).generation, scaled = world.everySlot.some(({ stage, generation }) => stage.name === sink.name && generation !== first);
-  const targets = Array.from({ length: scaled ? mostParallel : sink.parallelism }, (_, p) => world.targets.get(`${world.flow.name}/${sink.name}/${p}`)), parts = targets.map((target) => target?.data ?? []);
+  const targets = Array.from({ length: scaled ? mostParallel : sink.parallelism }, (_, p) => world.targets.kept.get(`${world.flow.name}/${sink.name}/${p}`)), parts = targets.map((target) => target?.data ?? []);
   for (const [p, data] of parts.entries()) {
     if (whole && Array.from(data).includes(undefined)) return `target ${p} has a hole`;
     if (whole && targets[p]?.finished === false) return `target ${p} is not finished`;

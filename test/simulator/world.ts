@@ -1,6 +1,5 @@
 // A world in which a flow runs: one server, some nodes, targets of the sinks, and who starts actors again. It outlives everything
 // that is killed in it.
-import type { Actor } from "../../runtime/actor/actor.ts";
 import { type ActorEnvironment, addressOf, type Division, deadStream, streamName, subjectsOf } from "../../runtime/actor/environment.ts";
 import { type Exit, exitOf } from "../../runtime/actor/exit.ts";
 import { createActor } from "../../runtime/actor/wiring.ts";
@@ -9,73 +8,18 @@ import type { Logger } from "../../runtime/flow/context.ts";
 import { MemoryServer } from "../../runtime/testing/memory-server.ts";
 import type { MemoryStream } from "../../runtime/testing/memory-stream.ts";
 import { MemoryDisk } from "../../runtime/testing/memory-store.ts";
-import type { Leg } from "../../runtime/testing/network.ts";
 import { Archive, type Kept } from "./archive.ts";
 import type { Feed, FlowHost } from "./feed.ts";
 import type { Change } from "../../runtime/node/scale-step.ts";
 import type { Operator } from "./letters.ts";
-import type { Fate } from "./network.ts";
 import { type NodeHost, SimulatedNode } from "./node.ts";
 import type { Profile } from "./profile.ts";
+import type { Rules } from "./rules.ts";
 import { SimulatedScaling, streamsOf } from "./scaling.ts";
 import type { Lane, Scheduler } from "./scheduler.ts";
-import type { Target, TargetHost, TargetRules } from "./target.ts";
-
-/** What a broken variant changes of the world. */
-export interface Rules extends TargetRules {
-  watchdog: boolean;
-  /** P30: what a reader has committed can be asked. */
-  askReader: boolean;
-  /** P30: a sender that is silent can be asked whether it is over. */
-  askSender: boolean;
-  /** P5: a claim carries a mark of its own. */
-  mark: boolean;
-  /** 11: new actors start when all old ones are sealed. */
-  allSealed: boolean;
-}
-
-export const allRules: Rules = { next: true, place: "mark", watchdog: true, askReader: true, askSender: true, mark: true, allSealed: true };
-
-/** One partition of one stage, whoever runs it. */
-export class Slot {
-  readonly stage: StagePlan;
-  readonly partition: number;
-  readonly address: string;
-  readonly generation: string;
-  /** Whose state it goes on with. */
-  readonly from: Division | undefined;
-  readonly lives = new Set<Life>();
-  /** Its generation is over, and it has said so. */
-  sealed = false;
-  /** It ran once: its own snapshot is in its log. */
-  ran = false;
-  /** Node that it is started on, unless a fault says otherwise. */
-  home: string;
-  done = false;
-  parked: Exit | undefined;
-  starting = false;
-  restarts = 0;
-
-  constructor(stage: StagePlan, partition: number, address: string, home: string, generation: string, from?: Division) {
-    this.generation = generation;
-    this.from = from;
-    this.stage = stage;
-    this.partition = partition;
-    this.address = address;
-    this.home = home;
-  }
-}
-
-export interface Life {
-  readonly slot: Slot;
-  readonly node: SimulatedNode;
-  readonly actor: Actor;
-  /** Counts the lives of all slots. */
-  readonly number: number;
-  over: boolean;
-  /** It has its state back. */
-  ran: boolean;
-}
+import { type Life, Slot } from "./slot.ts";
+import { StepFaults } from "./step-faults.ts";
+import { SimulatedTargets } from "./targets.ts";
 
 /** That of all stages when the run began. */
 export const generation = "sim00000-1";
@@ -86,7 +30,7 @@ function withoutMarks(env: ActorEnvironment): ActorEnvironment {
   return { ...env, get random() { return asked++ === 0 ? env.random : { next: () => 0, bytes: (count: number) => new Uint8Array(count) }; } };
 }
 
-export class World implements FlowHost, TargetHost {
+export class World implements FlowHost {
   readonly scheduler: Scheduler;
   readonly profile: Profile;
   readonly flow: FlowPlan;
@@ -103,7 +47,8 @@ export class World implements FlowHost, TargetHost {
   readonly stored: (readonly [stream: string, subject: string, data: Uint8Array])[] = [];
   readonly nodes = new Map<string, SimulatedNode>();
   readonly disks = new Map<string, MemoryDisk>();
-  readonly targets = new Map<string, Target>();
+  readonly targets = new SimulatedTargets(this);
+  readonly faults: StepFaults;
   readonly archive: Archive;
   /** All lanes that lead to the server. */
   readonly sent = new Set<Lane>();
@@ -113,15 +58,9 @@ export class World implements FlowHost, TargetHost {
   lost = false;
   /** And a sink's log was among it: what its target was told is not taken back. */
   sinkLost = false;
-  /** And after that somebody who had been fenced told the target what only the lost log had said: section 10 has it named, not undone. */
-  sinkTold = false;
-  quiet = false;
   readonly #counts = new Map<string, number>();
-  readonly #targetLanes = new Map<string, Lane>();
   readonly #host: NodeHost;
   readonly #everyLife: Life[] = [];
-  #messageFaults: number;
-  #handlerFaults: number;
 
   /** @param scalable stages that may be scaled */
   constructor(scheduler: Scheduler, profile: Profile, flow: FlowPlan, feed: Feed, rules: Rules, scalable: readonly string[] = []) {
@@ -130,12 +69,11 @@ export class World implements FlowHost, TargetHost {
     this.flow = flow;
     this.feed = feed;
     this.rules = rules;
-    this.#messageFaults = profile.messageFaults;
-    this.#handlerFaults = profile.handlerFaults;
+    this.faults = new StepFaults(scheduler, profile);
     this.server = new MemoryServer({ clock: scheduler.clock, maxPayload: profile.maxPayload });
     this.#host = {
-      scheduler, server: this.server, watchdog: rules.watchdog, fate: (leg) => this.#fate(leg), sent: this.sent,
-      diskFails: () => this.#spend(profile.diskFaultShare),
+      scheduler, server: this.server, watchdog: rules.watchdog, fate: (leg) => this.faults.of(leg), sent: this.sent,
+      diskFails: () => this.faults.spend(profile.diskFaultShare),
       environment: (node) => ({
         flow, code: "c0de", retainMs: profile.retainMs, replicas: 1,
         ...this.scaling.viewOf(() => (profile.scales > 0 ? node : undefined)),
@@ -329,23 +267,7 @@ export class World implements FlowHost, TargetHost {
     return this.slots.filter(({ parked }) => parked !== undefined);
   }
 
-  // ── faults of single steps
-
-  #spend(share: number): boolean {
-    if (this.quiet || this.#messageFaults <= 0 || !this.scheduler.chance.hits(share)) return false;
-    this.#messageFaults--;
-    return true;
-  }
-
-  #fate(leg: Leg): Fate {
-    const { profile, scheduler: { chance } } = this;
-    if (!profile.legs.test(leg) || !this.#spend(profile.messageFaultShare)) return "carried";
-    if (leg !== "append") return "lost";
-    const which = chance.below(10);
-    return which < 5 ? "lost" : which < 6 ? "twice" : which < 7 ? "refused" : which < 8 ? "full" : which < 9 ? "unknown" : "missing";
-  }
-
-  // ── what sources, handlers and targets see
+  // ── what sources and handlers see
 
   turn(log: Logger): Promise<void> {
     const node = this.alive.find((one) => one.log === log);
@@ -358,9 +280,7 @@ export class World implements FlowHost, TargetHost {
   }
 
   fails(what: "source" | "handler"): boolean {
-    if (this.quiet || this.#handlerFaults <= 0 || !this.scheduler.chance.hits(what === "source" ? 0.05 : 0.02)) return false;
-    this.#handlerFaults--;
-    return true;
+    return this.faults.fails(what);
   }
 
   times(what: string): number {
@@ -371,40 +291,5 @@ export class World implements FlowHost, TargetHost {
 
   batch(): number {
     return this.lost && this.profile.batchesGrow ? 8 : this.scheduler.chance.between(1, this.profile.sourceBatch);
-  }
-
-  target(actor: string): Target {
-    let target = this.targets.get(actor);
-    if (target === undefined) this.targets.set(actor, (target = { batch: 0, data: [], finished: false }));
-    return target;
-  }
-
-  told(log: Logger, actor: string): void {
-    if (!this.sinkLost) return;
-    const lives = [...(this.slots.find(({ address }) => address === actor)?.lives ?? [])], newest = Math.max(...lives.map(({ number }) => number));
-    this.sinkTold ||= lives.find(({ node }) => node.log === log)?.number !== newest;
-  }
-
-  call<T>(log: Logger, actor: string, there: (torn: () => number) => T): Promise<{ readonly answer: T } | undefined> {
-    const { scheduler, profile } = this, { chance } = scheduler, node = this.alive.find((one) => one.log === log);
-    return new Promise((resolve, reject) => {
-      if (node === undefined) return;
-      const key = `${node.name} target ${actor}`, noAnswer = scheduler.after(1_000, `${key} timer`, node, () => resolve(undefined));
-      let lane = this.#targetLanes.get(key);
-      if (lane === undefined) this.#targetLanes.set(key, (lane = scheduler.lane(key, undefined, profile.slowTargets)));
-      scheduler.add(lane, () => {
-        // A writer that dies takes with it what its machine had not sent: all of it, or from some event on.
-        if ((node.dead && chance.hits(0.5)) || this.#spend(profile.messageFaultShare)) return;
-        const torn = (node.dead && chance.hits(0.3)) || this.#spend(profile.messageFaultShare);
-        let answer: () => void;
-        try {
-          const given = there(() => (torn ? chance.below(3) : Infinity));
-          answer = () => resolve({ answer: given });
-        } catch (error) {
-          answer = () => reject(error);
-        }
-        if (!torn) scheduler.alone(`${key} answers`, node, () => { noAnswer(); answer(); });
-      });
-    });
   }
 }
