@@ -6,7 +6,7 @@
 import { asError } from "../event/errors.ts";
 import type { StagePlan } from "../flow/plan.ts";
 import { isBroken } from "../journal/journal.ts";
-import { fenced } from "../journal/recovery.ts";
+import { fenced } from "../journal/verdict.ts";
 import type { Body } from "../journal/record.ts";
 import { Alarm } from "./alarm.ts";
 import { Anchors } from "./anchors.ts";
@@ -18,6 +18,7 @@ import { DueRecord } from "./due-record.ts";
 import type { Emitter } from "./emitter.ts";
 import { type ActorEnvironment, type ActorEvents, addressOf, type Division, type Place } from "./environment.ts";
 import { type Exit, type ExitClass, exitOf } from "./exit.ts";
+import type { HeadStart } from "./head-start.ts";
 import { Letters } from "./letters.ts";
 import { laterMs, turnLimit, wallLookMs } from "./limits.ts";
 import { Memory } from "./memory.ts";
@@ -43,6 +44,8 @@ export class Actor {
   readonly behaviour: Behaviour;
   readonly availability: Availability;
   readonly letters: Letters;
+  /** What was done before it starts, while another owner goes on. */
+  headStart: Promise<HeadStart | undefined> | undefined;
   /** Events taken so far. */
   taken = 0;
   /** Events handled in the open turn. */
@@ -213,10 +216,7 @@ export class Actor {
       this.#attempt = new DueRecord();
       attempt.written();
     }
-    if (closed.kind === "snapshot") {
-      this.memory.state.readFrom((this.#committer as Committer).journal.store);
-      this.memory.state.release();
-    }
+    if (closed.kind === "snapshot") this.memory.state.release((this.#committer as Committer).journal.store);
     if (closed.kind === "seal") return void this.availability.whenChecked().then(() => this.exit({ class: "sealed" }));
     if (closed.kind === "stop") this.#last.written();
     else this.pump();
@@ -314,7 +314,7 @@ export class Actor {
     for (const done of this.#closing.splice(0)) done();
     for (const { delivery } of this.emitter.all) delivery.close();
     await this.behaviour.close();
-    await this.#taking?.catch(() => {}); // What it opens is closed, too, before it is over.
+    await (this.#taking ?? this.headStart?.then((its) => its?.close()))?.catch(() => {}); // What it opens is closed, too, before it is over.
     await this.#committer?.close(isBroken(this.#exit?.error));
   }
 }

@@ -3,7 +3,7 @@ import type { BrokerStream } from "../broker/broker.ts";
 import { untilReachable } from "../broker/until-reachable.ts";
 import { decodeMessage, roundOf } from "../event/frame.ts";
 import type { FencedLog } from "../journal/fenced-log.ts";
-import { wentBack } from "../journal/recovery.ts";
+import { wentBack } from "../journal/verdict.ts";
 import type { Actor } from "./actor.ts";
 import { streamName, subjectsOf } from "./environment.ts";
 import type { Position } from "./inbound.ts";

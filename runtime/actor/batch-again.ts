@@ -10,7 +10,7 @@ import { decodeMessage, type Frame, type Row, rowData } from "../event/frame.ts"
 import { sameTerm, type Term } from "../event/term.ts";
 import { untilAnswered } from "../journal/fenced-log.ts";
 import type { Body } from "../journal/record.ts";
-import { wentBack } from "../journal/recovery.ts";
+import { wentBack } from "../journal/verdict.ts";
 import { Received } from "./received.ts";
 
 type Cursors = NonNullable<Body["cursors"]>;

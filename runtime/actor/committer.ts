@@ -7,7 +7,7 @@ import { MillraceError } from "../event/errors.ts";
 import type { Term } from "../event/term.ts";
 import type { FencedLog } from "../journal/fenced-log.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
-import { fenced, wentBack } from "../journal/recovery.ts";
+import { fenced, wentBack } from "../journal/verdict.ts";
 import { type Body, messagesOf, type RecordKind, type RecordMessage } from "../journal/record.ts";
 import type { ClosedFrame } from "./emitter.ts";
 import type { Position } from "./inbound.ts";

@@ -5,7 +5,7 @@ import { type Note, type Row, rowData } from "../event/frame.ts";
 import { partitionOf } from "../event/partition.ts";
 import type { Term } from "../event/term.ts";
 import type { EdgePlan } from "../flow/plan.ts";
-import { wentBack } from "../journal/recovery.ts";
+import { wentBack } from "../journal/verdict.ts";
 import type { Body, Target } from "../journal/record.ts";
 import { type DeadLetter, type Replay, type Settlement, shortened, textOf } from "./dead-letter.ts";
 import { unsettledLimit } from "./limits.ts";

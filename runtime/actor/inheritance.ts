@@ -15,6 +15,22 @@ import { inheritedKey, triedAs } from "./section.ts";
 import { splitOwner } from "./split.ts";
 import { inheritedTargets } from "./target-succession.ts";
 
+/** Whether it began with the run, not with the state of an earlier generation. */
+export function isFirst({ env, stage, generation }: Actor): boolean {
+  return env.generations === undefined || generation === env.generations.first(stage.name).generation;
+}
+
+/**
+ * All actors of all stages that feed it: until they have ended it waits for them, also for those not heard of yet†. As they were when the run
+ * began: which came after them its own log says. An actor of a later generation has them from the seals.
+ */
+export function declareSenders({ env, stage, memory }: Actor): void {
+  for (const { from, input } of stage.inputs) {
+    const { generation, count } = env.generations?.first(from) ?? env.division(from);
+    for (let p = 0; p < count; p++) memory.inbound.declare(input, `${env.flow.name}/${from}/${p}`, generation);
+  }
+}
+
 /** Whether the log holds more than claims: then the actor has begun, and goes on by its own log. */
 export async function hasBegun(journal: Journal): Promise<boolean> {
   const first = (await journal.first()) ?? 1;

@@ -6,7 +6,7 @@
 import type { BrokerStream, Stored, Subscription } from "../broker/broker.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import { decodeMessage, type Frame, roundOf } from "../event/frame.ts";
-import { wentBack } from "../journal/recovery.ts";
+import { wentBack } from "../journal/verdict.ts";
 import type { Actor } from "./actor.ts";
 import { streamName, subjectsOf } from "./environment.ts";
 import { exitOf } from "./exit.ts";

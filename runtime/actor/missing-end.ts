@@ -3,7 +3,7 @@
 import type { Broker } from "../broker/broker.ts";
 import { pause } from "../event/clock.ts";
 import { decodeRecord, isFinal } from "../journal/record.ts";
-import { wentBack } from "../journal/recovery.ts";
+import { wentBack } from "../journal/verdict.ts";
 import type { Actor } from "./actor.ts";
 import { streamName, subjectsOf } from "./environment.ts";
 import type { Channel } from "./inbound.ts";

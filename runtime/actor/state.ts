@@ -167,8 +167,9 @@ export class State {
     }
   }
 
-  /** A snapshot was accepted. Lets go of what it removed, and, when there is a lot, of all that is folded: it is in the store. */
-  release(): void {
+  /** A snapshot was accepted: what it folded is in the store. Lets go of what it removed, and, when there is a lot, of all that is folded. */
+  release(store: Store): void {
+    this.readFrom(store);
     for (const value of this.#changes.takeRemoved()) if (value instanceof StateValue) this.#drop(value);
     if (this.#size < cached) return;
     for (const values of this.#values.filter((its) => its !== undefined)) for (const value of values.values()) if (!value.unfolded) this.#drop(value);

@@ -2,14 +2,16 @@
 // after a crash, a failover and an upgrade; only the length of the tail differs (DESIGN 4).
 import { MillraceError } from "../event/errors.ts";
 import { isBroken } from "../journal/journal.ts";
-import { fenced, recover, wentBack } from "../journal/recovery.ts";
+import { recover } from "../journal/recovery.ts";
+import { fenced, wentBack } from "../journal/verdict.ts";
 import type { Actor } from "./actor.ts";
 import { Committer, type CommitterOptions } from "./committer.ts";
 import { type Division, streamName, subjectsOf } from "./environment.ts";
 import { exitOf } from "./exit.ts";
+import { readingOf } from "./head-start.ts";
 import { RecordKeeper } from "./record-keeper.ts";
-import { replay, type Replayed } from "./replay.ts";
-import { hasBegun, inherit } from "./inheritance.ts";
+import { declareSenders, hasBegun, inherit, isFirst } from "./inheritance.ts";
+import { Replay, type Replayed } from "./replay.ts";
 import { type Chunk, Snapshots } from "./snapshot.ts";
 
 export interface TakeoverEvents extends Pick<CommitterOptions, "accepted" | "written" | "failed"> {
@@ -20,22 +22,20 @@ export interface TakeoverEvents extends Pick<CommitterOptions, "accepted" | "wri
 
 /** Throws as `recover` does; then nothing is left open. */
 export async function takeOver(actor: Actor, events: TakeoverEvents): Promise<{ readonly committer: Committer; readonly replayed: Replayed }> {
-  const { env, address, stage, generation, partition, memory, signal } = actor;
-  const subjects = subjectsOf(env.flow.name, stage.name, generation, partition), chunks = env.broker.stream(streamName(subjects.chunks), subjects.chunks);
-  if (isFirst(actor)) declareSenders(actor);
-  const recovered = await recover({
-    where: address, log: env.broker.stream(streamName(subjects.log), subjects.log), chunks, stores: env.stores, store: `${env.flow.name}/${stage.name}/${generation}/${partition}`,
-    random: env.random, node: env.node, code: env.code, clock: env.clock, signal, inherits: !isFirst(actor), onClaimed: events.onClaimed, onWait: events.onWait,
-  });
-  env.log.debug("its log is claimed, its journal is whole", { actor: address, term: recovered.term[0], n: recovered.n, read: recovered.read });
-  const { journal, log, term, n, k } = recovered, keeper = new RecordKeeper(log.stream, journal, env.clock, env.retainMs);
+  const { env, address, stage, generation, partition, memory, signal } = actor, ahead = await actor.headStart;
+  const subjects = subjectsOf(env.flow.name, stage.name, generation, partition), reading = readingOf(env, stage.name, generation, partition), { chunks } = reading;
+  if (ahead === undefined && isFirst(actor)) declareSenders(actor);
+  const recovered = await recover({ ...reading, random: env.random, node: env.node, code: env.code, signal, inherits: !isFirst(actor), ahead, onClaimed: events.onClaimed, onWait: events.onWait });
+  const { journal, log, term, n, k } = recovered, keeper = ahead?.keeper ?? new RecordKeeper(log.stream, journal, env.clock, env.retainMs), replay = ahead?.replay ?? new Replay(actor, keeper);
   let committer: Committer | undefined;
   try {
     const snapshots = new Snapshots(journal, chunks, () => env.broker.create({ name: streamName(subjects.chunks), subject: subjects.chunks, replicas: env.replicas }), env.broker.maxPayload);
-    const from = isFirst(actor) || (await hasBegun(journal)) ? undefined : predecessor(actor), inherited = from === undefined ? undefined : await snapshots.write({ n, body: await inherit(actor, journal, from), entries: [] });
-    const replayed = await replay(actor, inherited === undefined ? recovered : { ...recovered, folded: { n, body: inherited } }, keeper);
+    const from = ahead !== undefined || isFirst(actor) || (await hasBegun(journal)) ? undefined : predecessor(actor), inherited = from === undefined ? undefined : await snapshots.write({ n, body: await inherit(actor, journal, from), entries: [] });
+    if (ahead === undefined) await replay.load(journal, inherited === undefined ? recovered.folded : { n, body: inherited });
+    await replay.take(recovered.records());
+    const replayed = replay.end();
     memory.tries.k = k;
-    if (recovered.fellBack || (await lack(snapshots, replayed.chunks))) keeper.demand();
+    if (recovered.fellBack || ahead?.fellBack === true || (await lack(snapshots, replayed.chunks))) keeper.demand();
     const { accepted, written, failed } = events;
     committer = new Committer({ where: address, code: env.code, term, n, log, journal, keeper, snapshots, maxPayload: env.broker.maxPayload, accepted, written, failed });
     // †Only then it reads its mailbox.
@@ -60,20 +60,4 @@ async function lack(snapshots: Snapshots, chunks: readonly Chunk[]): Promise<boo
 function predecessor({ env, stage, address, from }: Actor): Division {
   if (from !== undefined && env.generations?.retired(stage.name, from.generation) !== true) return from;
   throw wentBack(address, `the log of ${address} does not hold the state that it began with, and the generation before it is over`);
-}
-
-/** Whether it began with the run, not with the state of an earlier generation. */
-function isFirst({ env, stage, generation }: Actor): boolean {
-  return env.generations === undefined || generation === env.generations.first(stage.name).generation;
-}
-
-/**
- * All actors of all stages that feed it: until they have ended it waits for them, also for those not heard of yet†. As they were when the run
- * began: which came after them its own log says. An actor of a later generation has them from the seals.
- */
-function declareSenders({ env, stage, memory }: Actor): void {
-  for (const { from, input } of stage.inputs) {
-    const { generation, count } = env.generations?.first(from) ?? env.division(from);
-    for (let p = 0; p < count; p++) memory.inbound.declare(input, `${env.flow.name}/${from}/${p}`, generation);
-  }
 }

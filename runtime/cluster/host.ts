@@ -210,7 +210,7 @@ export class Host {
     try {
       const move = isPlanned ? await this.#handedOver(actor, seat, from) : undefined, inOrder = await this.#wait(actor, slot, seat, move?.before === undefined ? releaseMs : answeredMs);
       // While it waited it may have been placed elsewhere.
-      if (this.#wanted.get(actor)?.since !== seat.since || this.#stopped.signal.aborted) return;
+      if (this.#wanted.get(actor)?.since !== seat.since || this.#stopped.signal.aborted) return isPlanned ? await this.#options.hosting.cool(actor) : undefined;
       slot.isFenced = false;
       slot.since = seat.since;
       slot.code = this.#codeOf(actor, seat);

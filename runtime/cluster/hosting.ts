@@ -16,8 +16,10 @@ export interface Hosting {
   exchange(actor: string, code: string, since: number): Promise<void>;
   /** Stops an actor in order, and forgets it; none is no error. `movedBy`: number of the record that placed it elsewhere. */
   stop(actor: string, movedBy?: number): Promise<void>;
-  /** Brings what there is of an actor's log here, while another node runs it. Claims nothing; never rejects. */
+  /** Does what can be done of an actor's start here while another node runs it. Claims nothing; never rejects. */
   warm(actor: string): Promise<void>;
+  /** Lets go of that, where it does not start here; none is no error. */
+  cool(actor: string): Promise<void>;
   /**
    * Asks the node that runs an actor to stop it now; resolves when it does not run there any more, with what it had done where that is known.
    * `undefined`: it cannot be asked. Never rejects. `since`: number of the record that placed it here.

@@ -5,12 +5,14 @@ import type { BrokerStream } from "../broker/broker.ts";
 import { pause, type Random } from "../event/clock.ts";
 import { decode } from "../event/codec.ts";
 import { MillraceError } from "../event/errors.ts";
-import { nextTerm, sameTerm, type Term } from "../event/term.ts";
+import { nextTerm, type Term } from "../event/term.ts";
 import { checkBody } from "./body-form.ts";
 import { FencedLog, type FencedLogOptions, untilAnswered } from "./fenced-log.ts";
 import { Journal, type Entry, type Head, newestWhole } from "./journal.ts";
 import { Assembler, type Body, type CommitRecord, decodeRecord, encodeRecord } from "./record.ts";
+import { type ReadRecord, RecordReader } from "./record-reader.ts";
 import type { Store, StoreOperation, Stores } from "./store.ts";
+import { fenced, purgedMeanwhile, wentBack } from "./verdict.ts";
 
 export interface ReadingOptions extends FencedLogOptions {
   readonly where: string;
@@ -29,6 +31,8 @@ export interface RecoveryOptions extends ReadingOptions {
   readonly code: string;
   /** Its state began with that of an earlier generation: a journal without a fold holds none of it, and is begun anew from the log. */
   readonly inherits?: boolean;
+  /** What was done before, while another owner went on: a journal that is open, whose records it read. What became of it closes the journal where this rejects. */
+  readonly ahead?: { readonly journal: Journal; readonly reader: RecordReader } | undefined;
   /** Called once the log is claimed. */
   readonly onClaimed: () => void;
 }
@@ -41,8 +45,8 @@ export interface Recovered {
   readonly n: number;
   /** Fields as of the newest fold, of which `entries` are in the store; `undefined`: nothing was folded. */
   readonly folded: { readonly n: number; readonly body: Body } | undefined;
-  /** All records that are kept, in order, parts put together (`seq` is that of the first part); those up to `folded.n` only for their frames. */
-  records(): AsyncIterable<{ readonly record: CommitRecord; readonly seq: number; readonly size: number }>;
+  /** All records that are kept, in order, those up to `folded.n` only for their frames; without those that were read ahead. */
+  records(): AsyncIterable<ReadRecord>;
   /** Unclean ends in a row (PROTOCOL 9, poison). */
   readonly k: number;
   /** Hash of the code that wrote the record before the claim; `undefined` in a new log. */
@@ -56,20 +60,12 @@ export interface Recovered {
 /** A stream of chunks that is not there is asked for again so often: servers that start find theirs one after the other. */
 const missingTries = 8, missingMs = 250;
 
-/** Thrown to leave: another owner has the log. */
-export const fenced = (where: string): MillraceError => new MillraceError("FENCED", where, `Another node has taken ${where} over`, "Nothing to do: that node goes on with it.");
-
-/** The broker lost what it had acknowledged (section 10): never gone on in silence. */
-export function wentBack(where: string, what: string): MillraceError {
-  return new MillraceError("BROKER_WENT_BACK", where, `The broker lost what it had acknowledged: ${what}`, "Look with millrace doctor; millrace repair brings back what the journals hold. Else bring the server's store back, or start anew with --fresh.");
-}
-
 /**
- * @throws MillraceError FENCED, BROKER_WENT_BACK, RECORD_NEWER, JOURNAL_NEWER, JOURNAL_LOCKED, JOURNAL_FAILED
+ * @throws MillraceError FENCED, BROKER_WENT_BACK, LOG_PURGED, RECORD_NEWER, JOURNAL_NEWER, JOURNAL_LOCKED, JOURNAL_FAILED
  */
 export async function recover(options: RecoveryOptions): Promise<Recovered> {
-  const { where, log: stream, stores } = options;
-  let { store, journal, evidence } = await openJournal(options);
+  const { where, log: stream, stores, ahead } = options;
+  let { store, journal, evidence }: Opened = ahead === undefined ? await openJournal(options) : { store: ahead.journal.store, journal: ahead.journal, evidence: ahead.journal.head };
   try {
     const last = await answer(options, () => stream.last());
     // Nothing there, and not from the beginning: even the newest snapshot is gone.
@@ -80,6 +76,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     const lastRecord = last === undefined ? undefined : decodeRecord(last.data);
     if (lastRecord !== undefined) checkBody(where, lastRecord);
     const verdict = evidence === undefined ? "empty" : await compare(options, evidence, last);
+    if (ahead !== undefined && verdict === "too old") throw purgedMeanwhile(where);
     // A broken one is put aside only now: it may be all that proves a loss.
     const lacks = options.inherits === true && journal !== undefined && evidence !== undefined && journal.folded() === undefined;
     if (journal === undefined || verdict === "too old" || lacks || (verdict === "empty" && (await isUsed(store)))) {
@@ -101,13 +98,19 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     let fellBack = false;
     if (head === undefined) fellBack = await loadFromLog(claimed, made, end);
     else await readTail(claimed, made, head.seq + 1, end);
-    const folded = made.folded() as Recovered["folded"];
-    if (folded !== undefined) checkBody(where, folded);
-    return { journal: made, log, term: claim.term, n: claim.n, folded, k, previousCode: lastRecord?.code, fellBack, read, records: () => assembled(where, made) };
+    const folded = foldedOf(where, made);
+    return { journal: made, log, term: claim.term, n: claim.n, folded, k, previousCode: lastRecord?.code, fellBack, read, records: () => (ahead?.reader ?? new RecordReader(where, made)).rest() };
   } catch (error) {
     await store.close();
     throw error;
   }
+}
+
+/** Fields as of a journal's newest fold. @throws MillraceError JOURNAL_BROKEN, BYTES_REFUSED */
+export function foldedOf(where: string, journal: Journal): Recovered["folded"] {
+  const folded = journal.folded() as Recovered["folded"];
+  if (folded !== undefined) checkBody(where, folded);
+  return folded;
 }
 
 async function answer<T>(options: ReadingOptions, question: () => Promise<T>): Promise<T> {
@@ -116,8 +119,10 @@ async function answer<T>(options: ReadingOptions, question: () => Promise<T>): P
   return given as T;
 }
 
+interface Opened { store: Store; journal: Journal | undefined; evidence: Head | undefined }
+
 // Without a journal where it is broken in itself; its good records are compared with the log all the same.
-async function openJournal(options: RecoveryOptions): Promise<{ store: Store; journal: Journal | undefined; evidence: Head | undefined }> {
+async function openJournal(options: RecoveryOptions): Promise<Opened> {
   const { stores, store: name } = options;
   let salvaged: Head | undefined;
   const store = await stores.open(name).catch(async (error: unknown) => {
@@ -287,23 +292,5 @@ export function entriesOf(where: string, seq: number, chunk: unknown): readonly 
 export async function putEntries(store: Store, entries: readonly (readonly [key: Uint8Array, value: Uint8Array | null])[]): Promise<void> {
   for (let i = 0; i < entries.length; i += 1_000) {
     await store.write(entries.slice(i, i + 1_000).map(([key, value]): StoreOperation => (value === null ? { type: "del", key } : { type: "put", key, value })));
-  }
-}
-
-// A record whose term is not the last claim's was appended by an owner that had been claimed over, after a loss (P5).
-async function* assembled(where: string, journal: Journal): AsyncGenerator<{ record: CommitRecord; seq: number; size: number }> {
-  const assembler = new Assembler(), first = await journal.first();
-  if (first === undefined) return;
-  let begin = 0, size = 0, term: Term | undefined;
-  for await (const { seq, bytes } of journal.read(first)) {
-    const part = decodeRecord(bytes);
-    if (term !== undefined && part.kind !== "claim" && !sameTerm(part.term, term)) throw wentBack(where, `record ${part.n} of ${where} is not of the owner that had claimed the log before it`);
-    term = part.term;
-    if (part.kind !== "part" || part.body.part?.index === 0) { begin = seq; size = 0; }
-    size += bytes.length;
-    const record = assembler.take(part);
-    if (record === undefined) continue;
-    checkBody(where, record);
-    yield { record, seq: begin, size };
   }
 }

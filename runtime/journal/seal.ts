@@ -4,7 +4,8 @@ import { crc32 } from "node:zlib";
 import type { BrokerStream } from "../broker/broker.ts";
 import { decode } from "../event/codec.ts";
 import { MillraceError } from "../event/errors.ts";
-import { entriesOf, wentBack } from "./recovery.ts";
+import { entriesOf } from "./recovery.ts";
+import { wentBack } from "./verdict.ts";
 import { Assembler, type Body, type CommitRecord, decodeRecord } from "./record.ts";
 
 type Entries = readonly (readonly [key: Uint8Array, value: Uint8Array | null])[];

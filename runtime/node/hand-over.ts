@@ -13,10 +13,10 @@ const warmMs = 30_000;
 /** A node that is asked by many is asked again after so long. In ms. */
 const againMs = 50;
 
-/** Brings what an actor has recorded here. Never rejects: what could not be read now is read when it starts. */
-export async function warmHere(hosted: HostedActor, { clock, log }: HostEnvironment): Promise<void> {
+/** Makes an actor ready that is to come here. Never rejects. */
+export async function warmHere(hosted: HostedActor, { clock }: HostEnvironment): Promise<void> {
   const bound = new AbortController(), cancel = clock.after(warmMs, () => bound.abort());
-  await hosted.warm(bound.signal).catch((thrown: unknown) => log.debug("an actor that is to come could not be read before", { actor: hosted.address, reason: asError(thrown).message }));
+  await hosted.warm(bound.signal);
   cancel();
 }
 

@@ -1,9 +1,11 @@
 // An actor on this node, through all its lives.
 import type { Actor, Counts } from "../actor/actor.ts";
 import { type ActorView, viewOf } from "../actor/actor-view.ts";
-import { type ActorEnvironment, type ActorEvents, addressOf, type Place, streamName, subjectsOf } from "../actor/environment.ts";
+import { type ActorEnvironment, type ActorEvents, addressOf, type Place } from "../actor/environment.ts";
 import type { LetterOrder, LetterOutcome } from "../actor/letters.ts";
+import { HeadStart, readingOf } from "../actor/head-start.ts";
 import { createActor } from "../actor/wiring.ts";
+import { asError } from "../event/errors.ts";
 import type { StagePlan } from "../flow/plan.ts";
 import { warmUp } from "../journal/warm-up.ts";
 import { GenerationChild } from "./generation-child.ts";
@@ -20,6 +22,25 @@ export interface ActorGenerations {
   readonly after: (sealed: string, signal: AbortSignal) => Promise<After>;
 }
 
+/** A life that has not begun: whom it tells what becomes of it is not known yet. */
+class NextLife {
+  readonly actor: Actor;
+  readonly over: Promise<void>;
+  #events: ActorEvents;
+
+  constructor(create: (events: ActorEvents) => Actor) {
+    let ended = (): void => {};
+    this.over = new Promise((done) => { ended = done; });
+    this.#events = { onExit: () => ended(), onState: () => {}, onPoison: () => {} };
+    this.actor = create({ onExit: (exit) => this.#events.onExit(exit), onState: (state, error) => this.#events.onState(state, error), onPoison: (event, error) => this.#events.onPoison(event, error) });
+  }
+
+  begin(events: ActorEvents): Actor {
+    this.#events = events;
+    return this.actor;
+  }
+}
+
 export class HostedActor {
   readonly address: string;
   readonly stage: StagePlan;
@@ -33,6 +54,8 @@ export class HostedActor {
   readonly #isolated: IsolatedActor | undefined;
   /** Resolves when no life of it holds its journal any more; after some seconds in any case. */
   readonly closed: () => Promise<void>;
+  /** Its next life, which has a head start. */
+  #next: NextLife | undefined;
   #recovered = false;
   /** Called when a life has its state back, before it does anything with it. */
   onRecovered = (_actor: Actor): void => {};
@@ -52,7 +75,7 @@ export class HostedActor {
     this.partition = partition;
     this.code = env.code;
     this.#isolated = stage.kind === "processor" && stage.isolate === "worker" && isolation !== undefined ? new IsolatedActor(env, stage, partition, isolation) : undefined;
-    const local = new ActorChild(this.address, env.clock, (events) => createActor(env, stage, partition, this.#watched(events), generations.place()));
+    const local = new ActorChild(this.address, env.clock, (events) => this.#create(this.#watched(events)));
     this.closed = () => this.#isolated?.over ?? local.closed();
     this.#local = new GenerationChild(local, (signal) => generations.after((local.actor as Actor).generation, signal));
   }
@@ -82,12 +105,41 @@ export class HostedActor {
     return this.#isolated?.generation ?? this.recovered?.generation;
   }
 
-  /** Brings what it has recorded here, while it runs on another node. @throws what warmUp throws */
-  warm(signal: AbortSignal): Promise<void> {
-    const { broker, stores, clock, flow, division } = this.#env, { generation } = division(this.stage.name), { log, chunks } = subjectsOf(flow.name, this.stage.name, generation, this.partition);
-    return warmUp({
-      where: this.address, log: broker.stream(streamName(log), log), chunks: broker.stream(streamName(chunks), chunks), stores, store: `${flow.name}/${this.stage.name}/${generation}/${this.partition}`, clock, signal,
+  /** Does what can be done of its next life while it runs on another node, until `signal`. Never rejects: what could not be done is done when it starts. */
+  async warm(signal: AbortSignal): Promise<void> {
+    await this.cool();
+    if (this.#isolated !== undefined) return await warmUp({ ...readingOf(this.#env, this.stage.name, this.#isolated.generation, this.partition), signal }).catch((thrown: unknown) => this.#couldNot(thrown));
+    const next = new NextLife((events) => createActor(this.#env, this.stage, this.partition, events, this.#generations.place())), { actor } = next, giveUp = (): void => actor.exit({ class: "shutdown" });
+    this.#next = next;
+    signal.addEventListener("abort", giveUp, { once: true });
+    await (actor.headStart = HeadStart.of(actor)).catch((thrown: unknown) => {
+      this.#couldNot(thrown);
+      giveUp();
     });
+    signal.removeEventListener("abort", giveUp);
+  }
+
+  /** Lets go of what was made ready. */
+  async cool(): Promise<void> {
+    const next = this.#next;
+    this.#next = undefined;
+    next?.actor.exit({ class: "shutdown" });
+    await next?.over;
+  }
+
+  /** Lets go of what was made ready and does not fit any more: the generation in force is another, or it came to nothing. */
+  async check(): Promise<void> {
+    if (this.#next !== undefined && (this.#next.actor.signal.aborted || this.#next.actor.generation !== (this.#generations.place()?.generation ?? this.#env.division(this.stage.name).generation))) await this.cool();
+  }
+
+  #create(events: ActorEvents): Actor {
+    const next = this.#next;
+    this.#next = undefined;
+    return next?.begin(events) ?? createActor(this.#env, this.stage, this.partition, events, this.#generations.place());
+  }
+
+  #couldNot(thrown: unknown): void {
+    this.#env.log.debug("an actor that is to come could not be made ready before", { actor: this.address, reason: asError(thrown).message });
   }
 
   /** What is known of it, once it has its state back; after its end, too. */

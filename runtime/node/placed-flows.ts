@@ -10,6 +10,7 @@ import { actorStates, treeAt } from "./tree-place.ts";
 import type { FlowCatalog } from "./flow-catalog.ts";
 import type { FlowWatch } from "./flow-end.ts";
 import { askFor, warmHere } from "./hand-over.ts";
+import type { HostedActor } from "./hosted-actor.ts";
 import { HostedFlow, type HostEnvironment } from "./hosted-flow.ts";
 import type { RunningNode } from "./node.ts";
 import { MoveLedger } from "./move-ledger.ts";
@@ -39,6 +40,8 @@ export class PlacedFlows implements Hosting {
   readonly #turns = new Map<string, Promise<unknown>>();
   /** Actors that have stopped here since they are elsewhere, until their journals are closed. */
   readonly #leaving = new Map<string, Promise<void>>();
+  /** Actors that were made ready for coming here, until they start here or do not come. */
+  readonly #ready = new Map<string, HostedActor>();
   /** What moves to and from this node cost. */
   readonly moves: MoveLedger;
   /** What it keeps of actors that run elsewhere. */
@@ -93,6 +96,14 @@ export class PlacedFlows implements Hosting {
 
   async start(actor: string, move: PlannedMove | undefined, code: string): Promise<void> {
     await this.#leaving.get(actor);
+    try {
+      await this.#start(actor, move, code);
+    } finally {
+      await this.cool(actor);
+    }
+  }
+
+  async #start(actor: string, move: PlannedMove | undefined, code: string): Promise<void> {
     const { root } = this.#options.node, flow = this.#flowOf(actor);
     // Of which generation it is others may have decided.
     if (flow.run instanceof PlacedRun) await flow.run.look();
@@ -100,6 +111,8 @@ export class PlacedFlows implements Hosting {
     if (before === undefined) throw notOpen(actor);
     const hosted = await this.#codes.make(flow, before, code);
     await this.standbys.release(actor);
+    if (this.#ready.get(actor) !== hosted) await this.cool(actor);
+    await hosted.check();
     const arrived = move === undefined ? undefined : this.moves.arriving(hosted, move);
     if (treeAt(root, actor) === undefined) await root.add(stageOf(actor), { kind: "actor", child: this.#codes.child(flow, hosted) });
     else await root.unpark(actor).catch(unlessItRuns);
@@ -127,9 +140,18 @@ export class PlacedFlows implements Hosting {
 
   async warm(actor: string): Promise<void> {
     await this.#leaving.get(actor);
-    const hosted = this.#actor(actor);
+    await this.cool(actor);
     await this.standbys.release(actor);
-    if (hosted !== undefined) await warmHere(hosted, this.#options.host);
+    const hosted = this.#actor(actor);
+    if (hosted === undefined) return;
+    this.#ready.set(actor, hosted);
+    await warmHere(hosted, this.#options.host);
+  }
+
+  async cool(actor: string): Promise<void> {
+    const hosted = this.#ready.get(actor);
+    this.#ready.delete(actor);
+    await hosted?.cool();
   }
 
   handOver(actor: string, from: string, since: number): Promise<Done | null | undefined> {
@@ -158,6 +180,7 @@ export class PlacedFlows implements Hosting {
   async #close(flow: string): Promise<void> {
     if (!this.#open.delete(flow)) return;
     this.#closing.add(flow);
+    for (const [actor, { flow: its }] of this.#ready) if (its === flow) await this.cool(actor);
     await this.#options.node.forget(flow).finally(() => this.#closing.delete(flow));
   }
 

@@ -9,7 +9,7 @@ import type { Actor } from "../../runtime/actor/actor.ts";
 import { Inbound } from "../../runtime/actor/inbound.ts";
 import { Memory } from "../../runtime/actor/memory.ts";
 import type { RecordKeeper } from "../../runtime/actor/record-keeper.ts";
-import { replay } from "../../runtime/actor/replay.ts";
+import { replayAll } from "../../runtime/actor/replay.ts";
 import { Routing } from "../../runtime/actor/routing.ts";
 import { decode, encode, plain } from "../../runtime/event/codec.ts";
 import { MillraceError } from "../../runtime/event/errors.ts";
@@ -108,7 +108,7 @@ const records: Area = {
           const memory = new Memory(stage, "f/s/0"), emitter = { outletAt: (target: Target) => new StandInOutlet(target), routing: new Routing(() => ({ generation: "fuzz0000-1", count: 1 }), undefined), all: [], follow() {}, replayed() {} };
           const actor = { memory, address: "f/s/0", behaviour: { apply() {} }, emitter } as unknown as Actor;
           const recovered = { journal: { store }, folded: undefined, term: record.term, records: async function* () { yield { record, seq: 1, size: 1 }; } } as unknown as Recovered;
-          await replay(actor, recovered, { add() {}, unsettle() {} } as unknown as RecordKeeper);
+          await replayAll(actor, recovered, { add() {}, unsettle() {} } as unknown as RecordKeeper);
         }
         stand.came();
       },

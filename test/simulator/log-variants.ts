@@ -9,6 +9,7 @@ import type { BrokerStream } from "../../runtime/broker/broker.ts";
 import { encode } from "../../runtime/event/codec.ts";
 import { rangeOf } from "../../runtime/journal/keys.ts";
 import { Assembler, type Body, decodeRecord } from "../../runtime/journal/record.ts";
+import { RecordReader } from "../../runtime/journal/record-reader.ts";
 import { MemoryBroker } from "../../runtime/testing/memory-broker.ts";
 import { MemoryStream } from "../../runtime/testing/memory-stream.ts";
 import { all, call, getterReplaced, type Method, replaced } from "./breaking.ts";
@@ -81,6 +82,16 @@ const snapshotBeforeClaim = () => {
   );
 };
 
+/** A reader of a journal gives what it holds, and not what comes since. */
+const readOnce = () => {
+  const over = new WeakSet<RecordReader>();
+  return replaced(RecordReader.prototype, "rest", (old) => async function* (this: RecordReader) {
+    if (over.has(this)) return;
+    yield* call(old, this) as ReturnType<RecordReader["rest"]>;
+    over.add(this);
+  } as Method);
+};
+
 const zombies: Partial<Profile> = { ...calm, faults: 4, faultShare: 0.02, kinds: ["pause", "takeover", "takeover"] };
 const snapshotting: Partial<Profile> = { ...crashes, kinds: ["crash", "takeover", "takeover", "wipe", "kill"], snapshotRecords: 2, inlineBytes: 0, chunkBytes: 60, slowShare: 0.3 };
 
@@ -92,5 +103,6 @@ export const logVariants: readonly Variant[] = [
   { name: "the snapshot is looked for before the claim", rule: "P5", profile: { ...snapshotting, kinds: ["takeover"], aim: "processor", slowShare: 0.5, faultShare: 0.5, ambush: / append .*\.snap$/, events: 8, turnEvents: 1, sourceBatch: 1 }, breaks: snapshotBeforeClaim },
   { name: "a delta holds what changed since the fold", rule: "P22", profile: { ...snapshotting, aim: "processor", faultShare: 0.1, ambush: / disk /, kinds: ["crash"], events: 8 }, breaks: deltaSinceFold },
   { name: "purged past frames that are not settled", rule: "P23", profile: { ...snapshotting, slowShare: 0.5, sendWindow: 1 }, breaks: () => replaced(RecordKeeper.prototype, "add", (old) => function (this: RecordKeeper, record: object) { call(old, this, { ...record, out: [] }); } as Method) },
+  { name: "what came after a head start is not replayed", rule: "10", profile: { ...calm, headStarts: 0.2, faults: 4, faultShare: 0.03, kinds: ["takeover"] }, breaks: readOnce },
   { name: "purged before the snapshot record is accepted", rule: "P23", profile: snapshotting, breaks: purgeEarly },
 ];

@@ -22,6 +22,8 @@ export interface Profile {
   readonly legs: RegExp;
   readonly diskFaultShare: number;
   readonly handlerFaults: number;
+  /** How often a life has a head start before it begins; one that takes over from an owner at work five times as often. */
+  readonly headStarts: number;
   /** Crashes, kills, cuts …: how many, how often, which. */
   readonly faults: number;
   /** Steps before the first of them. */
@@ -77,7 +79,7 @@ export const scaled: Partial<Profile> = { scales: 2, faults: 4, faultShare: 0.01
 export const scaledWithLosses: Partial<Profile> = { ...scaled, kinds: [...(scaled.kinds as readonly Fault[]), ...losses] };
 
 /** Of broken variants: nothing goes wrong but what they are about. */
-export const calm: Partial<Profile> = { slowShare: 0.2, diskFaultShare: 0, handlerFaults: 0, messageFaults: 0, faults: 0, events: 6, nodes: ["a", "b"], maxPayload: 1024 * 1024, frameBytes: 1024 * 1024, retainMs: 0, script: [], aim: "any", faultsFrom: 60, slowTargets: false, ambush: /^/, ruins: "anything", sleep: "any" };
+export const calm: Partial<Profile> = { slowShare: 0.2, diskFaultShare: 0, handlerFaults: 0, headStarts: 0, messageFaults: 0, faults: 0, events: 6, nodes: ["a", "b"], maxPayload: 1024 * 1024, frameBytes: 1024 * 1024, retainMs: 0, script: [], aim: "any", faultsFrom: 60, slowTargets: false, ambush: /^/, ruins: "anything", sleep: "any" };
 export const rescaled: Partial<Profile> = { ...scaled, ...calm, slowShare: 0.5, faults: 3, faultShare: 0.02, faultsFrom: 0, kinds: ["crash", "takeover", "kill"], events: 8, sourceBatch: 1, turnEvents: 1, maxFrames: 4_096 };
 /** The same, and what a rule is about happens often: actors and nodes die; what a source has said is lost. */
 export const crashes: Partial<Profile> = { ...calm, faults: 4, faultShare: 0.02, kinds: ["crash", "kill", "takeover"], hurry: 0 };
@@ -99,6 +101,7 @@ export function profileOf(chance: Chance, smallFrame: number, given: Partial<Pro
     legs: /^/,
     diskFaultShare: chance.hits(0.1) ? 0.02 : 0,
     handlerFaults: chance.of([0, 0, 1, 2]),
+    headStarts: 0.1,
     faults: chance.of([0, 1, 2, 3, 4]),
     faultsFrom: chance.of([0, 0, 80, 150]),
     faultShare: chance.of([0.003, 0.01, 0.03]),

@@ -2,6 +2,7 @@
 // that is killed in it.
 import { type ActorEnvironment, addressOf, type Division, deadStream, streamName, subjectsOf } from "../../runtime/actor/environment.ts";
 import { type Exit, exitOf } from "../../runtime/actor/exit.ts";
+import { HeadStart } from "../../runtime/actor/head-start.ts";
 import { createActor } from "../../runtime/actor/wiring.ts";
 import type { FlowPlan, StagePlan } from "../../runtime/flow/plan.ts";
 import type { Logger } from "../../runtime/flow/context.ts";
@@ -224,7 +225,16 @@ export class World implements FlowHost {
     };
     slot.lives.add(life);
     this.#everyLife.push(life);
-    life.actor.start().catch((error: unknown) => this.#exited(life, exitOf(error)));
+    const begin = (): void => void life.actor.start().catch((error: unknown) => this.#exited(life, exitOf(error)));
+    // While whoever has it goes on, as in a planned move.
+    const { headStarts } = this.profile;
+    if (headStarts === 0 || !this.scheduler.chance.hits(slot.lives.size > 1 ? 5 * headStarts : headStarts)) return begin();
+    this.scheduler.trace?.(`    ${slot.address} on ${node.name} has a head start`);
+    life.actor.headStart = HeadStart.of(life.actor);
+    const isGone = (): boolean => life.over || node.dead;
+    life.actor.headStart.then(() => {
+      this.scheduler.afterSteps(this.scheduler.chance.between(0, 400), `${slot.address} goes on`, () => { if (!isGone()) begin(); });
+    }, () => { if (!isGone()) life.actor.exit({ class: "crash" }); });
   }
 
   #exited(life: Life, exit: Exit): void {

@@ -6,7 +6,7 @@ import { unseal } from "../../runtime/actor/change.ts";
 import { Memory } from "../../runtime/actor/memory.ts";
 import { type Outlet, outletId } from "../../runtime/actor/outlet.ts";
 import type { RecordKeeper } from "../../runtime/actor/record-keeper.ts";
-import { replay } from "../../runtime/actor/replay.ts";
+import { replayAll } from "../../runtime/actor/replay.ts";
 import type { BrokerStream, Stored } from "../../runtime/broker/broker.ts";
 import { systemClock } from "../../runtime/event/clock.ts";
 import type { StagePlan } from "../../runtime/flow/plan.ts";
@@ -74,7 +74,7 @@ export async function foldedByEngine(stage: StagePlan, recorded: { readonly log:
     const behaviour = { apply: ({ body }: CommitRecord) => { for (const [split, ...rest] of body.source ?? []) fields.set(["source", split], rest); if (body.sink !== undefined) fields.set(["sink"], body.sink); } };
     const emitter = { outletAt: (target: Target) => outlets.find(({ id }) => id === outletId(target)) as unknown as Outlet, all: [], routing: { apply: () => {} }, follow: () => {}, replayed: () => {} };
     const actor = { memory, behaviour, emitter } as unknown as Actor;
-    const { own, counts } = await replay(actor, recovered, { add: () => {}, unsettle: () => {} } as unknown as RecordKeeper);
+    const { own, counts } = await replayAll(actor, recovered, { add: () => {}, unsettle: () => {} } as unknown as RecordKeeper);
     await fold(memory.changes, recovered.journal.store);
     fields.set(["own"], own);
     fields.set(["counts"], counts);

@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { map } from "../../../actors/index.ts";
 import { type ActorEnvironment, Turnstile } from "../../../runtime/actor/environment.ts";
 import { RecordKeeper } from "../../../runtime/actor/record-keeper.ts";
-import { replay } from "../../../runtime/actor/replay.ts";
+import { replayAll } from "../../../runtime/actor/replay.ts";
 import { createActor } from "../../../runtime/actor/wiring.ts";
 import { encodeFrame } from "../../../runtime/event/frame.ts";
 import type { Term } from "../../../runtime/event/term.ts";
@@ -44,7 +44,7 @@ for (const seen of [1, 2] as const) test(`frames to a generation that the snapsh
     journal, term, n: 6, folded: { n: 4, body: { routing: [["out", "g-2", 1]], sent: [[["out", "g-2", 0, 0], 1, term]], settled: [[["out", "g-2", 0, 0], 1, 1]] } },
     async *records() { for (const record of records) yield { record, seq: record.n, size: 100 }; },
   } as unknown as Recovered;
-  await replay(actor, recovered, keeper);
+  await replayAll(actor, recovered, keeper);
   assert.equal(actor.emitter.outlets.map(({ id, seq, delivery }) => [id, seq, delivery.unsettled]), [["out/g-2/0/0", 2, 1]]);
   actor.exit({ class: "shutdown" });
 });

@@ -115,7 +115,7 @@ test("what is folded is let go where there is a lot of it, and is there again wh
   kept.set("unfolded", 1);
   kept.set(5, undefined);
   kept.rows();
-  kept.state.release();
+  kept.state.release(its);
   // Changed in the store behind its back: what is read from there was let go, what has changed since the fold was not.
   await its.write([{ type: "del", key: stateKey(0, 7, undefined) }, { type: "del", key: stateKey(0, 5, undefined) }]);
   assert.equal([kept.get(7), kept.get(8), kept.get("unfolded"), kept.get(5)], [undefined, { i: 8 }, 1, undefined]);
@@ -126,8 +126,7 @@ test("what is not much is kept in memory although it is folded", async () => {
   kept.set("a", 1);
   kept.rows();
   await fold(kept.changes, its);
-  kept.state.readFrom(its);
-  kept.state.release();
+  kept.state.release(its);
   await its.write([{ type: "del", key: stateKey(0, "a", undefined) }]);
   assert.is(kept.get("a"), 1);
 });
@@ -137,8 +136,7 @@ test("what a snapshot removed is let go at once, however little it is: windows t
   for (const part of [undefined, 1, 2]) kept.set("a", 1, part);
   kept.rows();
   await fold(kept.changes, its);
-  kept.state.readFrom(its);
-  kept.state.release();
+  kept.state.release(its);
   for (const part of [undefined, 1]) kept.set("a", undefined, part);
   kept.set("b", 1);
   kept.set("b", undefined);
@@ -146,7 +144,7 @@ test("what a snapshot removed is let go at once, however little it is: windows t
   await fold(kept.changes, its);
   // Set anew before the snapshot's record was accepted: it stays.
   kept.set("a", 5, 1);
-  kept.state.release();
+  kept.state.release(its);
   await its.write([undefined, 1].map((part) => ({ type: "put" as const, key: stateKey(0, "a", part), value: seal([1, "from the store"]) })));
   assert.equal([kept.get("a"), kept.get("a", 1), kept.get("a", 2)], ["from the store", 5, 1]);
 });
@@ -157,8 +155,7 @@ test("a handler that waits for something keeps its entry, also when that is let 
   kept.set("a", undefined);
   kept.rows();
   await fold(kept.changes, its);
-  kept.state.readFrom(its);
-  kept.state.release();
+  kept.state.release(its);
   kept.state.set(entry, 7);
   assert.is(kept.get("a"), 7);
   assert.equal(kept.rows(), [[0, 1, "a", null, 7]]);

@@ -38,7 +38,7 @@ class World {
     this.host = new Host({ node: "me", clock: this.clock, log: silent, membership: this.membership, onRunning: () => {}, hosting: {
       open: ({ run }) => call(`open ${run}`), close: (flow) => call(`close ${flow}`), start: (actor, move) => { this.move = move; return call(`start ${actor.slice(4)}`); }, stop: (actor) => call(`stop ${actor.slice(4)}`),
       exchange: (actor, code) => call(`exchange ${actor.slice(4)} ${code}`),
-      warm: (actor) => call(`warm ${actor.slice(4)}`),
+      warm: (actor) => call(`warm ${actor.slice(4)}`), cool: (actor) => call(`cool ${actor.slice(4)}`),
       handOver: async (actor, from) => {
         await call(`ask ${from} for ${actor.slice(4)}`);
         if (this.hangs.has(from)) return new Promise(() => {});
@@ -239,7 +239,7 @@ test("one that is placed elsewhere again while it waits is not started", async (
   await world.place({ 0: "b" });
   world.free.add("0");
   await world.clock.elapse(20_000);
-  assert.equal(world.news, ["open r", "warm 0", "ask b for 0"]);
+  assert.equal(world.news, ["open r", "warm 0", "ask b for 0", "cool 0"]);
 });
 
 test("one that was fenced and is placed elsewhere is let go of", async () => {
@@ -312,7 +312,7 @@ test("a node that stops starts nothing more", async () => {
   world.free.add("0");
   await world.place({ 1: "me" });
   await world.clock.elapse(20_000);
-  assert.equal(world.news, ["open r", "warm 0", "ask b for 0"]);
+  assert.equal(world.news, ["open r", "warm 0", "ask b for 0", "cool 0"]);
 });
 
 test.run();

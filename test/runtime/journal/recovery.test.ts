@@ -7,7 +7,9 @@ import type { Term } from "../../../runtime/event/term.ts";
 import { foldedKey, headKey, rangeOf, recordKey, stateKey } from "../../../runtime/journal/keys.ts";
 import { LevelStores } from "../../../runtime/journal/level-store.ts";
 import { type Body, type CommitRecord, decodeRecord, encodeRecord, messagesOf, type RecordKind } from "../../../runtime/journal/record.ts";
-import { warmUp } from "../../../runtime/journal/warm-up.ts";
+import type { Journal } from "../../../runtime/journal/journal.ts";
+import { RecordReader } from "../../../runtime/journal/record-reader.ts";
+import { openWarm, warmUp } from "../../../runtime/journal/warm-up.ts";
 import { recover, type Recovered } from "../../../runtime/journal/recovery.ts";
 import type { Store, Stores } from "../../../runtime/journal/store.ts";
 import { ManualClock } from "../../../runtime/testing/manual-clock.ts";
@@ -49,11 +51,11 @@ class World {
     return Array.from({ length: last - first + 1 }, (_, i) => `${first + i} ${Buffer.from(stream?.at(first + i)?.data ?? []).toString("hex")}`);
   }
 
-  recover(stores: Stores, more: { readonly network?: ScriptedNetwork; readonly signal?: AbortSignal; readonly onClaimed?: () => void; readonly code?: string } = {}): Promise<Recovered> {
+  recover(stores: Stores, more: { readonly network?: ScriptedNetwork; readonly signal?: AbortSignal; readonly onClaimed?: () => void; readonly code?: string; readonly ahead?: { readonly journal: Journal; readonly reader: RecordReader } } = {}): Promise<Recovered> {
     const broker = new MemoryBroker(this.server, more.network ?? reliableNetwork);
     return driven(this.clock, recover({
       where: "f/s/0", log: this.streamOf("log", broker), chunks: this.streamOf("snap", broker), stores, store: storeName, random: this.random, node: "n", code: more.code ?? "code",
-      clock: this.clock, signal: more.signal ?? new AbortController().signal, onClaimed: more.onClaimed ?? (() => {}), onWait: () => { this.waits++; },
+      clock: this.clock, signal: more.signal ?? new AbortController().signal, onClaimed: more.onClaimed ?? (() => {}), onWait: () => { this.waits++; }, ahead: more.ahead,
     }));
   }
 
@@ -72,14 +74,15 @@ class Owner {
     this.n = recovered.n;
   }
 
-  /** `journal`: false where a crash falls between the log and the LevelDB batch. */
-  async commit(body: Body, { kind = "turn", limit = 100_000, parts = Infinity, journal = true }: { kind?: RecordKind; limit?: number; parts?: number; journal?: boolean } = {}): Promise<void> {
-    const { log, term, journal: its } = this.recovered;
+  /** `journal`: false where a crash falls between the log and the LevelDB batch. `whilst`: is done after the first part. */
+  async commit(body: Body, { kind = "turn", limit = 100_000, parts = Infinity, journal = true, whilst }: { kind?: RecordKind; limit?: number; parts?: number; journal?: boolean; whilst?: () => Promise<void> } = {}): Promise<void> {
+    const { log, term, journal: its } = this.recovered, first = this.n + 1;
     for (const { n, bytes } of messagesOf({ kind, n: this.n + 1, term, code: "code", body }, log.at, limit).slice(0, parts)) {
       const message = bytes(log.at);
       assert.is(await log.append(message), "accepted");
       if (journal) await its.write([{ n, seq: log.at, bytes: message }]);
       this.n = n;
+      if (n === first) await whilst?.();
     }
   }
 
@@ -445,6 +448,44 @@ onBoth("a snapshot and its tail are warmed up as recovery would load them", asyn
   await world.streamOf("log").purge(5);
   await owner.turns(2);
   await warm(world, stores);
+  assert.is(await givenOn(world, stores), await givenOn(world, new MemoryStores()));
+});
+
+/** Warmed up, read, and left open: as a head start leaves it. */
+async function ahead(world: World, stores: Stores): Promise<{ readonly journal: Journal; readonly reader: RecordReader; readonly read: number[] }> {
+  const { journal } = (await driven(world.clock, openWarm({ where: "f/s/0", log: world.streamOf("log"), chunks: world.streamOf("snap"), stores, store: storeName, clock: world.clock, signal: new AbortController().signal }))) as { readonly journal: Journal };
+  const reader = new RecordReader("f/s/0", journal), read: number[] = [];
+  for await (const { record } of reader.rest()) read.push(record.n);
+  return { journal, reader, read };
+}
+
+onBoth("who read the journal ahead, while the owner goes on, is given only what came since, each record once, also one whose first parts it had", async (world, stores) => {
+  const owner = await world.own(new MemoryStores()), body: Body = { out: [["mr.x", 1, new Uint8Array(5_000).fill(7)]] };
+  await owner.turns(20);
+  let start: Awaited<ReturnType<typeof ahead>> | undefined;
+  await owner.commit(body, { limit: 2_048, whilst: async () => { start = await ahead(world, stores); } });
+  const parted = owner.n;
+  await owner.turns(30);
+  assert.equal([start?.journal.head?.n, start?.read], [22, Array.from({ length: 21 }, (_, i) => i + 1)], "a claim, the turns, and one part that comes to nothing yet");
+  const recovered = await world.recover(stores, start === undefined ? {} : { ahead: start }), rest: (readonly [number, number])[] = [];
+  for await (const { record, seq } of recovered.records()) rest.push([record.n, seq]);
+  assert.equal([rest[0], rest.slice(1)], [[22, 22], Array.from({ length: owner.n + 1 - parted }, (_, i) => [parted + 1 + i, parted + 1 + i])]);
+  await recovered.journal.store.close();
+  assert.is(await givenOn(world, stores), await givenOn(world, new MemoryStores()));
+});
+
+test("a log that went back behind what was read ahead is seen before the claim, and one that was purged beyond it is begun anew", async () => {
+  const world = new World(), stores = new MemoryStores(), owner = await world.own(new MemoryStores());
+  await owner.turns(20);
+  const start = await ahead(world, stores), other = new World(), its = await other.own(new MemoryStores());
+  await its.turns(5);
+  assert.is((await rejection(other.recover(stores, { ahead: start }))).code, "BROKER_WENT_BACK");
+  assert.is(other.log.length, 6, "it claimed nothing (I1)");
+  const again = await ahead(world, stores), snapshot = { n: 31, chunks: [], entries: [entry("a", 4)] };
+  await owner.turns(10);
+  await owner.commit({ ...counted(31), snapshot }, { kind: "snapshot" });
+  await world.streamOf("log").purge(32);
+  assert.is((await rejection(world.recover(stores, { ahead: again }))).code, "LOG_PURGED");
   assert.is(await givenOn(world, stores), await givenOn(world, new MemoryStores()));
 });
 

@@ -1,0 +1,67 @@
+// What can be done of taking an actor over while another owner goes on with it: its journal is brought up to the log and replayed. Who begins with
+// that has only the last few records to read and replay after its claim. Claims nothing (I1), performs nothing (I7), and judges nothing: what it has
+// is a prefix of the log (I4), which recovery compares with the log as it does with any journal (P24).
+import type { Journal } from "../journal/journal.ts";
+import { foldedOf, type ReadingOptions } from "../journal/recovery.ts";
+import { RecordReader } from "../journal/record-reader.ts";
+import { catchUp, openWarm } from "../journal/warm-up.ts";
+import type { Actor } from "./actor.ts";
+import { type ActorEnvironment, streamName, subjectsOf } from "./environment.ts";
+import { declareSenders, hasBegun, isFirst } from "./inheritance.ts";
+import { RecordKeeper } from "./record-keeper.ts";
+import { Replay } from "./replay.ts";
+
+/** What came meanwhile is read and replayed, too, so often. */
+const rounds = 4;
+
+/** Where an actor's log, chunks and journal are. */
+export function readingOf({ flow, broker, stores, clock }: ActorEnvironment, stage: string, generation: string, partition: number): Omit<ReadingOptions, "signal"> {
+  const { log, chunks } = subjectsOf(flow.name, stage, generation, partition);
+  return { where: `${flow.name}/${stage}/${partition}`, log: broker.stream(streamName(log), log), chunks: broker.stream(streamName(chunks), chunks), stores, store: `${flow.name}/${stage}/${generation}/${partition}`, clock };
+}
+
+export class HeadStart {
+  readonly journal: Journal;
+  readonly reader: RecordReader;
+  readonly keeper: RecordKeeper;
+  readonly replay: Replay;
+  /** As of `Recovered`. */
+  readonly fellBack: boolean;
+
+  private constructor(actor: Actor, journal: Journal, keeper: RecordKeeper, fellBack: boolean) {
+    this.journal = journal;
+    this.reader = new RecordReader(actor.address, journal);
+    this.keeper = keeper;
+    this.replay = new Replay(actor, keeper);
+    this.fellBack = fellBack;
+  }
+
+  /** Of a life that has not begun. `undefined` where there is nothing to go ahead with. @throws MillraceError as `warmUp`, and where the journal is broken; then nothing is left open, and that life is not to be begun */
+  static async of(actor: Actor): Promise<HeadStart | undefined> {
+    const { env, stage, generation, partition, signal } = actor, reading = { ...readingOf(env, stage.name, generation, partition), signal };
+    const { journal, fellBack } = (await openWarm(reading)) ?? {};
+    if (journal === undefined) return undefined;
+    try {
+      const folded = foldedOf(actor.address, journal);
+      // What it begins with of an earlier generation is not there yet, or is in no journal: that takes the whole way.
+      if (!isFirst(actor) && (folded === undefined || !(await hasBegun(journal)))) return void (await journal.store.close());
+      const start = new HeadStart(actor, journal, new RecordKeeper(reading.log, journal, env.clock, env.retainMs), fellBack ?? false);
+      if (isFirst(actor)) declareSenders(actor);
+      await start.replay.load(journal, folded);
+      await start.replay.take(start.reader.rest());
+      for (let round = 0, n = 0; round < rounds && n !== journal.head?.n; round++) {
+        n = journal.head?.n ?? 0;
+        await catchUp(reading, journal);
+        await start.replay.take(start.reader.rest());
+      }
+      return start;
+    } catch (error) {
+      await journal.store.close();
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.journal.store.close();
+  }
+}
