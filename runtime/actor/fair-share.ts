@@ -16,8 +16,8 @@ export interface ShareLimit {
 export const besideCalm: ShareLimit = { roundMs: 0.2, events: 40, pauseMs: 6 };
 /** Any other: short rounds would only slow both down. */
 export const besideBusy: ShareLimit = { roundMs: 2, events: 1_024, pauseMs: 0 };
-/** While an actor takes over and replays, which is many small steps: each of them waits for a round. */
-export const besideStart: ShareLimit = { roundMs: 1, events: 1_024, pauseMs: 0 };
+/** While an actor is waited for that takes over, or stops for another node to, which is many small steps: each of them waits for a round. */
+export const besideAwaited: ShareLimit = { roundMs: 1, events: 1_024, pauseMs: 0 };
 
 /** So often it is looked at how much each flow works, in ms. */
 const windowMs = 100;
@@ -36,8 +36,8 @@ export class EventLoopShares {
   readonly #soon: (call: () => void) => void;
   readonly #shares = new Map<string, FairShare>();
   #windowSince = -Infinity;
-  /** How many actors begin a life here now. */
-  starting = 0;
+  /** How many actors are waited for here now: they begin a life, or are to end one in a planned move. */
+  awaited = 0;
 
   /** @param soon calls in a later round of the event loop */
   constructor(clock: Clock, soon: (call: () => void) => void) {
@@ -50,9 +50,9 @@ export class EventLoopShares {
     return this.#shares.size;
   }
 
-  /** Whether who works is not alone here: there are other flows, or an actor that starts. */
+  /** Whether who works is not alone here: there are other flows, or an actor that is waited for. */
   get isShared(): boolean {
-    return this.flows > 1 || this.starting > 0;
+    return this.flows > 1 || this.awaited > 0;
   }
 
   /** An actor of that flow is at work here until it leaves, in the share of all of its flow. */
@@ -67,6 +67,16 @@ export class EventLoopShares {
   leave(flow: string): void {
     const share = this.#shares.get(flow);
     if (share !== undefined && --share.actors === 0) this.#shares.delete(flow);
+  }
+
+  /** Somebody waits for an actor: all others work in short rounds, until what it gives is called; again does nothing. */
+  hurry(): () => void {
+    let isAwaited = true;
+    this.awaited++;
+    return () => {
+      if (isAwaited) this.awaited--;
+      isAwaited = false;
+    };
   }
 
   /** Calls when what came in meanwhile has been looked at, and not before its time. */
@@ -113,7 +123,7 @@ export class FairShare {
 
   /** What holds now. */
   get bound(): ShareLimit | undefined {
-    return this.limit ?? (this.#shares.starting > 0 ? besideStart : undefined);
+    return this.limit ?? (this.#shares.awaited > 0 ? besideAwaited : undefined);
   }
 
   /** Whether it has worked for so long in this round that it is the others' turn. Monotonic ms. */

@@ -11,9 +11,6 @@ import { declareSenders, hasBegun, isFirst } from "./inheritance.ts";
 import { RecordKeeper } from "./record-keeper.ts";
 import { Replay } from "./replay.ts";
 
-/** What came meanwhile is read and replayed, too, so often. */
-const rounds = 4;
-
 /** Where an actor's log, chunks and journal are. */
 export function readingOf({ flow, broker, stores, clock }: ActorEnvironment, stage: string, generation: string, partition: number): Omit<ReadingOptions, "signal"> {
   const { log, chunks } = subjectsOf(flow.name, stage, generation, partition);
@@ -27,12 +24,14 @@ export class HeadStart {
   readonly replay: Replay;
   /** As of `Recovered`. */
   readonly fellBack: boolean;
+  readonly #reading: ReadingOptions;
 
-  private constructor(actor: Actor, journal: Journal, keeper: RecordKeeper, fellBack: boolean) {
+  private constructor(actor: Actor, reading: ReadingOptions, journal: Journal, fellBack: boolean) {
+    this.#reading = reading;
     this.journal = journal;
     this.reader = new RecordReader(actor.address, journal);
-    this.keeper = keeper;
-    this.replay = new Replay(actor, keeper);
+    this.keeper = new RecordKeeper(reading.log, journal, reading.clock, actor.env.retainMs);
+    this.replay = new Replay(actor, this.keeper);
     this.fellBack = fellBack;
   }
 
@@ -45,20 +44,24 @@ export class HeadStart {
       const folded = foldedOf(actor.address, journal);
       // What it begins with of an earlier generation is not there yet, or is in no journal: that takes the whole way.
       if (!isFirst(actor) && (folded === undefined || !(await hasBegun(journal)))) return void (await journal.store.close());
-      const start = new HeadStart(actor, journal, new RecordKeeper(reading.log, journal, env.clock, env.retainMs), fellBack ?? false);
+      const start = new HeadStart(actor, reading, journal, fellBack ?? false);
       if (isFirst(actor)) declareSenders(actor);
       await start.replay.load(journal, folded);
       await start.replay.take(start.reader.rest());
-      for (let round = 0, n = 0; round < rounds && n !== journal.head?.n; round++) {
-        n = journal.head?.n ?? 0;
-        await catchUp(reading, journal);
-        await start.replay.take(start.reader.rest());
-      }
+      // Meanwhile much may have come, of which reading and replaying takes much less time.
+      await catchUp(reading, journal);
+      await start.keepUp();
       return start;
     } catch (error) {
       await journal.store.close();
       throw error;
     }
+  }
+
+  /** Reads and replays what has come since. Throws as `of` does. */
+  async keepUp(): Promise<void> {
+    await catchUp(this.#reading, this.journal, { few: 0, most: 1 });
+    await this.replay.take(this.reader.rest());
   }
 
   close(): Promise<void> {

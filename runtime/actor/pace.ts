@@ -10,7 +10,8 @@ export class Pace {
   /** While it runs. */
   #share: FairShare | undefined;
   #kept: ShareLimit | undefined;
-  #starts = false;
+  /** While it starts. */
+  #awaited: (() => void) | undefined;
   #waits = false;
   /** Since when it works, monotonic ms; `undefined`: nobody else is here. */
   #since: number | undefined;
@@ -56,14 +57,12 @@ export class Pace {
 
   /** It takes over and replays: others let it, in short rounds. */
   starts(): void {
-    if (this.#shares === undefined || this.#starts) return;
-    this.#starts = true;
-    this.#shares.starting++;
+    this.#awaited ??= this.#shares?.hurry();
   }
 
   #started(): void {
-    if (this.#shares !== undefined && this.#starts) this.#shares.starting--;
-    this.#starts = false;
+    this.#awaited?.();
+    this.#awaited = undefined;
   }
 
   /** It runs. */

@@ -128,8 +128,9 @@ export class Host {
     if (slot?.since === undefined || slot.since > since) return Promise.resolve();
     slot.askedBy = Math.max(slot.askedBy, since);
     slot.wake();
+    const calm = this.#options.hosting.hurry();
     return new Promise((resolve) => {
-      const done = (): void => { cancel(); slot.waiting.delete(done); resolve(); }, cancel = this.#options.clock.after(releaseMs - answeredMs, done);
+      const done = (): void => { cancel(); calm(); slot.waiting.delete(done); resolve(); }, cancel = this.#options.clock.after(releaseMs - answeredMs, done);
       slot.waiting.add(done);
     });
   }
@@ -206,9 +207,9 @@ export class Host {
     const flow = this.#flows.get(flowOf(actor));
     if (flow === undefined || !(await this.#ready(flow))) return await pause(againMs, this.#until);
     const { membership, node } = this.#options, { from } = seat, isPlanned = !slot.isFenced && from !== null && from !== node && membership.node(from) !== undefined;
-    const leave = isPlanned ? await (this.#moves[this.#moved++ % movesAtOnce] as Turnstile).enter() : (): void => {};
+    const over: (() => void)[] = isPlanned ? [await (this.#moves[this.#moved++ % movesAtOnce] as Turnstile).enter()] : [];
     try {
-      const move = isPlanned ? await this.#handedOver(actor, seat, from) : undefined, inOrder = await this.#wait(actor, slot, seat, move?.before === undefined ? releaseMs : answeredMs);
+      const move = isPlanned ? await this.#handedOver(actor, seat, from, over) : undefined, inOrder = move?.before != null || (await this.#wait(actor, slot, seat, move?.before === undefined ? releaseMs : answeredMs));
       // While it waited it may have been placed elsewhere.
       if (this.#wanted.get(actor)?.since !== seat.since || this.#stopped.signal.aborted) return isPlanned ? await this.#options.hosting.cool(actor) : undefined;
       slot.isFenced = false;
@@ -219,15 +220,16 @@ export class Host {
         throw thrown;
       });
     } finally {
-      leave();
+      for (const its of over) its();
     }
   }
 
-  /** All that can be done while it works elsewhere is done; then it is asked for. */
-  async #handedOver(actor: string, { since }: SeatState, from: string): Promise<PlannedMove | undefined> {
+  /** All that can be done while it works elsewhere is done; then it is asked for. `over`: what is to be called when it was tried to start it. */
+  async #handedOver(actor: string, { since }: SeatState, from: string, over: (() => void)[]): Promise<PlannedMove | undefined> {
     const { clock, hosting, membership } = this.#options;
     await hosting.warm(actor);
     if (this.#wanted.get(actor)?.since !== since || this.#stopped.signal.aborted) return undefined;
+    over.push(hosting.hurry());
     const askedAt = clock.monotonic(), answered = new AbortController(), before = hosting.handOver(actor, from, since).finally(() => answered.abort());
     // One that stands still answers nothing: it is soon known to be gone.
     const hangs = async (): Promise<undefined> => {

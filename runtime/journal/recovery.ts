@@ -1,7 +1,7 @@
 // Starting, restarting, moving: the one path (P24). Compares the journal with the log, claims the log, makes the journal
 // equal to it, and gives the records that state is made of. Runs no handler (I7).
 import { crc32 } from "node:zlib";
-import type { BrokerStream } from "../broker/broker.ts";
+import type { BrokerStream, Stored } from "../broker/broker.ts";
 import { pause, type Random } from "../event/clock.ts";
 import { decode } from "../event/codec.ts";
 import { MillraceError } from "../event/errors.ts";
@@ -97,7 +97,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     const read = { messages: 0, bytes: 0 }, took = (length: number): void => { read.messages++; read.bytes += length; }, end = log.at, claimed = { ...options, claim: bytes, took };
     let fellBack = false;
     if (head === undefined) fellBack = await loadFromLog(claimed, made, end);
-    else await readTail(claimed, made, head.seq + 1, end);
+    else await readRest(claimed, made, head, last, { n: claim.n, seq: end, bytes });
     const folded = foldedOf(where, made);
     return { journal: made, log, term: claim.term, n: claim.n, folded, k, previousCode: lastRecord?.code, fellBack, read, records: () => (ahead?.reader ?? new RecordReader(where, made)).rest() };
   } catch (error) {
@@ -177,6 +177,14 @@ interface Claimed extends ReadingOptions {
   /** Bytes of this owner's claim; `undefined`: it has none, and what is missing proves nothing. */
   readonly claim: Uint8Array | undefined;
   readonly inherits?: boolean | undefined;
+}
+
+/** What the journal has not: the claim, and the record before it, are known; only what lies between that and the head is read. */
+async function readRest(options: Claimed, journal: Journal, head: Head, last: Stored | undefined, claim: Entry): Promise<void> {
+  if (last === undefined || last.seq <= head.seq) return await journal.write([claim]);
+  if (last.seq > head.seq + 1) await readTail(options, journal, head.seq + 1, last.seq - 1);
+  options.took?.(last.data.length);
+  await journal.write([{ n: decodeRecord(last.data).n, seq: last.seq, bytes: last.data }, claim]);
 }
 
 export async function readTail(options: Claimed, journal: Journal, from: number, to: number): Promise<void> {

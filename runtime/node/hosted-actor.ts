@@ -3,12 +3,12 @@ import type { Actor, Counts } from "../actor/actor.ts";
 import { type ActorView, viewOf } from "../actor/actor-view.ts";
 import { type ActorEnvironment, type ActorEvents, addressOf, type Place } from "../actor/environment.ts";
 import type { LetterOrder, LetterOutcome } from "../actor/letters.ts";
-import { HeadStart, readingOf } from "../actor/head-start.ts";
+import { readingOf } from "../actor/head-start.ts";
 import { createActor } from "../actor/wiring.ts";
-import { asError } from "../event/errors.ts";
 import type { StagePlan } from "../flow/plan.ts";
 import { warmUp } from "../journal/warm-up.ts";
 import { GenerationChild } from "./generation-child.ts";
+import { NextLife } from "./next-life.ts";
 import type { After } from "./succession.ts";
 import { ActorChild } from "../supervision/actor-child.ts";
 import type { Child } from "../supervision/child.ts";
@@ -20,25 +20,6 @@ export interface ActorGenerations {
   readonly place: () => Place | undefined;
   /** What comes after one that is sealed. */
   readonly after: (sealed: string, signal: AbortSignal) => Promise<After>;
-}
-
-/** A life that has not begun: whom it tells what becomes of it is not known yet. */
-class NextLife {
-  readonly actor: Actor;
-  readonly over: Promise<void>;
-  #events: ActorEvents;
-
-  constructor(create: (events: ActorEvents) => Actor) {
-    let ended = (): void => {};
-    this.over = new Promise((done) => { ended = done; });
-    this.#events = { onExit: () => ended(), onState: () => {}, onPoison: () => {} };
-    this.actor = create({ onExit: (exit) => this.#events.onExit(exit), onState: (state, error) => this.#events.onState(state, error), onPoison: (event, error) => this.#events.onPoison(event, error) });
-  }
-
-  begin(events: ActorEvents): Actor {
-    this.#events = events;
-    return this.actor;
-  }
 }
 
 export class HostedActor {
@@ -54,7 +35,7 @@ export class HostedActor {
   readonly #isolated: IsolatedActor | undefined;
   /** Resolves when no life of it holds its journal any more; after some seconds in any case. */
   readonly closed: () => Promise<void>;
-  /** Its next life, which has a head start. */
+  /** Its next life, while that is made ready. */
   #next: NextLife | undefined;
   #recovered = false;
   /** Called when a life has its state back, before it does anything with it. */
@@ -75,7 +56,7 @@ export class HostedActor {
     this.partition = partition;
     this.code = env.code;
     this.#isolated = stage.kind === "processor" && stage.isolate === "worker" && isolation !== undefined ? new IsolatedActor(env, stage, partition, isolation) : undefined;
-    const local = new ActorChild(this.address, env.clock, (events) => this.#create(this.#watched(events)));
+    const local = new ActorChild(this.address, env.clock, (events) => this.#begin(this.#watched(events)));
     this.closed = () => this.#isolated?.over ?? local.closed();
     this.#local = new GenerationChild(local, (signal) => generations.after((local.actor as Actor).generation, signal));
   }
@@ -105,41 +86,35 @@ export class HostedActor {
     return this.#isolated?.generation ?? this.recovered?.generation;
   }
 
-  /** Does what can be done of its next life while it runs on another node, until `signal`. Never rejects: what could not be done is done when it starts. */
+  /** Makes its next life ready while it runs on another node, as far as that comes until `signal`. Never rejects: what could not be done is done when it starts. */
   async warm(signal: AbortSignal): Promise<void> {
     await this.cool();
-    if (this.#isolated !== undefined) return await warmUp({ ...readingOf(this.#env, this.stage.name, this.#isolated.generation, this.partition), signal }).catch((thrown: unknown) => this.#couldNot(thrown));
-    const next = new NextLife((events) => createActor(this.#env, this.stage, this.partition, events, this.#generations.place())), { actor } = next, giveUp = (): void => actor.exit({ class: "shutdown" });
-    this.#next = next;
-    signal.addEventListener("abort", giveUp, { once: true });
-    await (actor.headStart = HeadStart.of(actor)).catch((thrown: unknown) => {
-      this.#couldNot(thrown);
-      giveUp();
-    });
-    signal.removeEventListener("abort", giveUp);
+    if (this.#isolated !== undefined) return await warmUp({ ...readingOf(this.#env, this.stage.name, this.#isolated.generation, this.partition), signal }).catch(() => {});
+    this.#next = new NextLife((events) => this.#create(events));
+    await this.#next.warm(signal);
   }
 
   /** Lets go of what was made ready. */
   async cool(): Promise<void> {
     const next = this.#next;
     this.#next = undefined;
-    next?.actor.exit({ class: "shutdown" });
-    await next?.over;
+    await next?.close();
   }
 
-  /** Lets go of what was made ready and does not fit any more: the generation in force is another, or it came to nothing. */
+  /** It is about to be started: what was made ready is let go of where it came to nothing, or the generation in force is another. */
   async check(): Promise<void> {
-    if (this.#next !== undefined && (this.#next.actor.signal.aborted || this.#next.actor.generation !== (this.#generations.place()?.generation ?? this.#env.division(this.stage.name).generation))) await this.cool();
+    const next = this.#next;
+    if (next !== undefined && (!(await next.isReady()) || next.actor.generation !== (this.#generations.place()?.generation ?? this.#env.division(this.stage.name).generation))) await this.cool();
   }
 
   #create(events: ActorEvents): Actor {
-    const next = this.#next;
-    this.#next = undefined;
-    return next?.begin(events) ?? createActor(this.#env, this.stage, this.partition, events, this.#generations.place());
+    return createActor(this.#env, this.stage, this.partition, events, this.#generations.place());
   }
 
-  #couldNot(thrown: unknown): void {
-    this.#env.log.debug("an actor that is to come could not be made ready before", { actor: this.address, reason: asError(thrown).message });
+  #begin(events: ActorEvents): Actor {
+    const next = this.#next;
+    this.#next = undefined;
+    return next?.begin(events) ?? this.#create(events);
   }
 
   /** What is known of it, once it has its state back; after its end, too. */

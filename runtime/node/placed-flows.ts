@@ -154,6 +154,10 @@ export class PlacedFlows implements Hosting {
     await hosted?.cool();
   }
 
+  hurry(): () => void {
+    return this.#options.host.shares.hurry();
+  }
+
   handOver(actor: string, from: string, since: number): Promise<Done | null | undefined> {
     return askFor(actor, from, since, this.#options.host);
   }

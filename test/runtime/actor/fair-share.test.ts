@@ -1,6 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { besideBusy, besideCalm, besideStart, EventLoopShares } from "../../../runtime/actor/fair-share.ts";
+import { besideBusy, besideCalm, besideAwaited, EventLoopShares } from "../../../runtime/actor/fair-share.ts";
 import { turnLimit } from "../../../runtime/actor/limits.ts";
 import { Pace } from "../../../runtime/actor/pace.ts";
 import { ManualClock } from "../../../runtime/testing/manual-clock.ts";
@@ -108,8 +108,8 @@ test("beside one that rests, or has ended, it works as if it were alone; to leav
 test("while an actor starts here the others, of the same flow too, work in short rounds, and as before once it runs or has failed to", async () => {
   for (const end of ["enter", "close"] as const) {
     const { work, starting, paceOf, nextRound } = world(), hot = paceOf("a"), its = starting("a");
-    assert.ok(await work(hot, besideStart.roundMs));
-    assert.equal([hot.turnEvents, hot.sliceMs], [besideStart.events, besideStart.roundMs]);
+    assert.ok(await work(hot, besideAwaited.roundMs));
+    assert.equal([hot.turnEvents, hot.sliceMs], [besideAwaited.events, besideAwaited.roundMs]);
     assert.not.ok(await work(hot, 1));
     await nextRound();
     its[end]();
@@ -129,7 +129,7 @@ test("a flow that has gone is forgotten, with its last actor; one that comes aga
     one.close();
     assert.is(shares.flows, 3, "another actor of it is here");
     two.close();
-    assert.equal([shares.flows, shares.starting], [2, 0]);
+    assert.equal([shares.flows, shares.awaited], [2, 0]);
   }
   await known(its, [hot, 8], [calm, 0.1]);
   assert.ok(await work(hot, besideCalm.roundMs));

@@ -25,6 +25,9 @@ class World {
   /** Of the newest start. */
   move: PlannedMove | undefined;
   #n = 0;
+  readonly #stopping = new Map<string, () => void>();
+  /** How many actors are waited for. */
+  hurried = 0;
   seats: SeatState[] = [];
   readonly host: Host;
 
@@ -38,15 +41,23 @@ class World {
     this.host = new Host({ node: "me", clock: this.clock, log: silent, membership: this.membership, onRunning: () => {}, hosting: {
       open: ({ run }) => call(`open ${run}`), close: (flow) => call(`close ${flow}`), start: (actor, move) => { this.move = move; return call(`start ${actor.slice(4)}`); }, stop: (actor) => call(`stop ${actor.slice(4)}`),
       exchange: (actor, code) => call(`exchange ${actor.slice(4)} ${code}`),
-      warm: (actor) => call(`warm ${actor.slice(4)}`), cool: (actor) => call(`cool ${actor.slice(4)}`),
+      warm: (actor) => call(`warm ${actor.slice(4)}`), cool: (actor) => call(`cool ${actor.slice(4)}`), hurry: () => { this.hurried++; return () => { this.hurried--; }; },
       handOver: async (actor, from) => {
         await call(`ask ${from} for ${actor.slice(4)}`);
         if (this.hangs.has(from)) return new Promise(() => {});
-        if (this.stopsWhenAsked) this.free.add(actor.slice(4));
+        if (this.stopsWhenAsked) this.frees(actor.slice(4));
+        // It is told what it had done there when it has stopped.
+        if (this.answers != null && !this.free.has(actor.slice(4))) await new Promise<void>((done) => { this.#stopping.set(actor.slice(4), done); });
         return this.answers;
       },
       released: (actor) => Promise.resolve(this.free.has(actor.slice(4))),
     } });
+  }
+
+  /** It has stopped where it was. */
+  frees(actor: string): void {
+    this.free.add(actor);
+    this.#stopping.get(actor)?.();
   }
 
   /** A record of the leader: where actors are from here on. */
@@ -179,10 +190,10 @@ test("an actor that comes from a node that is there: what can be done before is 
   await world.place({ 0: "b" });
   await world.place({ 0: "me" });
   await world.clock.elapse(500);
-  assert.equal(world.news, ["open r", "warm 0", "ask b for 0"]);
-  world.free.add("0");
+  assert.equal([world.news, world.hurried], [["open r", "warm 0", "ask b for 0"], 1]);
+  world.frees("0");
   await world.clock.elapse(100);
-  assert.equal(world.news, ["start 0"]);
+  assert.equal([world.news, world.hurried], [["start 0"], 0]);
   assert.equal([world.move?.from, world.move?.since, world.move?.before], ["b", 2, { taken: 7, sent: 5 }]);
 });
 
@@ -213,6 +224,7 @@ test("many that come are asked for a few at a time", async () => {
   await world.clock.elapse(1_000);
   assert.equal(world.news.filter((call) => call.startsWith("ask")), ["ask b for 0", "ask b for 1", "ask b for 2", "ask b for 3"]);
   world.stopsWhenAsked = true;
+  for (const n of [0, 1, 2, 3]) world.frees(`${n}`);
   await world.clock.elapse(2_000);
   assert.equal(world.news.filter((call) => call.startsWith("start")).toSorted(), ["start 0", "start 1", "start 2", "start 3", "start 4", "start 5"]);
 });
@@ -237,7 +249,7 @@ test("one that is placed elsewhere again while it waits is not started", async (
   await world.place({ 0: "b" });
   await world.place({ 0: "me" });
   await world.place({ 0: "b" });
-  world.free.add("0");
+  world.frees("0");
   await world.clock.elapse(20_000);
   assert.equal(world.news, ["open r", "warm 0", "ask b for 0", "cool 0"]);
 });
@@ -256,7 +268,7 @@ test("one that was fenced by a node that was late, and is still placed here, cla
   const world = new World(1);
   await world.place({ 0: "me" });
   world.news;
-  world.free.add("0");
+  world.frees("0");
   for (const wait of [1_000, 2_000, 4_000]) {
     world.host.fenced("f/s/0");
     await world.clock.elapse(wait - 100);
@@ -269,7 +281,7 @@ test("one that was fenced by a node that was late, and is still placed here, cla
 test("one that was not fenced for long claims again as soon as the first time", async () => {
   const world = new World(1);
   await world.place({ 0: "me" });
-  world.free.add("0");
+  world.frees("0");
   for (let times = 0; times < 5; times++) {
     world.host.fenced("f/s/0");
     await world.clock.elapse(31_000);
@@ -309,7 +321,7 @@ test("a node that stops starts nothing more", async () => {
   await world.place({ 0: "b" });
   await world.place({ 0: "me" });
   world.host.stop();
-  world.free.add("0");
+  world.frees("0");
   await world.place({ 1: "me" });
   await world.clock.elapse(20_000);
   assert.equal(world.news, ["open r", "warm 0", "ask b for 0", "cool 0"]);
