@@ -1,7 +1,10 @@
 // What can be done of taking an actor over while another owner goes on with it: its journal is brought up to the log and replayed. Who begins with
 // that has only the last few records to read and replay after its claim. Claims nothing (I1), performs nothing (I7), and judges nothing: what it has
 // is a prefix of the log (I4), which recovery compares with the log as it does with any journal (P24).
-import type { Journal } from "../journal/journal.ts";
+import type { BrokerStream } from "../broker/broker.ts";
+import type { Head, Journal } from "../journal/journal.ts";
+import { logBatches } from "../journal/log-batches.ts";
+import { decodeRecord } from "../journal/record.ts";
 import { foldedOf, type ReadingOptions } from "../journal/recovery.ts";
 import { RecordReader } from "../journal/record-reader.ts";
 import { catchUp, openWarm } from "../journal/warm-up.ts";
@@ -24,10 +27,10 @@ export class HeadStart {
   readonly replay: Replay;
   /** As of `Recovered`. */
   readonly fellBack: boolean;
-  readonly #reading: ReadingOptions;
+  readonly #log: BrokerStream;
 
   private constructor(actor: Actor, reading: ReadingOptions, journal: Journal, fellBack: boolean) {
-    this.#reading = reading;
+    this.#log = reading.log;
     this.journal = journal;
     this.reader = new RecordReader(actor.address, journal);
     this.keeper = new RecordKeeper(reading.log, journal, reading.clock, actor.env.retainMs);
@@ -50,7 +53,7 @@ export class HeadStart {
       await start.replay.take(start.reader.rest());
       // Meanwhile much may have come, of which reading and replaying takes much less time.
       await catchUp(reading, journal);
-      await start.keepUp();
+      await start.replay.take(start.reader.rest());
       return start;
     } catch (error) {
       await journal.store.close();
@@ -58,10 +61,13 @@ export class HeadStart {
     }
   }
 
-  /** Reads and replays what has come since. Throws as `of` does. */
-  async keepUp(): Promise<void> {
-    await catchUp(this.#reading, this.journal, { few: 0, most: 1 });
-    await this.replay.take(this.reader.rest());
+  /** Follows the log and replays what comes, until `signal`. Throws as `of` does; then that life is not to be begun. */
+  async keepUp(signal: AbortSignal): Promise<void> {
+    for await (const batch of logBatches(this.#log, (this.journal.head as Head).seq + 1, signal)) {
+      if (batch.length === 0) continue;
+      await this.journal.write(batch.map(({ seq, data }) => ({ n: decodeRecord(data).n, seq, bytes: data })));
+      await this.replay.take(this.reader.rest());
+    }
   }
 
   close(): Promise<void> {

@@ -35,7 +35,9 @@ export async function takeOver(actor: Actor, events: TakeoverEvents): Promise<{ 
     await replay.take(recovered.records());
     const replayed = replay.end();
     memory.tries.k = k;
-    if (recovered.fellBack || ahead?.fellBack === true || (await lack(snapshots, replayed.chunks))) keeper.demand();
+    if (recovered.fellBack || ahead?.fellBack === true) keeper.demand();
+    // Nobody waits for that: until then every snapshot is a base.
+    else void lack(snapshots, replayed.chunks).then((isLacking) => { if (isLacking) keeper.demand(); });
     const { accepted, written, failed } = events;
     committer = new Committer({ where: address, code: env.code, term, n, log, journal, keeper, snapshots, maxPayload: env.broker.maxPayload, accepted, written, failed });
     // †Only then it reads its mailbox.

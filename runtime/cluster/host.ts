@@ -227,16 +227,21 @@ export class Host {
   /** All that can be done while it works elsewhere is done; then it is asked for. `over`: what is to be called when it was tried to start it. */
   async #handedOver(actor: string, { since }: SeatState, from: string, over: (() => void)[]): Promise<PlannedMove | undefined> {
     const { clock, hosting, membership } = this.#options;
-    await hosting.warm(actor);
-    if (this.#wanted.get(actor)?.since !== since || this.#stopped.signal.aborted) return undefined;
-    over.push(hosting.hurry());
-    const askedAt = clock.monotonic(), answered = new AbortController(), before = hosting.handOver(actor, from, since).finally(() => answered.abort());
-    // One that stands still answers nothing: it is soon known to be gone.
-    const hangs = async (): Promise<undefined> => {
-      while (!answered.signal.aborted && !this.#stopped.signal.aborted && membership.node(from) !== undefined) await pause(askMs.max, { clock, signal: answered.signal });
-      return undefined;
-    };
-    return { from, since, askedAt, before: await Promise.race([before, hangs().then(() => (answered.signal.aborted ? before : undefined))]) };
+    const answered = new AbortController(), { signal } = answered, hurry = (): void => void over.push(hosting.hurry());
+    // One that stands still, or has died, answers nothing: it is soon known to be gone, and then its actor works nowhere.
+    const gone = (async (): Promise<void> => {
+      while (!signal.aborted && !this.#stopped.signal.aborted && membership.node(from) !== undefined) await pause(askMs.max, { clock, signal });
+    })();
+    void gone.then(() => { if (!signal.aborted) hurry(); });
+    try {
+      await hosting.warm(actor);
+      if (this.#wanted.get(actor)?.since !== since || this.#stopped.signal.aborted || membership.node(from) === undefined) return undefined;
+      hurry();
+      const askedAt = clock.monotonic(), before = hosting.handOver(actor, from, since).finally(() => answered.abort());
+      return { from, since, askedAt, before: await Promise.race([before, gone.then(() => (signal.aborted ? before : undefined))]) };
+    } finally {
+      answered.abort();
+    }
   }
 
   /** Until nobody else runs it, as far as that can be known: a courtesy that keeps a planned move clean. The claim is what makes it safe. `true`: its log says so. */

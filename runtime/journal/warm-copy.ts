@@ -2,11 +2,11 @@
 // few records to read. Claims nothing (I1) and judges nothing: it is a prefix of the log, like any journal (I4), and recovery judges it. Its disk
 // is bounded as the owner's is: it folds the owner's snapshots, and lets go of the records that the log lets go of.
 import { crc32 } from "node:zlib";
-import type { Subscription } from "../broker/broker.ts";
 import { pause } from "../event/clock.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import { checkBody } from "./body-form.ts";
 import { type Entry, Journal } from "./journal.ts";
+import { logBatches } from "./log-batches.ts";
 import { isUsed, loadFromLog, type ReadingOptions } from "./recovery.ts";
 import { Assembler, type Body, decodeRecord, isFinal } from "./record.ts";
 import type { Store } from "./store.ts";
@@ -34,8 +34,6 @@ export interface WarmCopyOptions extends Omit<ReadingOptions, "signal" | "onWait
   readonly onState: () => void;
 }
 
-/** Written in one batch, and held in memory for it. */
-const batchBytes = 1024 * 1024;
 /** What failed is begun again after so long, doubled each time. In ms. */
 const againMs = { min: 250, max: 5_000 } as const;
 /** The log begins after the journal's head: it was purged meanwhile. */
@@ -155,43 +153,36 @@ export class WarmCopy {
   }
 
   async #follow(journal: Journal): Promise<"again" | "over" | "kept" | typeof tooOld> {
-    const { log, where } = this.#options, { signal } = this.#stop, subscription = log.follow((journal.head?.seq ?? 0) + 1), assembler = new Assembler();
+    const { log, where } = this.#options, { signal } = this.#stop, assembler = new Assembler(), messages = logBatches(log, (journal.head?.seq ?? 0) + 1, signal);
     // What the journal ends with may be the first parts of a record; that they are whole again needs no more than its rest.
-    const arrival = arrivalOf(subscription, signal);
-    try {
-      const end = (await log.last())?.seq ?? 0;
-      while (!signal.aborted) {
-        const batch: Entry[] = [];
-        let size = 0, snapshot: Body | undefined, isOver = false;
-        for (let message = subscription.take(); message !== undefined; message = size < batchBytes ? subscription.take() : undefined) {
-          const { seq, data } = message, record = decodeRecord(data), expected = (batch.at(-1)?.n ?? journal.head?.n ?? 0) + 1;
-          // Purged before it came here: the snapshot that it was purged for holds it.
-          if (record.n > expected) return tooOld;
-          if (record.n < expected) return "kept";
-          batch.push({ n: record.n, seq, bytes: data });
-          size += data.length;
-          this.#took(data.length);
-          const whole = assembler.take(record);
-          if (whole?.kind === "snapshot" && whole.body.snapshot !== undefined) {
-            checkBody(where, whole);
-            snapshot = whole.body;
-          }
-          isOver = whole !== undefined && isFinal(whole);
+    let end: number | undefined;
+    for await (const its of messages) {
+      end ??= (await log.last())?.seq ?? 0;
+      const batch: Entry[] = [];
+      let snapshot: Body | undefined, isOver = false;
+      for (const { seq, data } of its) {
+        const record = decodeRecord(data), expected = (batch.at(-1)?.n ?? journal.head?.n ?? 0) + 1;
+        // Purged before it came here: the snapshot that it was purged for holds it.
+        if (record.n > expected) return tooOld;
+        if (record.n < expected) return "kept";
+        batch.push({ n: record.n, seq, bytes: data });
+        this.#took(data.length);
+        const whole = assembler.take(record);
+        if (whole?.kind === "snapshot" && whole.body.snapshot !== undefined) {
+          checkBody(where, whole);
+          snapshot = whole.body;
         }
-        if (batch.length > 0) {
-          await journal.write(batch);
-          this.#n = journal.head?.n ?? 0;
-        }
-        if (snapshot !== undefined) await this.#fold(journal, snapshot);
-        if (isOver) return "over";
-        if (batch.length > 0) continue;
-        if ((journal.head?.seq ?? 0) >= end) this.#is("warm");
-        await arrival();
+        isOver = whole !== undefined && isFinal(whole);
       }
-      return "again";
-    } finally {
-      await subscription.close();
+      if (batch.length > 0) {
+        await journal.write(batch);
+        this.#n = journal.head?.n ?? 0;
+      }
+      if (snapshot !== undefined) await this.#fold(journal, snapshot);
+      if (isOver) return "over";
+      if (batch.length === 0 && (journal.head?.seq ?? 0) >= end) this.#is("warm");
     }
+    return "again";
   }
 
   async #fold(journal: Journal, body: Body): Promise<void> {
@@ -205,15 +196,4 @@ export class WarmCopy {
       leave();
     }
   }
-}
-
-/** Resolves when something is there to take, or at the end. */
-function arrivalOf(subscription: Subscription, signal: AbortSignal): () => Promise<void> {
-  let isThere = false, wake = (): void => {};
-  subscription.onReady(() => { isThere = true; wake(); });
-  signal.addEventListener("abort", () => wake(), { once: true });
-  return async () => {
-    if (!isThere && !signal.aborted) await new Promise<void>((resolve) => { wake = resolve; });
-    isThere = false;
-  };
 }

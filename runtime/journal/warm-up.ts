@@ -30,13 +30,13 @@ export async function openWarm(options: ReadingOptions): Promise<{ readonly jour
   }
 }
 
-/** Reads what the log has by now, and what comes meanwhile, until no more than `few` records are left. Gives whether it had to fall back on an older snapshot. */
-export async function catchUp(options: ReadingOptions, journal: Journal, { few, most } = { few: enough, most: rounds }): Promise<boolean> {
+/** Reads what the log has by now, and what comes meanwhile, until little is left. Gives whether it had to fall back on an older snapshot. */
+export async function catchUp(options: ReadingOptions, journal: Journal): Promise<boolean> {
   const reading = { ...options, claim: undefined };
   let fellBack = false;
-  for (let round = 0; round < most && !options.signal.aborted; round++) {
+  for (let round = 0; round < rounds && !options.signal.aborted; round++) {
     const end = (await options.log.last())?.seq ?? 0, at = journal.head?.seq;
-    if (end - (at ?? 0) <= (at === undefined ? 0 : few)) break;
+    if (end - (at ?? 0) <= (at === undefined ? 0 : enough)) break;
     if (at === undefined) fellBack = await loadFromLog(reading, journal, end);
     else await readTail(reading, journal, at + 1, end);
   }

@@ -3,11 +3,7 @@
 import type { Actor } from "../actor/actor.ts";
 import type { ActorEvents } from "../actor/environment.ts";
 import { HeadStart } from "../actor/head-start.ts";
-import { pause } from "../event/clock.ts";
 import { asError } from "../event/errors.ts";
-
-/** What has come is looked for so often, in ms. */
-const lookMs = 20;
 
 export class NextLife {
   readonly actor: Actor;
@@ -32,7 +28,7 @@ export class NextLife {
     signal.addEventListener("abort", giveUp, { once: true });
     const ahead = await start.catch((thrown: unknown) => this.#failed(thrown));
     signal.removeEventListener("abort", giveUp);
-    if (ahead !== undefined) this.#keeping = this.#keepUp(ahead).catch((thrown: unknown) => this.#failed(thrown));
+    if (ahead !== undefined) this.#keeping = ahead.keepUp(this.#enough.signal).catch((thrown: unknown) => this.#failed(thrown));
   }
 
   /** Whether it may begin: it came to something. It is not kept up any more. */
@@ -54,14 +50,6 @@ export class NextLife {
     await this.#keeping;
     this.actor.exit({ class: "shutdown" });
     await this.#over;
-  }
-
-  async #keepUp(ahead: HeadStart): Promise<void> {
-    const { clock } = this.actor.env, { signal } = this.#enough;
-    while (!signal.aborted && !this.actor.signal.aborted) {
-      await ahead.keepUp();
-      await pause(lookMs, { clock, signal });
-    }
   }
 
   #failed(thrown: unknown): undefined {

@@ -41,7 +41,7 @@ export class PlacedFlows implements Hosting {
   /** Actors that have stopped here since they are elsewhere, until their journals are closed. */
   readonly #leaving = new Map<string, Promise<void>>();
   /** Actors that were made ready for coming here, until they start here or do not come. */
-  readonly #ready = new Map<string, HostedActor>();
+  readonly #ready = new Map<string, { readonly hosted: HostedActor; looked?: Promise<void> }>();
   /** What moves to and from this node cost. */
   readonly moves: MoveLedger;
   /** What it keeps of actors that run elsewhere. */
@@ -104,14 +104,14 @@ export class PlacedFlows implements Hosting {
   }
 
   async #start(actor: string, move: PlannedMove | undefined, code: string): Promise<void> {
-    const { root } = this.#options.node, flow = this.#flowOf(actor);
+    const { root } = this.#options.node, flow = this.#flowOf(actor), ready = this.#ready.get(actor);
     // Of which generation it is others may have decided.
-    if (flow.run instanceof PlacedRun) await flow.run.look();
+    await (ready?.looked ?? look(flow));
     const before = flow.actors.get(actor);
     if (before === undefined) throw notOpen(actor);
     const hosted = await this.#codes.make(flow, before, code);
     await this.standbys.release(actor);
-    if (this.#ready.get(actor) !== hosted) await this.cool(actor);
+    if (ready?.hosted !== hosted) await this.cool(actor);
     await hosted.check();
     const arrived = move === undefined ? undefined : this.moves.arriving(hosted, move);
     if (treeAt(root, actor) === undefined) await root.add(stageOf(actor), { kind: "actor", child: this.#codes.child(flow, hosted) });
@@ -144,14 +144,14 @@ export class PlacedFlows implements Hosting {
     await this.standbys.release(actor);
     const hosted = this.#actor(actor);
     if (hosted === undefined) return;
-    this.#ready.set(actor, hosted);
+    this.#ready.set(actor, { hosted });
     await warmHere(hosted, this.#options.host);
   }
 
   async cool(actor: string): Promise<void> {
-    const hosted = this.#ready.get(actor);
+    const ready = this.#ready.get(actor);
     this.#ready.delete(actor);
-    await hosted?.cool();
+    await ready?.hosted.cool();
   }
 
   hurry(): () => void {
@@ -159,6 +159,8 @@ export class PlacedFlows implements Hosting {
   }
 
   handOver(actor: string, from: string, since: number): Promise<Done | null | undefined> {
+    const ready = this.#ready.get(actor), flow = this.#open.get(actor.slice(0, actor.indexOf("/")));
+    if (ready !== undefined && flow !== undefined) ready.looked = look(flow);
     return askFor(actor, from, since, this.#options.host);
   }
 
@@ -184,7 +186,7 @@ export class PlacedFlows implements Hosting {
   async #close(flow: string): Promise<void> {
     if (!this.#open.delete(flow)) return;
     this.#closing.add(flow);
-    for (const [actor, { flow: its }] of this.#ready) if (its === flow) await this.cool(actor);
+    for (const [actor, { hosted }] of this.#ready) if (hosted.flow === flow) await this.cool(actor);
     await this.#options.node.forget(flow).finally(() => this.#closing.delete(flow));
   }
 
@@ -207,6 +209,9 @@ export class PlacedFlows implements Hosting {
     };
   }
 }
+
+/** What its run's record says now is adopted; never rejects. */
+const look = async ({ run }: HostedFlow): Promise<void> => void (run instanceof PlacedRun && (await run.look()));
 
 const notOpen = (actor: string): MillraceError => new MillraceError("NOT_FOUND", actor, "Its flow is not open on this node", "It is tried again in a moment.");
 
