@@ -38,6 +38,9 @@ export class EventLoopShares {
   #windowSince = -Infinity;
   /** How many actors are waited for here now: they begin a life, or are to end one in a planned move. */
   awaited = 0;
+  /** Of these, those that stand still; and who waits for that to be over. */
+  #still = 0;
+  readonly #ready: (() => void)[] = [];
 
   /** @param soon calls in a later round of the event loop */
   constructor(clock: Clock, soon: (call: () => void) => void) {
@@ -71,12 +74,23 @@ export class EventLoopShares {
 
   /** Somebody waits for an actor: all others work in short rounds, until what it gives is called; again does nothing. */
   hurry(): () => void {
-    let isAwaited = true;
     this.awaited++;
-    return () => {
-      if (isAwaited) this.awaited--;
-      isAwaited = false;
-    };
+    return once(() => { this.awaited--; });
+  }
+
+  /** An actor stands still in a planned move, here or on its way here: the same, and what is made ready for later waits. */
+  standsStill(): () => void {
+    const over = this.hurry();
+    this.#still++;
+    return once(() => {
+      over();
+      if (--this.#still === 0) for (const go of this.#ready.splice(0)) go();
+    });
+  }
+
+  /** Resolves when no actor stands still; `undefined`: none does. */
+  get calm(): Promise<void> | undefined {
+    return this.#still === 0 ? undefined : new Promise((go) => { this.#ready.push(go); });
   }
 
   /** Calls when what came in meanwhile has been looked at, and not before its time. */
@@ -97,6 +111,15 @@ export class EventLoopShares {
       share.limit = others.length === 0 ? undefined : share.mood === "busy" && others.some(({ mood }) => mood === "calm") ? besideCalm : besideBusy;
     }
   }
+}
+
+/** Whatever is called, it is done once. */
+function once(work: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (!isDone) work();
+    isDone = true;
+  };
 }
 
 export class FairShare {

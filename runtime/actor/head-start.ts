@@ -40,7 +40,7 @@ export class HeadStart {
 
   /** Of a life that has not begun. `undefined` where there is nothing to go ahead with. @throws MillraceError as `warmUp`, and where the journal is broken; then nothing is left open, and that life is not to be begun */
   static async of(actor: Actor): Promise<HeadStart | undefined> {
-    const { env, stage, generation, partition, signal } = actor, reading = { ...readingOf(env, stage.name, generation, partition), signal };
+    const { env, stage, generation, partition, signal } = actor, calm = (): Promise<void> | undefined => env.shares?.calm, reading = { ...readingOf(env, stage.name, generation, partition), signal, calm };
     const { journal, fellBack } = (await openWarm(reading)) ?? {};
     if (journal === undefined) return undefined;
     try {
@@ -50,10 +50,10 @@ export class HeadStart {
       const start = new HeadStart(actor, reading, journal, fellBack ?? false);
       if (isFirst(actor)) declareSenders(actor);
       await start.replay.load(journal, folded);
-      await start.replay.take(start.reader.rest());
+      await start.replay.take(inSteps(start.reader.rest(), calm));
       // Meanwhile much may have come, of which reading and replaying takes much less time.
       await catchUp(reading, journal);
-      await start.replay.take(start.reader.rest());
+      await start.replay.take(inSteps(start.reader.rest(), calm));
       return start;
     } catch (error) {
       await journal.store.close();
@@ -72,5 +72,14 @@ export class HeadStart {
 
   close(): Promise<void> {
     return this.journal.store.close();
+  }
+}
+
+/** An actor that stands still goes first. */
+async function* inSteps<T>(all: AsyncIterable<T>, calm: () => Promise<void> | undefined): AsyncGenerator<T> {
+  for await (const one of all) {
+    const wait = calm();
+    if (wait !== undefined) await wait;
+    yield one;
   }
 }

@@ -128,7 +128,7 @@ export class Host {
     if (slot?.since === undefined || slot.since > since) return Promise.resolve();
     slot.askedBy = Math.max(slot.askedBy, since);
     slot.wake();
-    const calm = this.#options.hosting.hurry();
+    const calm = this.#options.hosting.standsStill();
     return new Promise((resolve) => {
       const done = (): void => { cancel(); calm(); slot.waiting.delete(done); resolve(); }, cancel = this.#options.clock.after(releaseMs - answeredMs, done);
       slot.waiting.add(done);
@@ -195,11 +195,16 @@ export class Host {
   /** Lets it work until the node that it goes to is ready for it, if that is there. */
   async #asked(actor: string, slot: Slot): Promise<void> {
     const { clock, membership, node } = this.#options;
-    for (const until = clock.monotonic() + handOverMs.most; clock.monotonic() < until && !this.#stopped.signal.aborted; ) {
-      const seat = seatAt(this.#flows, actor);
-      if (slot.isFenced || slot.since === undefined || seat?.node == null || seat.node === node || seat.from !== node || membership.node(seat.node) === undefined || slot.askedBy >= seat.since) return;
-      const asked = new Promise<void>((resolve) => { slot.wake = resolve; });
-      await Promise.race([asked, pause(handOverMs.look, this.#until)]);
+    const calm = this.#options.hosting.hurry();
+    try {
+      for (const until = clock.monotonic() + handOverMs.most; clock.monotonic() < until && !this.#stopped.signal.aborted; ) {
+        const seat = seatAt(this.#flows, actor);
+        if (slot.isFenced || slot.since === undefined || seat?.node == null || seat.node === node || seat.from !== node || membership.node(seat.node) === undefined || slot.askedBy >= seat.since) return;
+        const asked = new Promise<void>((resolve) => { slot.wake = resolve; });
+        await Promise.race([asked, pause(handOverMs.look, this.#until)]);
+      }
+    } finally {
+      calm();
     }
   }
 
@@ -227,16 +232,16 @@ export class Host {
   /** All that can be done while it works elsewhere is done; then it is asked for. `over`: what is to be called when it was tried to start it. */
   async #handedOver(actor: string, { since }: SeatState, from: string, over: (() => void)[]): Promise<PlannedMove | undefined> {
     const { clock, hosting, membership } = this.#options;
-    const answered = new AbortController(), { signal } = answered, hurry = (): void => void over.push(hosting.hurry());
+    const answered = new AbortController(), { signal } = answered
     // One that stands still, or has died, answers nothing: it is soon known to be gone, and then its actor works nowhere.
     const gone = (async (): Promise<void> => {
       while (!signal.aborted && !this.#stopped.signal.aborted && membership.node(from) !== undefined) await pause(askMs.max, { clock, signal });
     })();
-    void gone.then(() => { if (!signal.aborted) hurry(); });
+    void gone.then(() => { if (!signal.aborted) over.push(hosting.hurry()); });
     try {
       await hosting.warm(actor);
       if (this.#wanted.get(actor)?.since !== since || this.#stopped.signal.aborted || membership.node(from) === undefined) return undefined;
-      hurry();
+      over.push(hosting.standsStill());
       const askedAt = clock.monotonic(), before = hosting.handOver(actor, from, since).finally(() => answered.abort());
       return { from, since, askedAt, before: await Promise.race([before, gone.then(() => (signal.aborted ? before : undefined))]) };
     } finally {

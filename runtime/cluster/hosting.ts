@@ -20,8 +20,10 @@ export interface Hosting {
   warm(actor: string): Promise<void>;
   /** Lets go of that, where it does not start here; none is no error. */
   cool(actor: string): Promise<void>;
-  /** An actor that comes here or goes is waited for: what else works on this node does so in short rounds, until what it gives is called. */
+  /** An actor is to go from here: what else works on this node does so in short rounds, until what it gives is called. */
   hurry(): () => void;
+  /** An actor stands still, here or on its way here: the same, and what is made ready for later waits. */
+  standsStill(): () => void;
   /**
    * Asks the node that runs an actor to stop it now; resolves when it does not run there any more, with what it had done where that is known.
    * `undefined`: it cannot be asked. Never rejects. `since`: number of the record that placed it here.

@@ -21,6 +21,8 @@ export interface ReadingOptions extends FencedLogOptions {
   readonly stores: Stores;
   /** Name of the store. */
   readonly store: string;
+  /** Resolves when it may go on: it works in steps, and others go first. `undefined`: at once. Default: always at once. */
+  readonly calm?: (() => Promise<void> | undefined) | undefined;
   /** Told of each record and chunk that is read from the broker to bring the journal up: its bytes. */
   readonly took?: ((bytes: number) => void) | undefined;
 }
@@ -187,10 +189,18 @@ async function readRest(options: Claimed, journal: Journal, head: Head, last: St
   await journal.write([{ n: decodeRecord(last.data).n, seq: last.seq, bytes: last.data }, claim]);
 }
 
+async function* readInSteps({ log, calm, took }: ReadingOptions, from: number, to: number): AsyncGenerator<Stored> {
+  for await (const message of log.read(from, to)) {
+    const wait = calm?.();
+    if (wait !== undefined) await wait;
+    took?.(message.data.length);
+    yield message;
+  }
+}
+
 export async function readTail(options: Claimed, journal: Journal, from: number, to: number): Promise<void> {
   let batch: Entry[] = [], size = 0;
-  for await (const { seq, data } of options.log.read(from, to)) {
-    options.took?.(data.length);
+  for await (const { seq, data } of readInSteps(options, from, to)) {
     batch.push({ n: decodeRecord(data).n, seq, bytes: data });
     size += data.length;
     if (size > 4 * 1024 * 1024) { await journal.write(batch); batch = []; size = 0; }
@@ -215,8 +225,7 @@ export async function loadFromLog(options: Claimed, journal: Journal, to: number
   const { first } = await answer(options, () => options.log.bounds());
   const entries: Entry[] = [], assembler = new Assembler(), snapshots: Body[] = [];
   let expected: number | undefined;
-  for await (const { seq, data } of options.log.read(first, to)) {
-    options.took?.(data.length);
+  for await (const { seq, data } of readInSteps(options, first, to)) {
     const record = decodeRecord(data);
     if (expected !== undefined && record.n !== expected) await missing(options, `record ${expected} of ${options.where}`);
     expected = record.n + 1;
@@ -263,6 +272,7 @@ async function loadSnapshot(options: Claimed, journal: Journal, body: Body, as: 
   await putEntries(journal.store, as.entries ?? []);
   let pieces: Uint8Array[] = [];
   for (const [seq, crc, entries] of as.chunks) {
+    await options.calm?.();
     const chunk = await chunkAt(options, seq);
     if (chunk === undefined || crc32(chunk) !== crc) return `chunk ${seq} of the newest snapshot of ${options.where}`;
     options.took?.(chunk.length);

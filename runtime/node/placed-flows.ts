@@ -158,6 +158,10 @@ export class PlacedFlows implements Hosting {
     return this.#options.host.shares.hurry();
   }
 
+  standsStill(): () => void {
+    return this.#options.host.shares.standsStill();
+  }
+
   handOver(actor: string, from: string, since: number): Promise<Done | null | undefined> {
     const ready = this.#ready.get(actor), flow = this.#open.get(actor.slice(0, actor.indexOf("/")));
     if (ready !== undefined && flow !== undefined) ready.looked = look(flow);

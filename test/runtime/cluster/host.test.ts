@@ -26,8 +26,8 @@ class World {
   move: PlannedMove | undefined;
   #n = 0;
   readonly #stopping = new Map<string, () => void>();
-  /** How many actors are waited for. */
-  hurried = 0;
+  /** How many actors stand still. */
+  still = 0;
   seats: SeatState[] = [];
   readonly host: Host;
 
@@ -41,7 +41,7 @@ class World {
     this.host = new Host({ node: "me", clock: this.clock, log: silent, membership: this.membership, onRunning: () => {}, hosting: {
       open: ({ run }) => call(`open ${run}`), close: (flow) => call(`close ${flow}`), start: (actor, move) => { this.move = move; return call(`start ${actor.slice(4)}`); }, stop: (actor) => call(`stop ${actor.slice(4)}`),
       exchange: (actor, code) => call(`exchange ${actor.slice(4)} ${code}`),
-      warm: (actor) => call(`warm ${actor.slice(4)}`), cool: (actor) => call(`cool ${actor.slice(4)}`), hurry: () => { this.hurried++; return () => { this.hurried--; }; },
+      warm: (actor) => call(`warm ${actor.slice(4)}`), cool: (actor) => call(`cool ${actor.slice(4)}`), hurry: () => () => {}, standsStill: () => { this.still++; return () => { this.still--; }; },
       handOver: async (actor, from) => {
         await call(`ask ${from} for ${actor.slice(4)}`);
         if (this.hangs.has(from)) return new Promise(() => {});
@@ -190,10 +190,10 @@ test("an actor that comes from a node that is there: what can be done before is 
   await world.place({ 0: "b" });
   await world.place({ 0: "me" });
   await world.clock.elapse(500);
-  assert.equal([world.news, world.hurried], [["open r", "warm 0", "ask b for 0"], 1]);
+  assert.equal([world.news, world.still], [["open r", "warm 0", "ask b for 0"], 1]);
   world.frees("0");
   await world.clock.elapse(100);
-  assert.equal([world.news, world.hurried], [["start 0"], 0]);
+  assert.equal([world.news, world.still], [["start 0"], 0]);
   assert.equal([world.move?.from, world.move?.since, world.move?.before], ["b", 2, { taken: 7, sent: 5 }]);
 });
 
