@@ -37,10 +37,10 @@ export class Lease {
     return leader === undefined || !this.#membership.has(leader.node, leader.life);
   }
 
-  /** Takes the lease if it is free; `true` when this node holds it. @throws MillraceError UNREACHABLE */
+  /** Takes the lease if it is free, or takes it again where NATS has lost what was decided; `true` when this node holds it. @throws MillraceError UNREACHABLE */
   async seek(): Promise<boolean> {
-    if (this.held) return true;
-    return this.free && this.#membership.has(this.#self.name, this.#self.life) ? await this.#claim(this.term + 1) : false;
+    if (this.held && !this.#log.isLost) return true;
+    return (this.held || this.free) && this.#membership.has(this.#self.name, this.#self.life) ? await this.#claim(this.term + 1) : false;
   }
 
   /** Writes the lease once more, with all that was decided, so that what is before can be purged. @throws MillraceError UNREACHABLE */

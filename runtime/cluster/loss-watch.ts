@@ -1,0 +1,113 @@
+// Whether a stream that is followed still holds what was read of it (P24's compare, by sequence and by what stands there). A server that lost
+// what it had acknowledged (P30: a power loss, an older copy of its store, a stream made anew) gives its numbers out again: who waits behind
+// them hears nothing until as many have come.
+import type { Broker, BrokerStream, Stored } from "../broker/broker.ts";
+import type { Clock } from "../event/clock.ts";
+import { asError, MillraceError } from "../event/errors.ts";
+import type { Logger } from "../flow/context.ts";
+
+export interface LossWatchOptions {
+  readonly broker: Broker;
+  readonly stream: BrokerStream;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The newest message that was read; `undefined`: none yet. */
+  readonly newest: () => Stored | undefined;
+  /** It is to be read anew. What rejects is tried again. `why`: what is not as it was, in words. */
+  readonly anew: (why: string) => Promise<void>;
+  /** After each reconnect it is read anew, be it as it was or not. Default: it is only looked at. */
+  readonly always?: boolean;
+}
+
+/** Its end is looked at so often, in ms; what stands at the newest with every so manieth look, and after each reconnect. */
+export const lookMs = 3_000;
+const thoroughly = 10;
+
+/** What of a stream is not as it was read; `undefined`: nothing. `thorough`: also what stands there. @throws MillraceError UNREACHABLE */
+export async function lossOf(stream: BrokerStream, { seq, data }: Stored, thorough: boolean): Promise<string | undefined> {
+  let last: number;
+  try {
+    ({ last } = await stream.bounds());
+  } catch (error) {
+    if (error instanceof MillraceError && error.code === "STREAM_MISSING") return "it is not there any more";
+    throw error;
+  }
+  if (last < seq) return `it ends at ${last}, and was read up to ${seq}`;
+  if (!thorough) return undefined;
+  const there = await stream.get(seq);
+  // A newer one of its subject may stand in its place.
+  if (there === undefined) return last === seq ? `nothing stands at ${seq} any more, where it ends` : undefined;
+  return Buffer.compare(there.data, data) === 0 ? undefined : `another message stands at ${seq} than was read`;
+}
+
+export class LossWatch {
+  readonly #options: LossWatchOptions;
+  #cancel = (): void => {};
+  #unlisten = (): void => {};
+  #looks = 0;
+  /** Why it is to be read anew, until that was done; and how often that was said. */
+  #why: string | undefined;
+  #said = 0;
+  #isBusy = false;
+  #isStopped = false;
+
+  constructor(options: LossWatchOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const { broker, always } = this.#options;
+    this.#unlisten = broker.onConnection((isConnected) => {
+      if (!isConnected) return;
+      this.#looks = 0;
+      if (always === true) this.suspect("");
+      else void this.#look();
+    });
+    this.#next();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#cancel();
+    this.#unlisten();
+  }
+
+  /** It is read anew as soon as may be. */
+  suspect(why: string): void {
+    this.#why ??= why;
+    this.#said++;
+    void this.#look();
+  }
+
+  #next(): void {
+    this.#cancel = this.#options.clock.after(lookMs, () => {
+      if (this.#isStopped) return;
+      void this.#look();
+      this.#next();
+    });
+  }
+
+  /** Never rejects. */
+  async #look(): Promise<void> {
+    const { broker, stream, newest, anew, log } = this.#options;
+    if (this.#isBusy || this.#isStopped || !broker.connected) return;
+    this.#isBusy = true;
+    try {
+      const at = newest();
+      if (this.#why === undefined && at !== undefined) {
+        const why = await lossOf(stream, at, this.#looks++ % thoroughly === 0);
+        this.#why ??= why;
+      }
+      while (this.#why !== undefined && !this.#isStopped) {
+        const said = this.#said;
+        await anew(this.#why);
+        // What was suspected meanwhile is not answered by what was read before.
+        if (this.#said === said) this.#why = undefined;
+      }
+    } catch (thrown) {
+      log.debug(`${stream.subject} could not be looked at; it is tried again`, { reason: asError(thrown).message });
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+}
