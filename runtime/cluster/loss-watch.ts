@@ -11,7 +11,7 @@ export interface LossWatchOptions {
   readonly stream: BrokerStream;
   readonly clock: Clock;
   readonly log: Logger;
-  /** The newest message that was read; `undefined`: none yet. */
+  /** The newest message that was read; `undefined`: there was none. */
   readonly newest: () => Stored | undefined;
   /** It is to be read anew. What rejects is tried again. `why`: what is not as it was, in words. */
   readonly anew: (why: string) => Promise<void>;
@@ -24,7 +24,7 @@ export const lookMs = 3_000;
 const thoroughly = 10;
 
 /** What of a stream is not as it was read; `undefined`: nothing. `thorough`: also what stands there. @throws MillraceError UNREACHABLE */
-export async function lossOf(stream: BrokerStream, { seq, data }: Stored, thorough: boolean): Promise<string | undefined> {
+export async function lossOf(stream: BrokerStream, newest: Stored | undefined, thorough: boolean): Promise<string | undefined> {
   let last: number;
   try {
     ({ last } = await stream.bounds());
@@ -32,6 +32,8 @@ export async function lossOf(stream: BrokerStream, { seq, data }: Stored, thorou
     if (error instanceof MillraceError && error.code === "STREAM_MISSING") return "it is not there any more";
     throw error;
   }
+  if (newest === undefined) return undefined;
+  const { seq, data } = newest;
   if (last < seq) return `it ends at ${last}, and was read up to ${seq}`;
   if (!thorough) return undefined;
   const there = await stream.get(seq);
@@ -93,9 +95,8 @@ export class LossWatch {
     if (this.#isBusy || this.#isStopped || !broker.connected) return;
     this.#isBusy = true;
     try {
-      const at = newest();
-      if (this.#why === undefined && at !== undefined) {
-        const why = await lossOf(stream, at, this.#looks++ % thoroughly === 0);
+      if (this.#why === undefined) {
+        const why = await lossOf(stream, newest(), this.#looks++ % thoroughly === 0);
         this.#why ??= why;
       }
       while (this.#why !== undefined && !this.#isStopped) {
