@@ -2,7 +2,7 @@
 // what it had acknowledged (P30: a power loss, an older copy of its store, a stream made anew) gives its numbers out again: who waits behind
 // them hears nothing until as many have come.
 import type { Broker, BrokerStream, Stored } from "../broker/broker.ts";
-import type { Clock } from "../event/clock.ts";
+import { type Clock, pause } from "../event/clock.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import type { Logger } from "../flow/context.ts";
 
@@ -22,6 +22,8 @@ export interface LossWatchOptions {
 /** Its end is looked at so often, in ms; what stands at the newest with every so manieth look, and after each reconnect. */
 export const lookMs = 3_000;
 const thoroughly = 10;
+/** What is not as it was is looked at again after so long: who has just come to lead a stream of three replicas may not have all of it at hand yet. In ms. */
+const againMs = 500;
 
 /** What of a stream is not as it was read; `undefined`: nothing. `thorough`: also what stands there. @throws MillraceError UNREACHABLE */
 export async function lossOf(stream: BrokerStream, newest: Stored | undefined, thorough: boolean): Promise<string | undefined> {
@@ -51,7 +53,7 @@ export class LossWatch {
   #why: string | undefined;
   #said = 0;
   #isBusy = false;
-  #isStopped = false;
+  readonly #stopped = new AbortController();
 
   constructor(options: LossWatchOptions) {
     this.#options = options;
@@ -69,7 +71,7 @@ export class LossWatch {
   }
 
   stop(): void {
-    this.#isStopped = true;
+    this.#stopped.abort();
     this.#cancel();
     this.#unlisten();
   }
@@ -83,7 +85,7 @@ export class LossWatch {
 
   #next(): void {
     this.#cancel = this.#options.clock.after(lookMs, () => {
-      if (this.#isStopped) return;
+      if (this.#stopped.signal.aborted) return;
       void this.#look();
       this.#next();
     });
@@ -91,15 +93,15 @@ export class LossWatch {
 
   /** Never rejects. */
   async #look(): Promise<void> {
-    const { broker, stream, newest, anew, log } = this.#options;
-    if (this.#isBusy || this.#isStopped || !broker.connected) return;
+    const { broker, stream, anew, log } = this.#options, { signal } = this.#stopped;
+    if (this.#isBusy || signal.aborted || !broker.connected) return;
     this.#isBusy = true;
     try {
       if (this.#why === undefined) {
-        const why = await lossOf(stream, newest(), this.#looks++ % thoroughly === 0);
+        const why = await this.#lost(this.#looks++ % thoroughly === 0);
         this.#why ??= why;
       }
-      while (this.#why !== undefined && !this.#isStopped) {
+      while (this.#why !== undefined && !signal.aborted) {
         const said = this.#said;
         await anew(this.#why);
         // What was suspected meanwhile is not answered by what was read before.
@@ -110,5 +112,12 @@ export class LossWatch {
     } finally {
       this.#isBusy = false;
     }
+  }
+
+  async #lost(thorough: boolean): Promise<string | undefined> {
+    const { clock, stream, newest } = this.#options, { signal } = this.#stopped;
+    if ((await lossOf(stream, newest(), thorough)) === undefined) return undefined;
+    await pause(againMs, { clock, signal });
+    return signal.aborted ? undefined : await lossOf(stream, newest(), true);
   }
 }

@@ -64,7 +64,7 @@ test("a log that lost records and was written anew, beyond what was read, is rea
   const { log: c } = await world.log(3);
   for (let term = 2; term <= 6; term++) await lead(c, "c", term);
   broker.reconnect();
-  await world.clock.elapse(0);
+  await world.clock.elapse(lookMs);
   assert.equal([a.state.n, a.state.leader?.node, a.isLost, a.state.flows.size], [6, "c", false, 0]);
   assert.ok(await lead(a, "a", 7), "it can lead, too");
 });
@@ -102,14 +102,15 @@ test("who has not noticed that records were lost, and whose number fits by chanc
   await world.clock.elapse(0);
   broker.disconnect();
   world.server.rollback(clusterStream, 1);
-  await world.clock.elapse(lookMs);
+  await world.clock.elapse(2 * lookMs);
   assert.ok(await lead(b, "b", 2));
   assert.ok(await b.append({ kind: "place", flow: flow("h"), moves: [] }, 2));
   assert.equal(world.server.streams.get(clusterStream)?.bounds().last, 3);
   broker.reconnect();
   await a.append({ kind: "place", flow: flow("x"), moves: [] }, 1);
   assert.equal(world.server.streams.get(clusterStream)?.bounds().last, 4, "it was written");
-  await world.clock.elapse(0);
+  await world.clock.elapse(lookMs);
+  assert.is(a.state.leader?.node, "b");
   assert.ok(await b.append({ kind: "place", flow: flow("i"), moves: [] }, 2) || await b.append({ kind: "place", flow: flow("i"), moves: [] }, 2));
   await world.clock.elapse(0);
   const { log: c } = await world.log(3);
