@@ -11,6 +11,7 @@ import { type Placed, place, type Seat } from "./placement.ts";
 import { decisionsBetween, type PlacementLog } from "./placement-log.ts";
 import { decide, offered, type PlacementOrder } from "./placement-order.ts";
 import { actorsOf, type FlowSeats, seatsOf, type StageSeats } from "./placement-record.ts";
+import { mostMoves } from "./placement-room.ts";
 import { reseated } from "./seat-count.ts";
 import { Upgrading } from "./upgrading.ts";
 
@@ -153,7 +154,7 @@ export class Leader {
       const error = asError(thrown);
       this.#refuseOrders(error);
       // Tried again with the next beat.
-      this.#options.log[error instanceof MillraceError && error.code === "UNREACHABLE" ? "debug" : "warn"]("the leader could not do its work", { reason: error.message });
+      this.#tell("the leader could not do its work", error);
     } finally {
       this.#busy = false;
     }
@@ -203,7 +204,7 @@ export class Leader {
     }
     if (placements.sinceLead >= decisionsBetween && (await lease.refresh())) await placements.purge();
     await this.#endCordons();
-    for (const flow of this.#beginnings.take(lease.term)) await this.#write(flow, []);
+    for (const flow of this.#beginnings.take(lease.term)) await this.#apart(flow.name, async () => void (await this.#write(flow, [])));
     await this.#beginnings.look(lease.term);
     for (const { name } of [...placements.state.flows.values()]) await this.#apart(name, () => this.#tend(name));
     if (await this.#upgrading.step()) this.#again = true;
@@ -216,12 +217,17 @@ export class Leader {
     try {
       await work();
     } catch (thrown) {
-      const error = asError(thrown), trouble = `${flow}: the leader could not see to it: ${error.message}`, now = this.#options.clock.monotonic();
-      for (const [told, at] of this.#troubles) if (now - at >= toldAgainMs) this.#troubles.delete(told);
-      if ((error instanceof MillraceError && error.code === "UNREACHABLE") || this.#troubles.has(trouble)) return this.#options.log.debug(trouble);
-      this.#troubles.set(trouble, now);
-      this.#options.log.warn(trouble);
+      this.#tell(`${flow}: the leader could not see to it`, asError(thrown));
     }
+  }
+
+  /** The same is told again after a while only. */
+  #tell(what: string, error: Error): void {
+    const trouble = `${what}: ${error.message}`, code = error instanceof MillraceError ? error.code : undefined, now = this.#options.clock.monotonic();
+    for (const [told, at] of this.#troubles) if (now - at >= toldAgainMs) this.#troubles.delete(told);
+    if (code === "UNREACHABLE" || this.#troubles.has(trouble)) return this.#options.log.debug(trouble);
+    this.#troubles.set(trouble, now);
+    this.#options.log.warn(trouble, code === undefined ? {} : { code });
   }
 
   /** Its end, and that it is to stop before it. */
@@ -278,7 +284,7 @@ export class Leader {
   /** `false`: the log has moved on; looked at again, if this node still leads. */
   async #write(flow: FlowSeats, moves: Placed["moves"]): Promise<boolean> {
     if (!this.#options.lease.held) return false;
-    const stands = await this.#options.placements.append({ kind: "place", flow, moves }, this.#options.lease.term);
+    const stands = await this.#options.placements.append({ kind: "place", flow, moves: moves.slice(0, mostMoves) }, this.#options.lease.term);
     if (!stands) this.#again = true;
     return stands;
   }

@@ -3,6 +3,7 @@
 // nothing is the log's doing, not time's: its next record is refused, and it sees that it leads no longer.
 import type { Membership } from "./membership.ts";
 import type { PlacementLog } from "./placement-log.ts";
+import { withRoom } from "./placement-room.ts";
 
 export interface LeaseHolder {
   readonly name: string;
@@ -50,7 +51,7 @@ export class Lease {
   }
 
   #claim(term: number, cordons = this.#log.state.cordons): Promise<boolean> {
-    const { flows } = this.#log.state;
-    return this.#log.append({ kind: "lead", node: this.#self.name, life: this.#self.life, flows: [...flows.values()], ...(cordons.length === 0 ? {} : { cordons }) }, term);
+    const flows = withRoom([...this.#log.state.flows.values()], this.#log.maxPayload);
+    return this.#log.append({ kind: "lead", node: this.#self.name, life: this.#self.life, flows, ...(cordons.length === 0 ? {} : { cordons }) }, term);
   }
 }

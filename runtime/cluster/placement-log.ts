@@ -62,6 +62,11 @@ export class PlacementLog {
     return this.#kept !== undefined;
   }
 
+  /** Of a record, in bytes. */
+  get maxPayload(): number {
+    return this.#options.broker.maxPayload;
+  }
+
   /** So many records were written since the newest `lead`. */
   get sinceLead(): number {
     return this.#chain.sinceLead;
