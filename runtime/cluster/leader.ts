@@ -7,7 +7,8 @@ import type { PlacePlan } from "../flow/plan.ts";
 import { Beginnings } from "./beginnings.ts";
 import type { Lease } from "./lease.ts";
 import { beatMs, type Change, type Membership } from "./membership.ts";
-import { type Placed, place, type Seat } from "./placement.ts";
+import type { NodeRecord } from "./node-record.ts";
+import { type Placed, place, type PlacementNode, type Seat } from "./placement.ts";
 import { decisionsBetween, type PlacementLog } from "./placement-log.ts";
 import { decide, offered, type PlacementOrder } from "./placement-order.ts";
 import { actorsOf, type FlowSeats, seatsOf, type StageSeats } from "./placement-record.ts";
@@ -263,7 +264,7 @@ export class Leader {
   async #place(): Promise<void> {
     const { membership, placements, clock, log } = this.#options, flows = [...placements.state.flows.values()].filter(({ ended }) => !ended);
     if (flows.length === 0) return;
-    const nodes = membership.nodes.map((node) => offered(node, placements.state)), actors = flows.flatMap(actorsOf), before = new Map<string, Seat>(flows.flatMap((flow) => [...seatsOf(flow)]));
+    const actors = flows.flatMap(actorsOf), before = new Map<string, Seat>(flows.flatMap((flow) => [...seatsOf(flow)])), nodes = membership.nodes.map((node) => this.#offered(node, before));
     const now = clock.monotonic(), settled = now - this.#joinedAt >= settleMs, there = new Set(nodes.map(({ name }) => name));
     const unseen = [...before.values()].some(({ node }) => node !== null && !there.has(node) && membership.former(node) === undefined);
     if (unseen && now - this.#begunAt < returnMs) return;
@@ -279,6 +280,14 @@ export class Leader {
       if (!(await this.#write({ ...flow, stages }, moves))) return;
       for (const { actor, from, to, why } of moves) log.info(`${actor}: ${from ?? "nowhere"} -> ${to ?? "nowhere"}`, { why });
     }
+  }
+
+  /** One that is not heard yet keeps what it has, and takes no more: it may have died long ago. */
+  #offered(node: NodeRecord, seats: ReadonlyMap<string, Seat>): PlacementNode {
+    const { membership, placements } = this.#options, its = offered(node, placements.state);
+    if (membership.isHeard(node.name)) return its;
+    const has = [...seats.values()].filter((seat) => seat.node === node.name).length;
+    return { ...its, capacity: Math.min(its.capacity ?? Infinity, has) };
   }
 
   /** `false`: the log has moved on; looked at again, if this node still leads. */
