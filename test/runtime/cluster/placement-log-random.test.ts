@@ -105,7 +105,7 @@ test(`${seeds} histories: whatever was lost, once it is calm one leads, all have
     assert.is(states.filter(({ held }) => held).length, 1, `seed ${seed}: one leads`);
     // Who comes now reads the same.
     await world.start("late");
-    const { log } = world.nodes.at(-1)?.member as MemberOfTest;
+    const { member: { log } } = world.nodes.at(-1) as Node;
     assert.equal([log.state.n, log.state.term, [...log.state.flows.keys()].join()], [one?.n, one?.term, one?.flows], `seed ${seed}: who comes late`);
     for (const { member, broker } of world.nodes) {
       await member.log.stop();
