@@ -63,9 +63,8 @@ export class LossWatch {
     const { broker, always } = this.#options;
     this.#unlisten = broker.onConnection((isConnected) => {
       if (!isConnected) return;
-      this.#looks = 0;
       if (always === true) this.suspect("");
-      else void this.#look();
+      else this.look();
     });
     this.#next();
   }
@@ -74,6 +73,12 @@ export class LossWatch {
     this.#stopped.abort();
     this.#cancel();
     this.#unlisten();
+  }
+
+  /** It is looked at now, thoroughly. */
+  look(): void {
+    this.#looks = 0;
+    void this.#look();
   }
 
   /** It is read anew as soon as may be. */

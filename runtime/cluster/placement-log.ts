@@ -140,7 +140,9 @@ export class PlacementLog {
 
   async #catchUp(): Promise<void> {
     const { at } = this.#chain, { first, last } = await this.#bounds();
-    if (last < at || first > at + 1 || (last === at && !(await this.#isThere(at)))) return await this.#readAnew(`it ends at ${last}, and was read up to ${at}`);
+    // What looks like a loss is looked at twice before it is one.
+    if (last < at || (last === at && !(await this.#isThere(at)))) return this.#watch.look();
+    if (first > at + 1) return await this.#readAnew();
     for await (const message of this.#stream.read(at + 1, last)) if (!this.#take(message)) return await this.#readAnew(`record ${message.seq} was not written after the one before it`);
   }
 
