@@ -5,13 +5,14 @@ import { deadStream } from "../actor/environment.ts";
 import type { Appended, Broker } from "../broker/broker.ts";
 import { MillraceError } from "../event/errors.ts";
 import { bounded } from "../node/bounded.ts";
-import { readNodes } from "../node/membership.ts";
+import type { PlacementAnswer } from "../node/placement-questions.ts";
 import { ask } from "../node/questions.ts";
 import { refuseRunning } from "../node/run.ts";
 import { type KeptRun, readRun, type RunRecord, writeRun } from "../node/run-record.ts";
 import type { RunNotes } from "../node/run-note.ts";
 import { createStreams } from "../node/run-streams.ts";
 import { storyStream } from "../node/story.ts";
+import { nodesKnown } from "../repair/held-nodes.ts";
 import { readEntry, restoreDeployment } from "./deployment-copy.ts";
 import { type FlowManifest, type Manifest, readManifest, type StreamManifest } from "./manifest.ts";
 import { damaged, readStreamFile } from "./stream-file.ts";
@@ -68,8 +69,10 @@ function chosen({ flows }: Manifest, wanted: readonly string[] | undefined, fold
 async function checkTarget(flow: string, { broker, node, notes, replace }: RestoreOptions): Promise<KeptRun | undefined> {
   const kept = await readRun(broker.keys, flow), note = await notes.read(flow);
   if (kept !== undefined) await refuseRunning({ broker, node }, flow, kept.record);
-  const deployed = await readEntry(broker, flow);
-  if (deployed !== undefined && (await nodesRun(broker))) throw new MillraceError("FLOW_DEPLOYED", flow, `Flow "${flow}" is deployed on this server, and nodes run`, `Undeploy it first (millrace undeploy ${flow}), or stop the nodes.`);
+  const nodes = await nodesThatRun(broker), deployed = nodes.length === 0 ? undefined : await readEntry(broker, flow);
+  if (deployed !== undefined) throw new MillraceError("FLOW_DEPLOYED", flow, `Flow "${flow}" is deployed on this server, and nodes run`, `Undeploy it first (millrace undeploy ${flow}), or stop the nodes.`);
+  // Who began its run need not be there any more: the cluster has it all the same.
+  for (const name of nodes) if (await isPlaced(broker, name, flow)) throw new MillraceError("FLOW_RUNNING", flow, `Flow "${flow}" is placed on the nodes of a cluster, as node ${name} says`, "Stop these nodes first: their actors would go on with what they know beside what is restored.");
   if (replace === true) return kept;
   const exists = (what: string): MillraceError => new MillraceError("RUN_EXISTS", flow, what, "--replace gives it up for what is in the backup; or restore to another server and data folder (--nats, --data-dir).");
   if (kept !== undefined && kept.record.state !== "preparing") throw exists(`The server has run ${kept.record.token} of flow "${flow}", ${kept.record.state}`);
@@ -78,11 +81,19 @@ async function checkTarget(flow: string, { broker, node, notes, replace }: Resto
   return kept;
 }
 
-async function nodesRun(broker: Broker): Promise<boolean> {
-  for (const { name } of await readNodes(broker.keys)) {
-    if (await ask(broker, name, { what: "ping" }, pingMs).then(() => true, () => false)) return true;
-  }
-  return false;
+/** Names of those that answer; of a cluster's also where the server has lost the list of them. */
+async function nodesThatRun(broker: Broker): Promise<readonly string[]> {
+  const there: string[] = [];
+  await bounded([...(await nodesKnown(broker)).keys()], atOnce, async (name) => {
+    if (await ask(broker, name, { what: "ping" }, pingMs).then(() => true, () => false)) there.push(name);
+  });
+  return there.sort();
+}
+
+async function isPlaced(broker: Broker, node: string, flow: string): Promise<boolean> {
+  // One that is of no cluster does not know the question.
+  const answer = (await ask(broker, node, { what: "placement" }, pingMs).catch(() => undefined)) as Partial<PlacementAnswer> | null | undefined;
+  return answer?.flows?.some(({ name, ended }) => name === flow && !ended) === true;
 }
 
 /** Every message, and that there are as many as there should be. */

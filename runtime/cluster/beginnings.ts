@@ -120,7 +120,7 @@ export class Beginnings {
   }
 
   #gathered({ name, code, nodes }: WantedFlow): boolean {
-    const { membership, clock } = this.#options, able = membership.nodes.filter(({ flows }) => flows.some((flow) => flow.name === name && flow.code === code)).length;
+    const { membership, clock } = this.#options, able = membership.nodes.filter(({ name: node, flows }) => membership.isHeard(node) && flows.some((flow) => flow.name === name && flow.code === code)).length;
     const now = clock.monotonic(), since = this.#wantedSince.get(codeOf(name, code)) ?? now;
     this.#wantedSince.set(codeOf(name, code), since);
     return able >= nodes || now - since >= gatherMs;

@@ -114,7 +114,7 @@ export class Heartbeat {
   // The server lost beats (P30), and gives their numbers out again: who waits behind them hears nobody, and not itself, until as many have come.
   async #again(at: number, before: number): Promise<void> {
     if (this.#stopped || this.#heard !== before) return;
-    this.#options.log.warn(`NATS lost heartbeats that it had acknowledged: this one is ${at}, ${before} was heard`);
+    this.#options.log.warn(`NATS lost heartbeats that it had acknowledged: this one is ${at}, ${before} was heard`, { code: "BROKER_WENT_BACK" });
     const lost = this.#subscription;
     this.#follow(at);
     await this.#end(lost);

@@ -7,10 +7,12 @@ import type { PlacePlan } from "../flow/plan.ts";
 import { Beginnings } from "./beginnings.ts";
 import type { Lease } from "./lease.ts";
 import { beatMs, type Change, type Membership } from "./membership.ts";
-import { type Placed, place, type Seat } from "./placement.ts";
+import type { NodeRecord } from "./node-record.ts";
+import { type Placed, place, type PlacementNode, type Seat } from "./placement.ts";
 import { decisionsBetween, type PlacementLog } from "./placement-log.ts";
 import { decide, offered, type PlacementOrder } from "./placement-order.ts";
 import { actorsOf, type FlowSeats, seatsOf, type StageSeats } from "./placement-record.ts";
+import { mostMoves } from "./placement-room.ts";
 import { reseated } from "./seat-count.ts";
 import { Upgrading } from "./upgrading.ts";
 
@@ -153,7 +155,7 @@ export class Leader {
       const error = asError(thrown);
       this.#refuseOrders(error);
       // Tried again with the next beat.
-      this.#options.log[error instanceof MillraceError && error.code === "UNREACHABLE" ? "debug" : "warn"]("the leader could not do its work", { reason: error.message });
+      this.#tell("the leader could not do its work", error);
     } finally {
       this.#busy = false;
     }
@@ -203,7 +205,7 @@ export class Leader {
     }
     if (placements.sinceLead >= decisionsBetween && (await lease.refresh())) await placements.purge();
     await this.#endCordons();
-    for (const flow of this.#beginnings.take(lease.term)) await this.#write(flow, []);
+    for (const flow of this.#beginnings.take(lease.term)) await this.#apart(flow.name, async () => void (await this.#write(flow, [])));
     await this.#beginnings.look(lease.term);
     for (const { name } of [...placements.state.flows.values()]) await this.#apart(name, () => this.#tend(name));
     if (await this.#upgrading.step()) this.#again = true;
@@ -216,12 +218,17 @@ export class Leader {
     try {
       await work();
     } catch (thrown) {
-      const error = asError(thrown), trouble = `${flow}: the leader could not see to it: ${error.message}`, now = this.#options.clock.monotonic();
-      for (const [told, at] of this.#troubles) if (now - at >= toldAgainMs) this.#troubles.delete(told);
-      if ((error instanceof MillraceError && error.code === "UNREACHABLE") || this.#troubles.has(trouble)) return this.#options.log.debug(trouble);
-      this.#troubles.set(trouble, now);
-      this.#options.log.warn(trouble);
+      this.#tell(`${flow}: the leader could not see to it`, asError(thrown));
     }
+  }
+
+  /** The same is told again after a while only. */
+  #tell(what: string, error: Error): void {
+    const trouble = `${what}: ${error.message}`, code = error instanceof MillraceError ? error.code : undefined, now = this.#options.clock.monotonic();
+    for (const [told, at] of this.#troubles) if (now - at >= toldAgainMs) this.#troubles.delete(told);
+    if (code === "UNREACHABLE" || this.#troubles.has(trouble)) return this.#options.log.debug(trouble);
+    this.#troubles.set(trouble, now);
+    this.#options.log.warn(trouble, code === undefined ? {} : { code });
   }
 
   /** Its end, and that it is to stop before it. */
@@ -257,7 +264,7 @@ export class Leader {
   async #place(): Promise<void> {
     const { membership, placements, clock, log } = this.#options, flows = [...placements.state.flows.values()].filter(({ ended }) => !ended);
     if (flows.length === 0) return;
-    const nodes = membership.nodes.map((node) => offered(node, placements.state)), actors = flows.flatMap(actorsOf), before = new Map<string, Seat>(flows.flatMap((flow) => [...seatsOf(flow)]));
+    const actors = flows.flatMap(actorsOf), before = new Map<string, Seat>(flows.flatMap((flow) => [...seatsOf(flow)])), nodes = membership.nodes.map((node) => this.#offered(node, before));
     const now = clock.monotonic(), settled = now - this.#joinedAt >= settleMs, there = new Set(nodes.map(({ name }) => name));
     const unseen = [...before.values()].some(({ node }) => node !== null && !there.has(node) && membership.former(node) === undefined);
     if (unseen && now - this.#begunAt < returnMs) return;
@@ -275,10 +282,18 @@ export class Leader {
     }
   }
 
+  /** One that is not heard yet keeps what it has, and takes no more: it may have died long ago. */
+  #offered(node: NodeRecord, seats: ReadonlyMap<string, Seat>): PlacementNode {
+    const { membership, placements } = this.#options, its = offered(node, placements.state);
+    if (membership.isHeard(node.name)) return its;
+    const has = [...seats.values()].filter((seat) => seat.node === node.name).length;
+    return { ...its, capacity: Math.min(its.capacity ?? Infinity, has) };
+  }
+
   /** `false`: the log has moved on; looked at again, if this node still leads. */
   async #write(flow: FlowSeats, moves: Placed["moves"]): Promise<boolean> {
     if (!this.#options.lease.held) return false;
-    const stands = await this.#options.placements.append({ kind: "place", flow, moves }, this.#options.lease.term);
+    const stands = await this.#options.placements.append({ kind: "place", flow, moves: moves.slice(0, mostMoves) }, this.#options.lease.term);
     if (!stands) this.#again = true;
     return stands;
   }

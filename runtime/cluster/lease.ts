@@ -3,6 +3,7 @@
 // nothing is the log's doing, not time's: its next record is refused, and it sees that it leads no longer.
 import type { Membership } from "./membership.ts";
 import type { PlacementLog } from "./placement-log.ts";
+import { withRoom } from "./placement-room.ts";
 
 export interface LeaseHolder {
   readonly name: string;
@@ -37,10 +38,10 @@ export class Lease {
     return leader === undefined || !this.#membership.has(leader.node, leader.life);
   }
 
-  /** Takes the lease if it is free; `true` when this node holds it. @throws MillraceError UNREACHABLE */
+  /** Takes the lease if it is free, or takes it again where NATS has lost what was decided; `true` when this node holds it. @throws MillraceError UNREACHABLE */
   async seek(): Promise<boolean> {
-    if (this.held) return true;
-    return this.free && this.#membership.has(this.#self.name, this.#self.life) ? await this.#claim(this.term + 1) : false;
+    if (this.held && !this.#log.isLost) return true;
+    return (this.held || this.free) && this.#membership.has(this.#self.name, this.#self.life) ? await this.#claim(this.term + 1) : false;
   }
 
   /** Writes the lease once more, with all that was decided, so that what is before can be purged. @throws MillraceError UNREACHABLE */
@@ -50,7 +51,7 @@ export class Lease {
   }
 
   #claim(term: number, cordons = this.#log.state.cordons): Promise<boolean> {
-    const { flows } = this.#log.state;
-    return this.#log.append({ kind: "lead", node: this.#self.name, life: this.#self.life, flows: [...flows.values()], ...(cordons.length === 0 ? {} : { cordons }) }, term);
+    const flows = withRoom([...this.#log.state.flows.values()], this.#log.maxPayload);
+    return this.#log.append({ kind: "lead", node: this.#self.name, life: this.#self.life, flows, ...(cordons.length === 0 ? {} : { cordons }) }, term);
   }
 }

@@ -50,6 +50,11 @@ export class Membership {
     return this.#members.get(name)?.record.life === life;
   }
 
+  /** Whether a node that is there was heard since this one was: of who beat before only the last beat is known, and that may be old. */
+  isHeard(name: string): boolean {
+    return (this.#members.get(name)?.heardAt ?? 0) > 0;
+  }
+
   /** A node that has left or is gone, as of its last beat: which of the two its `state` tells. */
   former(name: string): NodeRecord | undefined {
     return this.#former.get(name);

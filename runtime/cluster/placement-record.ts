@@ -1,5 +1,6 @@
 // What is written into the cluster's log (stream `mr_cluster`, subject `mr.cluster.log`), and what it comes to. JSON, so that it can be
 // read with NATS' own tools. Like an actor's commit log: numbered records, one writer by compare-and-set, a claim fences.
+import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { MillraceError } from "../event/errors.ts";
 import type { PlacePlan } from "../flow/plan.ts";
 import type { Move, PlacementActor } from "./placement.ts";
@@ -7,6 +8,8 @@ import { isUpgrade, type Upgrade } from "./upgrade.ts";
 
 /** Newest form that is read; 3 with upgrades. What holds no cordon and no pin is written as 1, which every Millrace reads. */
 const version = 3;
+/** A record that is longer than so many bytes is written packed, as another version that older ones refuse: of very many actors it has a tenth then. */
+const packed = { version: 4, above: 64 * 1024, most: 64 * 1024 * 1024 } as const;
 
 /** Where one actor is. */
 export interface SeatState {
@@ -110,7 +113,8 @@ export function codeOf(flow: string, code: string): string {
 }
 
 export function encodePlacement(record: PlacementRecord): Uint8Array {
-  return Buffer.from(JSON.stringify({ v: versionOf(record), ...record }));
+  const text = Buffer.from(JSON.stringify({ v: versionOf(record), ...record }));
+  return text.length <= packed.above ? text : Buffer.from(JSON.stringify({ v: packed.version, packed: deflateRawSync(text, { level: 3 }).toString("base64") }));
 }
 
 /** The oldest that has all that is in it. */
@@ -123,14 +127,9 @@ function versionOf(record: PlacementRecord): number {
 
 /** @throws MillraceError PLACEMENT_NEWER, BYTES_REFUSED */
 export function decodePlacement(bytes: Uint8Array): PlacementRecord {
-  let read: Record<string, unknown>;
-  try {
-    read = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8")) as typeof read;
-  } catch (cause) {
-    throw refused(cause);
-  }
-  if (typeof read !== "object" || read === null || !isCount(read["v"])) throw refused();
-  if (read["v"] > version) throw new MillraceError("PLACEMENT_NEWER", "mr.cluster.log", "A record of the cluster was written by a newer Millrace", "Run that version on this node; nothing was changed.");
+  let read = parsed(bytes);
+  if (read["v"] === packed.version && typeof read["packed"] === "string") read = parsed(unpacked(read["packed"]));
+  if (read.v > version) throw new MillraceError("PLACEMENT_NEWER", "mr.cluster.log", "A record of the cluster was written by a newer Millrace", "Run that version on this node; nothing was changed.");
   const { n, term, mark, before, at, kind } = read;
   if (!isCount(n) || !isCount(term) || typeof mark !== "string" || typeof before !== "string" || typeof at !== "number") throw refused();
   const head = { n, term, mark, before, at };
@@ -138,6 +137,25 @@ export function decodePlacement(bytes: Uint8Array): PlacementRecord {
   if (kind === "cordon" && typeof read["node"] === "string" && typeof read["life"] === "string" && typeof read["on"] === "boolean") return { ...head, kind, node: read["node"], life: read["life"], on: read["on"] };
   if (kind === "place" && isFlow(read["flow"]) && isListOf(read["moves"], isMove)) return { ...head, kind, flow: read["flow"], moves: read["moves"] };
   throw refused();
+}
+
+function parsed(bytes: Uint8Array): Record<string, unknown> & { readonly v: number } {
+  let read: Record<string, unknown>;
+  try {
+    read = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8")) as typeof read;
+  } catch (cause) {
+    throw refused(cause);
+  }
+  if (typeof read !== "object" || read === null || !isCount(read["v"])) throw refused();
+  return read as ReturnType<typeof parsed>;
+}
+
+function unpacked(text: string): Uint8Array {
+  try {
+    return inflateRawSync(Buffer.from(text, "base64"), { maxOutputLength: packed.most });
+  } catch (cause) {
+    throw refused(cause);
+  }
 }
 
 type Form<T> = Partial<Record<keyof T, unknown>> | null | undefined;

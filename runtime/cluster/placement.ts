@@ -90,11 +90,14 @@ function look(nodes: readonly PlacementNode[], actors: readonly PlacementActor[]
 
 class Load {
   readonly node: PlacementNode;
-  readonly actors = new Set<PlacementActor>();
-  readonly stages = new Map<string, number>();
+  /** By stage, in the order of all. */
+  readonly stages = new Map<string, PlacementActor[]>();
+  readonly #order: ReadonlyMap<PlacementActor, number>;
+  count = 0;
 
-  constructor(node: PlacementNode) {
+  constructor(node: PlacementNode, order: ReadonlyMap<PlacementActor, number>) {
     this.node = node;
+    this.#order = order;
   }
 
   get name(): string {
@@ -102,30 +105,44 @@ class Load {
   }
 
   get full(): boolean {
-    return this.actors.size >= (this.node.capacity ?? Infinity);
+    return this.count >= (this.node.capacity ?? Infinity);
   }
 
   /** By weight: what it has, and would have with one more. */
   get level(): number {
-    return this.actors.size / this.node.weight;
+    return this.count / this.node.weight;
   }
 
   get nextLevel(): number {
-    return (this.actors.size + 1) / this.node.weight;
+    return (this.count + 1) / this.node.weight;
   }
 
   of(stage: string): number {
-    return this.stages.get(stage) ?? 0;
+    return this.stages.get(stage)?.length ?? 0;
   }
 
   add(actor: PlacementActor): void {
-    this.actors.add(actor);
-    this.stages.set(actor.stage, this.of(actor.stage) + 1);
+    const its = this.stages.get(actor.stage) ?? [];
+    its.splice(this.#placeIn(its, actor), 0, actor);
+    this.stages.set(actor.stage, its);
+    this.count++;
   }
 
   remove(actor: PlacementActor): void {
-    this.actors.delete(actor);
-    this.stages.set(actor.stage, this.of(actor.stage) - 1);
+    const its = this.stages.get(actor.stage) as PlacementActor[];
+    its.splice(this.#placeIn(its, actor), 1);
+    this.count--;
+  }
+
+  #placeIn(its: readonly PlacementActor[], actor: PlacementActor): number {
+    const place = (one: PlacementActor | undefined): number => this.#order.get(one as PlacementActor) as number, wanted = place(actor);
+    let low = 0;
+    for (let high = its.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      if (place(its[middle]) < wanted) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 }
 
@@ -141,9 +158,9 @@ class Plan {
   readonly #names: ReadonlySet<string>;
 
   constructor(nodes: readonly PlacementNode[], actors: readonly PlacementActor[]) {
-    this.#loads = [...nodes].sort((a, b) => (a.name < b.name ? -1 : 1)).map((node) => new Load(node));
-    this.#names = new Set(nodes.map(({ name }) => name));
     this.#order = new Map(actors.map((actor, at) => [actor, at]));
+    this.#loads = [...nodes].sort((a, b) => (a.name < b.name ? -1 : 1)).map((node) => new Load(node, this.#order));
+    this.#names = new Set(nodes.map(({ name }) => name));
     const stages = new Map<string, PlacementActor[]>();
     for (const actor of actors) if (actor.place.spread) stages.set(actor.stage, [...(stages.get(actor.stage) ?? []), actor]);
     for (const [stage, of] of stages) {
@@ -242,11 +259,12 @@ class Plan {
   /** Of those that may go, one of the stage of which most is here and least there; of these the last. */
   #movable(from: Load, to: Load): PlacementActor | undefined {
     let best: PlacementActor | undefined, most = -Infinity;
-    for (const actor of from.actors) {
-      if (actor.pin === from.name || !this.#takes(to, actor)) continue;
-      const { stage } = actor, spread = this.#spread.get(stage), uneven = from.of(stage) - to.of(stage);
-      if (spread !== undefined && (to.of(stage) >= spread.most || from.of(stage) <= spread.least)) continue;
-      if (uneven > most || (uneven === most && this.#place(actor) > this.#place(best as PlacementActor))) [best, most] = [actor, uneven];
+    if (to.full) return undefined;
+    for (const [stage, its] of from.stages) {
+      const spread = this.#spread.get(stage), uneven = from.of(stage) - to.of(stage);
+      if (uneven < most || (spread !== undefined && (to.of(stage) >= spread.most || from.of(stage) <= spread.least))) continue;
+      const actor = its.findLast((one) => one.pin !== from.name && lacks(to.node, one) === undefined);
+      if (actor !== undefined && (uneven > most || this.#place(actor) > this.#place(best as PlacementActor))) [best, most] = [actor, uneven];
     }
     return best;
   }
@@ -299,4 +317,4 @@ function misses(node: PlacementNode, { code, place: { labels } }: PlacementActor
 /** What its stage asks of a node. */
 const asked = ({ place: { labels } }: PlacementActor): string => (labels.length === 0 ? "" : `, offering ${labels.join(" and ")}`);
 const several = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
-const has = ({ actors, node: { weight } }: Load): string => `${several(actors.size, "actor")}${weight === 1 ? "" : ` at weight ${weight}`}`;
+const has = ({ count, node: { weight } }: Load): string => `${several(count, "actor")}${weight === 1 ? "" : ` at weight ${weight}`}`;

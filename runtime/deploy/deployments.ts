@@ -1,6 +1,6 @@
 // Where deployments are kept. A stream of our own rather than NATS' object store: the port to the broker and both client libraries have what
 // it needs, and an append by compare-and-set lets exactly one of two deployers through, which the object store does not offer.
-import type { Broker, Subscription } from "../broker/broker.ts";
+import type { Broker } from "../broker/broker.ts";
 import { MillraceError } from "../event/errors.ts";
 import { decodeDeployment, type Deployment, encodeDeployment } from "./manifest.ts";
 
@@ -17,11 +17,6 @@ export function deploymentSubject(flow: string): string {
 /** Nodes that take deployments make it, with the replicas that they were started with. @throws MillraceError UNREACHABLE, STREAM_CONFLICT */
 export async function createDeployments(broker: Broker, replicas: 1 | 3): Promise<void> {
   await broker.create({ name: deploymentsStream, subject: deploymentsPattern, maxPerSubject: 1, replicas });
-}
-
-/** The newest of each flow, as they are and as they come. */
-export function followDeployments(broker: Broker): Subscription {
-  return broker.stream(deploymentsStream, deploymentsPattern).follow(1);
 }
 
 export interface KeptDeployment {

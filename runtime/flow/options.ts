@@ -59,7 +59,7 @@ export interface ProcessorOptions extends Omit<StageOptions, "parallelism"> {
 
 /** As in Erlang/OTP. */
 export interface Supervision {
-  /** Which actors a failure restarts with the failed one. Default "one_for_one". */
+  /** Which actors a failure restarts with the failed one; over several nodes: of those on the same node. Default "one_for_one". */
   strategy?: "one_for_one" | "one_for_all" | "rest_for_one";
   /** Default "permanent". */
   restart?: "permanent" | "transient" | "temporary";

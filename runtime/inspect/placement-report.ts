@@ -1,7 +1,8 @@
 // Who leads the cluster, and where the actors of its flows are and why: read from the cluster's log, so no node need answer.
 import type { Broker } from "../broker/broker.ts";
+import { emptyChain, extended } from "../cluster/placement-chain.ts";
 import { clusterStream, clusterSubject } from "../cluster/placement-log.ts";
-import { after, type ClusterState, decodePlacement, emptyState, seatsOf } from "../cluster/placement-record.ts";
+import { decodePlacement, seatsOf } from "../cluster/placement-record.ts";
 import { MillraceError } from "../event/errors.ts";
 import { readRun } from "../node/run-record.ts";
 
@@ -28,20 +29,22 @@ export interface PlacementReport {
 
 /** @throws MillraceError UNREACHABLE, PLACEMENT_NEWER, BYTES_REFUSED */
 export async function placementOn(broker: Broker): Promise<PlacementReport> {
-  let state: ClusterState = emptyState;
+  let chain = emptyChain;
   const moves = new Map<string, NonNullable<PlacedActor["move"]>>();
   try {
     const log = broker.stream(clusterStream, clusterSubject), { first, last } = await log.bounds();
-    for await (const { data } of log.read(first, last)) {
-      const record = decodePlacement(data);
-      state = after(state, record);
+    for await (const { seq, data } of log.read(first, last)) {
+      const record = decodePlacement(data), next = extended(chain, seq, record);
+      // What does not count has moved nothing.
+      if (next === undefined) continue;
+      chain = next;
       if (record.kind === "place") for (const { actor, from, why } of record.moves) moves.set(actor, { from, why, at: record.at });
     }
   } catch (error) {
     // No node of a cluster has ever been here.
     if (!(error instanceof MillraceError) || error.code !== "STREAM_MISSING") throw error;
   }
-  const stopped = new Set<string>();
+  const { state } = chain, stopped = new Set<string>();
   for (const { name, run, ended } of state.flows.values()) if (ended) {
     const kept = (await readRun(broker.keys, name))?.record;
     if (kept?.token === run && kept.state !== "finished") stopped.add(name);

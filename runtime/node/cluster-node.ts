@@ -103,7 +103,7 @@ export class ClusterNode implements AsyncDisposable {
       rerecorded: (flow, before, after) => this.#scalings.changed(flow, before, after), fenced: (actor) => this.host.fenced(actor),
     });
     this.#directory = new PlacedDirectory({
-      host: env, run, catalog, membership, deploymentOf: (flow, code) => this.#deployed.deploymentOf(flow, code)?.signature, redeployed: (flow, code) => this.#deployed.settle(flow, code),
+      host: env, run, catalog, membership, placed: () => this.placements.state, deploymentOf: (flow, code) => this.#deployed.deploymentOf(flow, code)?.signature, redeployed: (flow, code) => this.#deployed.settle(flow, code),
       refused: (flow, error) => (given.has(flow) ? this.#settle.reject(error) : this.#deployed.refuse(flow, error)), found: (flow) => this.#deployed.found(flow),
     });
     this.#deployed = new DeployedFlows({

@@ -1,9 +1,9 @@
 // The flows that are deployed, on one node: follows what is deployed, and has the placement run what a trusted key signed. What is not trusted,
 // or does not fit its hash, is refused before anything of it is evaluated, and told; it never ends the node.
-import type { Broker, Stored, Subscription } from "../broker/broker.ts";
-import { untilReachableAtStart } from "../broker/until-reachable.ts";
+import type { Broker, Stored } from "../broker/broker.ts";
 import { otherBundles, readBundle, removeBundles } from "../deploy/bundle-store.ts";
-import { createDeployments, followDeployments, writeDeployment } from "../deploy/deployments.ts";
+import { DeploymentFeed } from "../deploy/deployment-feed.ts";
+import { writeDeployment } from "../deploy/deployments.ts";
 import { alone, checkSignature, decodeDeployment, type Deployed, type Deployment, type Manifest } from "../deploy/manifest.ts";
 import { type Clock, pause } from "../event/clock.ts";
 import { asError, MillraceError } from "../event/errors.ts";
@@ -67,7 +67,8 @@ interface Standing {
 }
 
 interface Entry extends Standing {
-  readonly seq: number;
+  seq: number;
+  readonly data: Uint8Array;
   readonly deployment: Deployment;
   /** Of what it may go over to, by signature. */
   readonly next: ReadonlyMap<string, Standing & { readonly deployment: Deployed }>;
@@ -84,26 +85,21 @@ export class DeployedFlows {
   /** What is done about a flow is done one after the other. */
   readonly #turns = new Map<string, Promise<void>>();
   readonly #stopped = new AbortController();
-  #subscription: Subscription | undefined;
+  readonly #feed: DeploymentFeed;
 
   constructor(options: DeployedFlowsOptions) {
     this.#options = options;
+    this.#feed = new DeploymentFeed({ ...options, hear: (message) => this.#hear(message), heardAll: (there) => this.#writeAgain(there) });
   }
 
   /** @throws MillraceError UNREACHABLE, STREAM_CONFLICT */
   async start(): Promise<void> {
-    const { broker, clock, replicas } = this.#options;
-    await untilReachableAtStart(() => createDeployments(broker, replicas), clock);
-    const subscription = followDeployments(broker);
-    this.#subscription = subscription;
-    subscription.onReady(() => {
-      for (let message = subscription.take(); message !== undefined; message = subscription.take()) this.#hear(message);
-    });
+    await this.#feed.start();
   }
 
   async stop(): Promise<void> {
     this.#stopped.abort();
-    await this.#subscription?.close();
+    await this.#feed.stop();
   }
 
   get report(): DeploymentsHere {
@@ -149,12 +145,30 @@ export class DeployedFlows {
     const flow = deployment.kind === "deployed" ? deployment.manifest.name : deployment.name;
     if (!this.#entries.has(flow) && this.#entries.size >= mostFlows) return this.#options.log.warn(`flow ${flow} is refused: more than ${mostFlows} were deployed`);
     const before = this.#entries.get(flow), next = deployment.kind === "deployed" ? (deployment.next ?? []) : [];
-    const entry: Entry = { seq, deployment, state: "loading", next: new Map(next.map((one) => [one.signature, { deployment: one, state: "loading" }])) };
+    // Read again: it says nothing new.
+    if (before !== undefined && Buffer.compare(before.data, data) === 0) return void (before.seq = seq);
+    const entry: Entry = { seq, data, deployment, state: "loading", next: new Map(next.map((one) => [one.signature, { deployment: one, state: "loading" }])) };
     // A refusal is about the deployment, whatever else is said beside it now.
     if (before?.refusal !== undefined && before.deployment.kind === "deployed" && deployment.kind === "deployed" && before.deployment.signature === deployment.signature && before.state === "loaded") entry.refusal = before.refusal;
     this.#entries.set(flow, entry);
     const turn = (this.#turns.get(flow) ?? Promise.resolve()).then(() => this.#take(flow, entry)).catch((thrown: unknown) => this.#refuse(flow, entry, asError(thrown)));
     this.#turns.set(flow, turn);
+  }
+
+  /** NATS lost that some are deployed. Nothing is signed anew: what a trusted key signed is written as it was, where its bundle is there and nothing else was deployed meanwhile. */
+  async #writeAgain(there: ReadonlySet<number>): Promise<void> {
+    const { broker, log } = this.#options;
+    for (const [flow, { seq, deployment, state }] of this.#entries) {
+      if (there.has(seq) || deployment.kind !== "deployed" || state !== "loaded" || this.#stopped.signal.aborted) continue;
+      try {
+        await readBundle(broker, deployment.manifest);
+        if (await writeDeployment(broker, deployment, 0)) log.warn(`${flow}: NATS lost that it was deployed; it was written again as it was signed`, { code: "BROKER_WENT_BACK", hash: deployment.manifest.hash });
+      } catch (thrown) {
+        const error = asError(thrown);
+        if (error instanceof MillraceError && error.code === "UNREACHABLE") throw error;
+        log.error(`${flow}: NATS lost that it was deployed, and it cannot be written again; what runs of it goes on: deploy it again`, { code: "BROKER_WENT_BACK", reason: error.message });
+      }
+    }
   }
 
   async #take(flow: string, entry: Entry): Promise<void> {

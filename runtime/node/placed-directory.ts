@@ -4,7 +4,8 @@ import type { Broker } from "../broker/broker.ts";
 import type { FlowDirectory, WantedFlow } from "../cluster/leader.ts";
 import { type LogTail, tailOf } from "../cluster/log-tail.ts";
 import { beatMs, type Membership } from "../cluster/membership.ts";
-import { type FlowSeats, unplaced } from "../cluster/placement-record.ts";
+import { type ClusterState, type FlowSeats, unplaced } from "../cluster/placement-record.ts";
+import { lacksRoom } from "../cluster/placement-room.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import { anywhere } from "../flow/plan.ts";
 import { askToBegin, type Begun } from "./begin-order.ts";
@@ -21,6 +22,7 @@ export interface PlacedDirectoryOptions {
   readonly host: Pick<HostEnvironment, "broker" | "clock" | "log">;
   readonly run: RunEnvironment;
   readonly membership: () => Membership;
+  readonly placed: () => ClusterState;
   readonly catalog: FlowCatalog;
   /** A flow cannot be begun. */
   readonly refused: (flow: string, error: Error) => void;
@@ -84,6 +86,8 @@ export class PlacedDirectory implements FlowDirectory {
   async begin(name: string): Promise<Begun> {
     if (!this.#options.catalog.has(name)) return await this.#beginElsewhere(name);
     const flow = this.#options.catalog.flow(name), { plan, code } = flow, { run: env, membership } = this.#options, kept = await readRun(this.#broker.keys, name);
+    const full = lacksRoom(this.#options.placed().flows.values(), name, plan.stages.reduce((sum, { parallelism }) => sum + parallelism, 0), this.#broker.maxPayload);
+    if (full !== undefined) throw full;
     const mode = await modeOf(this.#broker.keys, flow, kept?.record);
     // Whoever of the cluster began it, it is the cluster's: no other node has it.
     const node = kept !== undefined && membership().node(kept.record.node) !== undefined ? kept.record.node : env.node;

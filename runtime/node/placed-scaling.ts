@@ -33,7 +33,7 @@ export interface PlacedScalingOptions {
   readonly broker: Broker;
   readonly membership: () => Membership;
   /** What keeps it from being scaled now. */
-  readonly obstacle: () => MillraceError | undefined;
+  readonly obstacle: (to?: { readonly stage: string; readonly count: number }) => MillraceError | undefined;
   /** The record says another number of seats. */
   readonly reseat: () => void;
 }
@@ -61,8 +61,8 @@ export class PlacedScaling implements ScaleGround {
     return true;
   }
 
-  obstacle(): MillraceError | undefined {
-    return this.#options.obstacle();
+  obstacle(to?: { readonly stage: string; readonly count: number }): MillraceError | undefined {
+    return this.#options.obstacle(to);
   }
 
   async refresh(): Promise<void> {

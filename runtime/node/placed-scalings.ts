@@ -2,6 +2,7 @@
 // of those flows that are this node's to lead: the cluster's leader's, where it has their code, else the first node's by name that has it.
 import type { Clock } from "../event/clock.ts";
 import type { ClusterState, FlowSeats } from "../cluster/placement-record.ts";
+import { countOf, lacksRoom } from "../cluster/placement-room.ts";
 import type { Membership } from "../cluster/membership.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import type { FlowCatalog } from "./flow-catalog.ts";
@@ -116,7 +117,7 @@ export class PlacedScalings {
     const { notes } = this.#options.run;
     checkNotBehind(name, await notes.read(name), kept);
     await notes.write(name, kept);
-    const run = FlowRun.of(this.#options.run, name, kept), obstacle = (): MillraceError | undefined => this.#obstacle(name);
+    const run = FlowRun.of(this.#options.run, name, kept), obstacle = (to?: { readonly stage: string; readonly count: number }): MillraceError | undefined => this.#obstacle(name, to);
     const scaling = new FlowScaling(host, new PlacedScaling({ broker: host.broker, membership, obstacle, reseat }, plan, run));
     if (this.#stopped) return undefined;
     this.#led.set(name, id);
@@ -125,8 +126,11 @@ export class PlacedScalings {
     return scaling;
   }
 
-  #obstacle(name: string): MillraceError | undefined {
-    if (this.#options.placed().flows.get(name)?.upgrade === undefined) return undefined;
+  #obstacle(name: string, to?: { readonly stage: string; readonly count: number }): MillraceError | undefined {
+    const { host: { broker }, placed } = this.#options, { flows } = placed(), flow = flows.get(name), more = (to?.count ?? 0) - (flow?.stages.find((one) => one.name === to?.stage)?.seats.length ?? 0);
+    // Fewer can be had whatever room there is.
+    const lack = flow === undefined || more <= 0 ? undefined : lacksRoom(flows.values(), name, countOf(flow) + more, broker.maxPayload);
+    if (lack !== undefined || flow?.upgrade === undefined) return lack;
     return new MillraceError("UPGRADE_UNDER_WAY", name, `Flow "${name}" is going over to another code`, "Scale it when that is done, or taken back; `millrace flows` tells.");
   }
 

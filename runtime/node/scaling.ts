@@ -24,7 +24,7 @@ export interface ScaleGround {
   /** Whether it goes on where an earlier start was interrupted. */
   readonly resumed: boolean;
   /** What keeps any of its stages from being scaled now. Default: nothing. */
-  readonly obstacle?: () => MillraceError | undefined;
+  readonly obstacle?: (to?: { readonly stage: string; readonly count: number }) => MillraceError | undefined;
   /** Where other nodes may have changed it: looks what the key says now. @throws MillraceError UNREACHABLE */
   refresh(): Promise<void>;
   /** Changes the run, by compare-and-set, and tells all who have a part of it. `to` may be called again, with what another has made of it. @throws MillraceError FLOW_TAKEN, UNREACHABLE, and what `to` throws */
@@ -127,7 +127,7 @@ export class FlowScaling {
   async begin(stage: string, count: number): Promise<void> {
     const ground = this.#ground, { plan } = ground;
     await ground.refresh();
-    const obstacle = ground.obstacle?.();
+    const obstacle = ground.obstacle?.({ stage, count });
     if (obstacle !== undefined) throw obstacle;
     const its = checkScale(plan, this.record, stage, count), ordinal = (): number => givenTo(this.record, stage);
     const { generation, parallelism } = this.record.stages.find(({ name }) => name === stage) as RunRecord["stages"][number];

@@ -112,6 +112,46 @@ test("a first placement waits for the nodes that it is to have, but not for ever
   assert.equal(a.counts, { a: 6 });
 });
 
+test("who leads as soon as it comes waits for no node that died long ago, and gives it nothing, though its last beat is there", async () => {
+  const world = new World(), ghost = new LedNode("ghost", world.clock, world.server, world.runs, 6, 1);
+  ghost.leader.stop();
+  await ghost.member.start();
+  await world.clock.elapse(1_000);
+  ghost.broker.disconnect();
+  await world.clock.elapse(60_000);
+  const a = await world.start("a", { nodes: 2 }), seen = new Set<string>();
+  for (let ms = 0; ms < 6_000; ms += 250) {
+    await world.clock.elapse(250);
+    for (const node of Object.keys(a.counts)) seen.add(node);
+  }
+  assert.equal([a.counts, world.runs.begun], [{}, 0], "it waits for a second node, and the dead one is none");
+  await world.clock.elapse(10_000);
+  assert.equal(a.counts, { a: 6 });
+  a.leader.stop();
+  await a.member.stop();
+  const again = await world.start("a");
+  for (let ms = 0; ms < 6_000; ms += 250) {
+    await world.clock.elapse(250);
+    for (const node of Object.keys(again.counts)) seen.add(node);
+  }
+  assert.equal([...seen].filter((name) => name !== "none"), ["a"]);
+});
+
+test("what is on a node that is not heard yet stays there until it is known whether that is there", async () => {
+  const world = new World(), nodes = await Promise.all(["a", "b"].map((name) => world.start(name, { nodes: 2, partitions: 6 }))) as [LedNode, LedNode];
+  await world.clock.elapse(2_000);
+  for (const { leader, broker } of nodes) {
+    leader.stop();
+    broker.disconnect();
+  }
+  // Before anybody could notice that they are gone.
+  const again = await world.start("a", { nodes: 1, partitions: 6 });
+  await world.clock.elapse(2_000);
+  assert.equal(again.counts, { a: 3, b: 3 });
+  await world.clock.elapse(6_000);
+  assert.equal(again.counts, { a: 6 });
+});
+
 test("a node that comes takes its share, after a moment in which others may come, too", async () => {
   const world = new World(), a = await world.start("a", { partitions: 8 });
   await world.clock.elapse(2_000);

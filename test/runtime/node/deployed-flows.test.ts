@@ -204,4 +204,52 @@ test("a run that cannot be begun is told as a refusal; one that has finished is 
   await world.flows.stop();
 });
 
+/** On a server that lost it; the flow is known as loaded here. */
+async function inLoss(lose: (world: World) => unknown, of: (world: World, deployed: Deployed) => Promise<void>): Promise<void> {
+  const world = await new World().start();
+  await world.deploy("other");
+  const deployed = await world.deploy("quakes");
+  for (const name of ["other", "quakes"]) await world.settled(name);
+  await lose(world);
+  await of(world, deployed);
+  await world.flows.stop();
+}
+
+const remakes = async ({ broker, server }: World): Promise<void> => {
+  const spec = server.streams.get(deploymentsStream)?.spec;
+  await broker.remove(deploymentsStream);
+  if (spec !== undefined) server.create(spec);
+};
+const hasWrittenAgain = (world: World, { signature }: Deployed) => eventually("it is deployed again", async () => {
+  const { deployment } = await readDeployment(world.broker, "quakes").catch(() => ({ deployment: undefined }));
+  return deployment?.kind === "deployed" && deployment.signature === signature;
+}, 10_000);
+
+for (const [what, lose] of [
+  ["was deleted", ({ broker }) => broker.remove(deploymentsStream)],
+  ["was deleted and made anew", remakes],
+  ["lost its newest", ({ server }) => server.rollback(deploymentsStream, 1)],
+] as const satisfies readonly (readonly [string, (world: World) => unknown])[]) {
+  test(`where the stream of what is deployed ${what} a node writes again what it runs, as it was signed, evaluates nothing again, and hears what is deployed then`, () => inLoss(lose, async (world, deployed) => {
+    await hasWrittenAgain(world, deployed);
+    assert.equal([world.evaluated, world.wanted], [["other", "quakes"], ["other", "quakes"]]);
+    assert.ok(world.logged.some((line) => line.includes("NATS lost what it had acknowledged of what is deployed")));
+    await world.deploy("third");
+    assert.is((await world.settled("third")).state, "loaded");
+    await world.deploy("quakes\nlater", key, { at: 2 });
+    await eventually("the newest counts", () => world.evaluated.length === 4);
+  }));
+}
+
+test("what is deployed meanwhile counts, not what was before; and what has lost its bundle, too, is told", () => inLoss(async (world) => {
+  await remakes(world);
+  await world.deploy("other\nlater", key, { at: 2 });
+  await world.broker.remove(bundleStream("quakes", hashOf(Buffer.from("quakes"))));
+}, async (world) => {
+  await eventually("it is told", () => world.logged.some((line) => line.startsWith("quakes: NATS lost that it was deployed, and it cannot be written again")), 10_000);
+  await eventually("the newest counts", () => world.evaluated.length === 3);
+  assert.equal(world.catalog.wanted.map(({ name, code }) => [name, code]), [["other", hashOf(Buffer.from("other\nlater"))], ["quakes", hashOf(Buffer.from("quakes"))]]);
+  assert.is((await readDeployment(world.broker, "quakes")).seq, 0);
+}));
+
 test.run();
