@@ -4,7 +4,7 @@ import type { Term } from "../event/term.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Body, CommitRecord, Target } from "../journal/record.ts";
 import type { ReadRecord } from "../journal/record-reader.ts";
-import { type Recovered } from "../journal/recovery.ts";
+import type { Recovered } from "../journal/recovery.ts";
 import { wentBack } from "../journal/verdict.ts";
 import type { Actor } from "./actor.ts";
 import type { Outlet } from "./outlet.ts";
