@@ -119,6 +119,28 @@ test("while an actor starts here the others, of the same flow too, work in short
   }
 });
 
+test("while an actor stands still in a move all others work in short rounds, and what is made ready for later waits until none does any more", async () => {
+  const { shares, work, paceOf, nextRound } = world(), hot = paceOf("a");
+  assert.is(shares.calm, undefined);
+  const over = [shares.standsStill(), shares.standsStill()], leaves = shares.hurry();
+  let isCalm = false;
+  void shares.calm?.then(() => { isCalm = true; });
+  assert.ok(await work(hot, besideAwaited.roundMs));
+  assert.not.ok(await work(hot, 1));
+  over[0]?.();
+  over[0]?.();
+  await nextRound();
+  assert.equal([isCalm, shares.calm === undefined], [false, false], "the other one stands still");
+  over[1]?.();
+  await nextRound();
+  assert.equal([isCalm, shares.calm], [true, undefined], "one that is only to leave is no reason to wait");
+  assert.ok(await work(hot, besideAwaited.roundMs));
+  assert.not.ok(await work(hot, 1));
+  await nextRound();
+  leaves();
+  for (let i = 0; i < 5; i++) assert.ok(await work(hot, 100));
+});
+
 test("a flow that has gone is forgotten, with its last actor; one that comes again begins as any other", async () => {
   const its = world(), { shares, paceOf, starting, work } = its, hot = paceOf("hot"), calm = paceOf("calm");
   for (let n = 0; n < 1_000; n++) {
