@@ -1,16 +1,17 @@
 // npm run bench -- cluster: what many nodes cost and bring, each figure with what it has to reach; some 4 minutes.
 //   --json           the last line is one JSON object
 //   --quick          a tenth of the keys: for a look, not for a claim
-//   --only <part>    failover, leader, standby, placement, actors or processes; may be repeated
+//   --only <part>    failover, leader, standby, scaling, placement, actors or processes; may be repeated
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { place, type PlacementActor, type PlacementNode, type Seat } from "../../runtime/cluster/placement.ts";
 import { anywhere } from "../../runtime/flow/plan.ts";
 import { type Failover, failover } from "./failover.ts";
 import { idleActors } from "./idle-actors.ts";
+import { rescaling } from "./rescaling.ts";
 import { twoProcesses } from "./two-processes.ts";
 
-const parts = ["placement", "actors", "processes", "failover", "leader", "standby"] as const;
+const parts = ["placement", "actors", "processes", "failover", "leader", "standby", "scaling"] as const;
 type Part = (typeof parts)[number];
 const { values: given } = parseArgs({ args: process.argv.slice(2).filter((arg) => arg !== "cluster"), options: { json: { type: "boolean" }, quick: { type: "boolean" }, only: { type: "string", multiple: true } } });
 const unknown = given.only?.find((part) => !(parts as readonly string[]).includes(part));
@@ -45,6 +46,11 @@ const measures: Readonly<Record<Part, () => Promise<void>>> = {
   },
   failover: async () => moved("failover", "a node is killed", await failover({ leader: false, keysEach })),
   leader: async () => moved("leader", "the leader is killed", await failover({ leader: true, keysEach })),
+  async scaling() {
+    const { keys, steps } = await rescaling(keysEach);
+    for (const { from, to, ms, moved: went, pauseMs, lost } of steps) most(`${from} -> ${to} partitions, the longest pause of one`, Math.max(...pauseMs) / 1_000, 2, "s", `of ${keys.toLocaleString("en-US")} keys ${went.toLocaleString("en-US")} moved in ${(ms / 1_000).toFixed(1)} s, lost ${lost}`);
+    json["scaling"] = { keys, steps };
+  },
   standby: async () => moved("standby", "the same, with warm copies", await failover({ leader: false, standby: 1, keysEach })),
 };
 
