@@ -26,6 +26,7 @@ export async function takeOver(actor: Actor, events: TakeoverEvents): Promise<{ 
   const subjects = subjectsOf(env.flow.name, stage.name, generation, partition), reading = readingOf(env, stage.name, generation, partition), { chunks } = reading;
   if (ahead === undefined && isFirst(actor)) declareSenders(actor);
   const recovered = await recover({ ...reading, random: env.random, node: env.node, code: env.code, signal, inherits: !isFirst(actor), ahead, onClaimed: events.onClaimed, onWait: events.onWait });
+  env.log.debug("its log is claimed, its journal is whole", { actor: address, term: recovered.term[0], n: recovered.n, read: recovered.read });
   const { journal, log, term, n, k } = recovered, keeper = ahead?.keeper ?? new RecordKeeper(log.stream, journal, env.clock, env.retainMs), replay = ahead?.replay ?? new Replay(actor, keeper);
   let committer: Committer | undefined;
   try {

@@ -52,7 +52,7 @@ export class Membership {
 
   /** Whether a node that is there was heard since this one was: of who beat before only the last beat is known, and that may be old. */
   isHeard(name: string): boolean {
-    return (this.#members.get(name)?.heardAt ?? 0) > 0;
+    return name === this.#self.name || (this.#members.get(name)?.heardAt ?? 0) > 0;
   }
 
   /** A node that has left or is gone, as of its last beat: which of the two its `state` tells. */

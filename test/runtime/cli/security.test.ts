@@ -54,9 +54,12 @@ test("each role does what is its, and nothing else, by the commands; the passwor
   {
     await using nodes = startCli(["up", "-n", "1", flow, ...inFile("node")], { cwd, env: live });
     await nodes.said(/node n1 has joined/);
-    const tree = await said(cli(["tree", ...inFile("viewer")], { cwd }));
-    assert.is(tree.code, 0, tree.stderr);
-    assert.match(tree.stdout, /squares/);
+    // A node that has joined is given its actors a moment later.
+    await eventually("they are in its tree", async () => {
+      const tree = await said(cli(["tree", ...inFile("viewer")], { cwd }));
+      assert.is(tree.code, 0, tree.stderr);
+      return /squares/.test(tree.stdout);
+    }, 60_000);
     const shown = await eventually("it is placed", async () => { const its = await as("viewer", "placement", "--why"); return its.code === 0 && its; }, 60_000);
     assert.match(shown.stdout, /numbers\/squares\/2 +n1/);
     for (const args of [["tree", "--json"], ["doctor"], ["dlq", "list", "numbers"]]) {
