@@ -2,6 +2,7 @@
 // sender went on with another history after a loss.
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { Anchors } from "../../../runtime/actor/anchors.ts";
 import type { Frame } from "../../../runtime/event/frame.ts";
 import { decodeMessage, encodeFrame, message } from "../../../runtime/event/frame.ts";
 import type { Term } from "../../../runtime/event/term.ts";
@@ -130,21 +131,19 @@ test("frames for a mailbox that its reader knows nothing of are looked for as in
 });
 
 test("a reader that parked since its sender went on with another history: a repair says so, and that it does not mend", async () => {
-  /** Its sender may notice first, on a busy machine, that its log has gone back. */
-  const forked = async (tries: number): Promise<LossCase> => {
-    const its = await LossCase.make();
-    await its.run(60);
-    const [name, log] = [...its.world.server.streams].find(([one]) => /_feed_.*_log$/.test(one)) as [string, { bounds(): { last: number } }];
-    its.world.server.rollback(name, log.bounds().last - 3);
-    for (const journal of [...its.world.journals.stores.keys()]) if (journal.startsWith("sums/feed/")) its.world.journals.stores.delete(journal);
-    const end = await its.run(count);
-    if (end === "HISTORY_FORKED") return its;
-    await its[Symbol.asyncDispose]();
-    assert.is(end, "BROKER_WENT_BACK");
-    assert.ok(tries > 1, "a reader parks first");
-    return await forked(tries - 1);
-  };
-  await using its = await forked(10);
+  await using its = await LossCase.make();
+  await its.run(60);
+  const [name, log] = [...its.world.server.streams].find(([one]) => /_feed_.*_log$/.test(one)) as [string, { bounds(): { last: number } }];
+  its.world.server.rollback(name, log.bounds().last - 3);
+  for (const journal of [...its.world.journals.stores.keys()]) if (journal.startsWith("sums/feed/")) its.world.journals.stores.delete(journal);
+  // As where its readers are on another node: what they have read is not known to it, else it would park first.
+  const { checkSent } = Anchors.prototype;
+  Anchors.prototype.checkSent = () => Promise.resolve();
+  try {
+    assert.is(await its.run(count), "HISTORY_FORKED");
+  } finally {
+    Anchors.prototype.checkSent = checkSent;
+  }
   const { status, behind, lost } = await its.repair();
   assert.is(status, "stuck");
   assert.ok(behind.some(({ about, what }) => what === "history" && about.startsWith("sums/work/")), JSON.stringify(behind));
