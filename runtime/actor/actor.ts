@@ -308,7 +308,7 @@ export class Actor {
   async #close(): Promise<void> {
     this.#over = true;
     this.#running = false;
-    for (const its of [this.availability, this.#alarm, this.letters, this.atWork, this.pace]) its.close();
+    for (const its of [this.availability, this.#alarm, this.letters, this.atWork, this.pace, this.sealing]) its.close();
     this.#abort.abort();
     this.#committer?.stop();
     for (const done of this.#closing.splice(0)) done();

@@ -14,6 +14,8 @@ export class Sealing {
   readonly #actor: Actor;
   readonly #time: OwnTime;
   #begun = false;
+  /** Nobody has its keys until it is sealed: others work in short rounds meanwhile. */
+  #calm: (() => void) | undefined;
   /** Since when it takes nothing, monotonic ms. */
   since: number | undefined;
   /** Entries of state that it has sealed, and how many of them go on in an actor of another partition. */
@@ -63,9 +65,14 @@ export class Sealing {
 
   /** Nothing is under way, and all that it sent is settled. `capture`: what it is, as of its last record. */
   seal([generation, count]: Successors, committer: Committer, capture: (n: number) => Captured): void {
-    const { availability, address, partition } = this.#actor;
+    const { availability, address, partition, env } = this.#actor;
     if (this.#begun || !availability.checked) return;
     this.#begun = true;
+    this.#calm = env.shares?.hurry();
     committer.seal(capture(committer.next - 1), generation, new Sections(address, partition, count, this.entries)).catch((error: unknown) => this.#actor.exit(exitOf(error)));
+  }
+
+  close(): void {
+    this.#calm?.();
   }
 }

@@ -17,8 +17,10 @@ export const snapshotEvery = { records: 4_096, bytes: 16 * 1024 * 1024, entries:
 export const snapshotSize = { inlineBytes: 256 * 1024, chunkBytes: 512 * 1024 };
 /** Kinds of entries that state is folded into. */
 export const foldedLetters: readonly string[] = ["s", "t", "w", "o", "i"];
-/** Entries folded in one batch, which holds up the event loop. */
-const step = 128;
+/** Entries folded in one batch, which holds up the event loop; and by an actor that takes nothing more, for which others wait. */
+const step = { working: 128, sealing: 1_024 } as const;
+/** Sections of a seal that are written in one pass over all entries. */
+const sealedTogether = 32;
 
 export type Chunk = readonly [seq: number, crc: number, entries: number];
 
@@ -78,7 +80,7 @@ export class Snapshots {
   async seal(captured: Captured, generation: string, sections: Sections): Promise<Body> {
     const { body } = captured;
     this.#known = false;
-    await this.#fold(captured);
+    await this.#fold(captured, step.sealing);
     const small = await this.#small();
     if (small !== undefined) {
       const entries = Array.from({ length: sections.count }, (): FoldedEntry[] => []);
@@ -91,18 +93,24 @@ export class Snapshots {
       return { ...body, seal: { generation, sections: entries.map((its) => ({ entries: its, chunks: [] })) } };
     }
     const made: Section[] = [];
-    // One pass for each: what goes to one may be large, and all of them at once may be no room for.
-    for (let q = 0; q < sections.count; q++) made.push({ chunks: await this.#append(this.#ofSection(sections, q), () => {}) });
+    while (made.length < sections.count) made.push(...(await this.#sectionsFrom(made.length, Math.min(sections.count - made.length, sealedTogether), sections)));
     return { ...body, seal: { generation, sections: made } };
   }
 
-  async *#ofSection(sections: Sections, q: number): AsyncGenerator<FoldedEntry> {
+  /** So many of them in one pass: of each a chunk is in memory. */
+  async #sectionsFrom(first: number, count: number, sections: Sections): Promise<Section[]> {
+    const writers = Array.from({ length: count }, () => this.#writer());
     for await (const entry of this.#all()) {
       const its = sections.of(entry[0], entry[1] as Uint8Array);
-      if (its !== undefined && its !== q) continue;
-      if (its !== undefined) sections.tell(q);
-      yield entry;
+      for (const [at, writer] of its === undefined ? writers.entries() : ([[its - first, writers[its - first]]] as const)) {
+        if (writer === undefined) continue;
+        if (its !== undefined) sections.tell(first + at);
+        const isFull = writer.add(entry);
+        if (isFull !== undefined) await isFull;
+      }
     }
+    for (const writer of writers) await writer.flush();
+    return writers.map(({ chunks }) => ({ chunks }));
   }
 
   /** Chunks that the newest snapshot names. */
@@ -128,11 +136,11 @@ export class Snapshots {
     return this.#stream.purge(before);
   }
 
-  async #fold({ n, body, entries }: Captured): Promise<FoldedEntry[]> {
+  async #fold({ n, body, entries }: Captured, most: number = step.working): Promise<FoldedEntry[]> {
     const folded: FoldedEntry[] = [];
-    for (let i = 0; i < entries.length; i += step) {
+    for (let i = 0; i < entries.length; i += most) {
       const operations: StoreOperation[] = [];
-      for (const [keyOf, value] of entries.slice(i, i + step)) {
+      for (const [keyOf, value] of entries.slice(i, i + most)) {
         const key = keyOf(), sealed = value === undefined ? null : seal(value);
         operations.push(sealed === null ? { type: "del", key } : { type: "put", key, value: sealed });
         folded.push([key, sealed]);
@@ -159,28 +167,19 @@ export class Snapshots {
     return entries;
   }
 
-  async #append(entries: AsyncIterable<FoldedEntry> | Iterable<FoldedEntry>, wrote: (bytes: number) => void): Promise<Chunk[]> {
-    const chunks: Chunk[] = [];
-    let open: FoldedEntry[] = [], size = 0;
-    const flush = async () => {
-      if (open.length === 0) return;
-      const bytes = encode(open);
-      // What no message can hold goes over several chunks: those before the last one count no entries.
-      for (let at = 0; at < bytes.length; at += this.#limit) {
-        const piece = bytes.subarray(at, at + this.#limit), isLast = at + this.#limit >= bytes.length;
-        chunks.push([await this.#store(piece), crc32(piece), isLast ? open.length : 0]);
-      }
-      wrote(bytes.length);
-      open = [];
-      size = 0;
-    };
+  async #append(entries: AsyncIterable<FoldedEntry> | Iterable<FoldedEntry>, wrote: (bytes: number) => void): Promise<readonly Chunk[]> {
+    const writer = this.#writer();
     for await (const entry of entries) {
-      open.push(entry);
-      size += entry[0].length + (entry[1]?.length ?? 0) + 8;
-      if (size >= Math.min(snapshotSize.chunkBytes, this.#limit / 2)) await flush();
+      const isFull = writer.add(entry);
+      if (isFull !== undefined) await isFull;
     }
-    await flush();
-    return chunks;
+    await writer.flush();
+    wrote(writer.bytes);
+    return writer.chunks;
+  }
+
+  #writer(): ChunkWriter {
+    return new ChunkWriter((bytes) => this.#store(bytes), this.#limit);
   }
 
   async #store(bytes: Uint8Array): Promise<number> {
@@ -191,5 +190,41 @@ export class Snapshots {
     }
     if (typeof outcome === "number") return outcome;
     throw new MillraceError("UNREACHABLE", this.#stream.subject, `A chunk of a snapshot was not stored (${outcome})`, "It is tried again with the next snapshot.");
+  }
+}
+
+/** Puts entries into chunks, in their order. */
+class ChunkWriter {
+  readonly chunks: Chunk[] = [];
+  bytes = 0;
+  readonly #store: (bytes: Uint8Array) => Promise<number>;
+  readonly #limit: number;
+  #open: FoldedEntry[] = [];
+  #size = 0;
+
+  constructor(store: (bytes: Uint8Array) => Promise<number>, limit: number) {
+    this.#store = store;
+    this.#limit = limit;
+  }
+
+  /** Resolves when there is room for the next one; `undefined`: there is. */
+  add(entry: FoldedEntry): Promise<void> | undefined {
+    this.#open.push(entry);
+    this.#size += entry[0].length + (entry[1]?.length ?? 0) + 8;
+    return this.#size >= Math.min(snapshotSize.chunkBytes, this.#limit / 2) ? this.flush() : undefined;
+  }
+
+  async flush(): Promise<void> {
+    const open = this.#open;
+    if (open.length === 0) return;
+    const bytes = encode(open);
+    this.#open = [];
+    this.#size = 0;
+    // What no message can hold goes over several chunks: those before the last one count no entries.
+    for (let at = 0; at < bytes.length; at += this.#limit) {
+      const piece = bytes.subarray(at, at + this.#limit), isLast = at + this.#limit >= bytes.length;
+      this.chunks.push([await this.#store(piece), crc32(piece), isLast ? open.length : 0]);
+    }
+    this.bytes += bytes.length;
   }
 }
