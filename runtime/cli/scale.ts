@@ -57,7 +57,9 @@ async function scale(target: string, to: string | undefined, flags: ScaleFlags):
     }
     const before = flags.takeBack === true ? await askScaling(broker, flow) : undefined;
     const asked = await orderScale(broker, flags.takeBack === true ? { action: "take back", flow } : { action: "begin", flow, stage, count: Number(to) });
-    const begun = asked.change ?? before?.change ?? { stage, generation: "", from: asked.counts[stage] ?? 0, to: Number(to) };
+    // Where the nodes were busy it may have come to its end before one of them answered.
+    const done = asked.last?.stage === stage && asked.last.receipt.to === Number(to) ? asked.last : undefined;
+    const begun = asked.change ?? before?.change ?? { stage, generation: done?.generation ?? "", from: done?.receipt.from ?? asked.counts[stage] ?? 0, to: Number(to) };
     if (!flags.wait) {
       out.write(flags.json === true ? JSON.stringify(asked) : "Planned: the nodes carry it out; --why tells how far it is.");
       return exitCode.fine;
