@@ -79,13 +79,11 @@ export class Seals {
 
   /** †All of them, or none. @throws MillraceError NOT_SEALED, UNREACHABLE, STREAM_MISSING */
   async all(): Promise<readonly { readonly where: string; readonly seal: Sealed }[]> {
-    const seals: { where: string; seal: Sealed }[] = [];
-    for (let p = 0; p < this.count; p++) {
+    return await Promise.all(Array.from({ length: this.count }, async (_, p) => {
       const where = this.address(p), seal = await this.of(p);
       if (seal === undefined) throw notSealed(where);
-      seals.push({ where, seal });
-    }
-    return seals;
+      return { where, seal };
+    }));
   }
 
   address(partition: number): string {

@@ -109,7 +109,7 @@ export class Snapshots {
         if (isFull !== undefined) await isFull;
       }
     }
-    for (const writer of writers) await writer.flush();
+    await Promise.all(writers.map((writer) => writer.flush()));
     return writers.map(({ chunks }) => ({ chunks }));
   }
 

@@ -1,7 +1,7 @@
 // The seal of an actor whose generation is over, as those that go on with its state read it (PROTOCOL 11): the last record of its log
 // that is more than a claim, and the chunks that it names.
 import { crc32 } from "node:zlib";
-import type { BrokerStream } from "../broker/broker.ts";
+import type { BrokerStream, Stored } from "../broker/broker.ts";
 import { decode } from "../event/codec.ts";
 import { MillraceError } from "../event/errors.ts";
 import { entriesOf } from "./recovery.ts";
@@ -27,8 +27,7 @@ export async function readSeal(where: string, generation: string, log: BrokerStr
       const { entries, chunks: named } = seal.sections[q] ?? { chunks: [] };
       if (entries !== undefined) yield entries;
       let pieces: Uint8Array[] = [];
-      for (const [seq, crc, count] of named) {
-        const chunk = await chunks.get(seq);
+      for await (const [[seq, crc, count], chunk] of fetched(named, chunks)) {
         if (chunk === undefined || crc32(chunk.data) !== crc) throw wentBack(where, `chunk ${seq} of the seal of ${where} is missing`);
         pieces.push(chunk.data);
         if (count === 0) continue;
@@ -37,6 +36,22 @@ export async function readSeal(where: string, generation: string, log: BrokerStr
       }
     },
   };
+}
+
+/** So many chunks are asked for before they are taken. */
+const fetchedAhead = 4;
+
+async function* fetched<T extends readonly [seq: number, ...unknown[]]>(named: readonly T[], chunks: BrokerStream): AsyncGenerator<readonly [T, Stored | undefined]> {
+  const asked: Promise<Stored | undefined>[] = [];
+  for (const [at, one] of named.entries()) {
+    for (const [seq] of named.slice(at + asked.length, at + fetchedAhead)) {
+      const its = chunks.get(seq);
+      // Who stops at one of them does not look at the next.
+      its.catch(() => {});
+      asked.push(its);
+    }
+    yield [one, await asked.shift()];
+  }
 }
 
 /** So many claims and stops after a seal are looked past: of owners who found that there is nothing to do any more. */
