@@ -26,6 +26,6 @@ export async function* logBatches(log: BrokerStream, from: number, signal: Abort
   } finally {
     signal.removeEventListener("abort", woken);
     // Nobody waits for the server to have forgotten it.
-    void subscription.close();
+    subscription.close().catch(() => {});
   }
 }

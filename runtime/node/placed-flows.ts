@@ -164,7 +164,11 @@ export class PlacedFlows implements Hosting {
 
   handOver(actor: string, from: string, since: number): Promise<Done | null | undefined> {
     const ready = this.#ready.get(actor), flow = this.#open.get(actor.slice(0, actor.indexOf("/")));
-    if (ready !== undefined && flow !== undefined) ready.looked = look(flow);
+    if (ready !== undefined && flow !== undefined) {
+      ready.looked = look(flow);
+      // Whoever starts it hears of that.
+      ready.looked.catch(() => {});
+    }
     return askFor(actor, from, since, this.#options.host);
   }
 
@@ -214,7 +218,7 @@ export class PlacedFlows implements Hosting {
   }
 }
 
-/** What its run's record says now is adopted; never rejects. */
+/** What its run's record says now is adopted. @throws MillraceError UNREACHABLE */
 const look = async ({ run }: HostedFlow): Promise<void> => void (run instanceof PlacedRun && (await run.look()));
 
 const notOpen = (actor: string): MillraceError => new MillraceError("NOT_FOUND", actor, "Its flow is not open on this node", "It is tried again in a moment.");
