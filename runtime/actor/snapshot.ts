@@ -65,13 +65,13 @@ export class Snapshots {
       this.#known = true;
       return { ...body, snapshot: { n, chunks: [...this.#chunks] } };
     }
-    const inline = await this.#small();
-    if (inline !== undefined) {
+    const { small, all } = await this.#read();
+    if (small !== undefined) {
       this.#chunks = [];
-      return { ...body, snapshot: { n, entries: inline, chunks: [] } };
+      return { ...body, snapshot: { n, entries: small, chunks: [] } };
     }
     this.#baseBytes = this.#deltaBytes = 0;
-    this.#chunks = await this.#append(this.#all(), (bytes) => { this.#baseBytes += bytes; });
+    this.#chunks = await this.#append(all, (bytes) => { this.#baseBytes += bytes; });
     this.#known = true;
     return { ...body, snapshot: { n, chunks: [...this.#chunks] } };
   }
@@ -81,7 +81,7 @@ export class Snapshots {
     const { body } = captured;
     this.#known = false;
     await this.#fold(captured, step.sealing);
-    const small = await this.#small();
+    const { small, all } = await this.#read();
     if (small !== undefined) {
       const entries = Array.from({ length: sections.count }, (): FoldedEntry[] => []);
       for (const entry of small) {
@@ -93,14 +93,14 @@ export class Snapshots {
       return { ...body, seal: { generation, sections: entries.map((its) => ({ entries: its, chunks: [] })) } };
     }
     const made: Section[] = [];
-    while (made.length < sections.count) made.push(...(await this.#sectionsFrom(made.length, Math.min(sections.count - made.length, sealedTogether), sections)));
+    while (made.length < sections.count) made.push(...(await this.#sectionsFrom(made.length, Math.min(sections.count - made.length, sealedTogether), sections, made.length === 0 ? all : this.#all())));
     return { ...body, seal: { generation, sections: made } };
   }
 
   /** So many of them in one pass: of each a chunk is in memory. */
-  async #sectionsFrom(first: number, count: number, sections: Sections): Promise<Section[]> {
+  async #sectionsFrom(first: number, count: number, sections: Sections, all: AsyncIterable<FoldedEntry>): Promise<Section[]> {
     const writers = Array.from({ length: count }, () => this.#writer());
-    for await (const entry of this.#all()) {
+    for await (const entry of all) {
       const its = sections.of(entry[0], entry[1] as Uint8Array);
       for (const [at, writer] of its === undefined ? writers.entries() : ([[its - first, writers[its - first]]] as const)) {
         if (writer === undefined) continue;
@@ -156,15 +156,16 @@ export class Snapshots {
     for (const letter of foldedLetters) for await (const [key, value] of this.#journal.store.range(...rangeOf(letter))) yield [key, value];
   }
 
-  async #small(): Promise<FoldedEntry[] | undefined> {
-    const entries: FoldedEntry[] = [];
-    let bytes = 0;
-    for await (const entry of this.#all()) {
-      bytes += entry[0].length + (entry[1]?.length ?? 0) + 8;
-      if (bytes > snapshotSize.inlineBytes) return undefined;
-      entries.push(entry);
+  /** All of it, where that may stand in the record itself; else what gives all of it. */
+  async #read(): Promise<{ readonly small: FoldedEntry[]; readonly all?: undefined } | { readonly small?: undefined; readonly all: AsyncIterable<FoldedEntry> }> {
+    const rest = this.#all(), begun: FoldedEntry[] = [];
+    for (let bytes = 0; bytes <= snapshotSize.inlineBytes; ) {
+      const { done, value } = await rest.next();
+      if (done === true) return { small: begun };
+      bytes += value[0].length + (value[1]?.length ?? 0) + 8;
+      begun.push(value);
     }
-    return entries;
+    return { all: (async function* () { yield* begun; yield* rest; })() };
   }
 
   async #append(entries: AsyncIterable<FoldedEntry> | Iterable<FoldedEntry>, wrote: (bytes: number) => void): Promise<readonly Chunk[]> {

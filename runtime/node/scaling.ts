@@ -77,6 +77,8 @@ export class FlowScaling {
   #waits: Extract<Step, { is: "wait" }> | undefined;
   #trouble: string | undefined;
   #last: ScaleStatus["last"] = null;
+  /** What the record may not say any more, and `#last` not yet. */
+  #ending: Change | undefined;
   #cost: { readonly generation: string; readonly of: ScaleCost } | undefined;
   #nodes = 1;
   #closed = false;
@@ -95,7 +97,7 @@ export class FlowScaling {
   }
 
   get status(): ScaleStatus {
-    const { record, plan } = this.#ground, change = changeOf(record);
+    const { record, plan } = this.#ground, change = changeOf(record) ?? this.#ending;
     return {
       flow: plan.name, last: this.#last, trouble: this.#trouble ?? null,
       change: change === undefined ? null : { stage: change.stage, generation: change.to.generation, from: change.from.count, to: change.to.count, takenBack: change.takenBack },
@@ -214,9 +216,10 @@ export class FlowScaling {
 
   async #end(change: Change, finished: boolean, cost: ScaleCost): Promise<void> {
     const { stage, from, to } = change, { clock, log } = this.#env, { plan } = this.#ground;
+    this.#ending = change;
     await this.#ground.change(whileIts(change, ({ change: its, ...now }) => (!finished && its?.stands === true && change.stands !== true ? { ...now, change: its } : {
       ...now, stages: now.stages.map((one) => (one.name !== stage ? one : finished ? { ...one, generation: to.generation, parallelism: to.count } : { ...one, withdrawn: [...(one.withdrawn ?? []), to.generation] })),
-    })));
+    }))).finally(() => { this.#ending = undefined; });
     // Another leader has found meanwhile that it stands.
     if (this.record.change?.generation === to.generation) return;
     this.#last = { stage, generation: to.generation, is: finished ? "finished" : "withdrawn", receipt: cost.receipt(change, clock.monotonic()) };

@@ -12,8 +12,8 @@ export function rescaling(keys: number): Promise<Rescaling> {
   return withThreeNodes({ partitions: 4, keys }, async ({ millrace }) => {
     const steps: Rescaling["steps"][number][] = [];
     for (const count of [8, 3]) {
-      const { receipt } = JSON.parse(await millrace("scale", "keyed/counts", String(count), "--json")) as { readonly receipt?: ScaleReceipt };
-      if (receipt === undefined) throw new Error(`scale to ${count} gave no receipt`);
+      const said = await millrace("scale", "keyed/counts", String(count), "--json"), { receipt } = JSON.parse(said) as { readonly receipt: ScaleReceipt | null };
+      if (receipt === null) throw new Error(`scale to ${count} gave no receipt: ${said}`);
       steps.push(receipt);
     }
     return { keys, steps };
