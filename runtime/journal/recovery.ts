@@ -184,7 +184,13 @@ interface Claimed extends ReadingOptions {
 /** What the journal has not: the claim, and the record before it, are known; only what lies between that and the head is read. */
 async function readRest(options: Claimed, journal: Journal, head: Head, last: Stored | undefined, claim: Entry): Promise<void> {
   if (last === undefined || last.seq <= head.seq) return await journal.write([claim]);
-  if (last.seq > head.seq + 1) await readTail(options, journal, head.seq + 1, last.seq - 1);
+  if (last.seq > head.seq + 1) {
+    await readTail(options, journal, head.seq + 1, last.seq - 1).catch(async (error: unknown) => {
+      // The owner before lets go of what its snapshot holds until it notices that it is over.
+      const { first } = await answer(options, () => options.log.bounds());
+      throw first > head.seq + 1 ? purgedMeanwhile(options.where) : error;
+    });
+  }
   options.took?.(last.data.length);
   await journal.write([{ n: decodeRecord(last.data).n, seq: last.seq, bytes: last.data }, claim]);
 }

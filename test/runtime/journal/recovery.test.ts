@@ -489,6 +489,17 @@ test("a log that went back behind what was read ahead is seen before the claim, 
   assert.is(await givenOn(world, stores), await givenOn(world, new MemoryStores()));
 });
 
+test("an owner that is claimed over and lets go of records that the new one has yet to read, since its snapshot holds them, is no loss: it begins anew", async () => {
+  const world = new World(), stores = new MemoryStores(), owner = await world.own(new MemoryStores());
+  await owner.turns(5);
+  await warm(world, stores);
+  await owner.turns(20);
+  await owner.commit({ ...counted(27), snapshot: { n: 26, chunks: [], entries: [entry("a", 4)] } }, { kind: "snapshot" });
+  const purge = (): void => void world.server.streams.get("log")?.purge(27);
+  assert.is((await rejection(world.recover(stores, { onClaimed: purge }))).code, "LOG_PURGED");
+  assert.is(await givenOn(world, stores), await givenOn(world, new MemoryStores()));
+});
+
 test("a journal of this node that the log does not fit is left for recovery to judge: it is evidence of a loss", async () => {
   const world = new World(), stores = new MemoryStores(), owner = await world.own(stores);
   await owner.turns(3);
