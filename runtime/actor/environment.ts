@@ -3,6 +3,7 @@ import type { Broker } from "../broker/broker.ts";
 import type { Clock, Random } from "../event/clock.ts";
 import type { Logger } from "../flow/context.ts";
 import type { FlowPlan, StagePlan } from "../flow/plan.ts";
+import type { ReadingOptions } from "../journal/recovery.ts";
 import type { Stores } from "../journal/store.ts";
 import type { Seats } from "./at-work.ts";
 import type { Exit } from "./exit.ts";
@@ -110,4 +111,10 @@ export function streamName(subject: string): string {
 /** The one stream of a flow's dead letters. */
 export function deadStream(flow: string): string {
   return `mr_dead_${flow}`;
+}
+
+/** Where an actor's log, chunks and journal are. */
+export function readingOf({ broker, stores, clock }: Pick<ActorEnvironment, "broker" | "stores" | "clock">, flow: string, stage: string, generation: string, partition: number): Omit<ReadingOptions, "signal"> {
+  const { log, chunks } = subjectsOf(flow, stage, generation, partition);
+  return { where: `${flow}/${stage}/${partition}`, log: broker.stream(streamName(log), log), chunks: broker.stream(streamName(chunks), chunks), stores, store: `${flow}/${stage}/${generation}/${partition}`, clock };
 }

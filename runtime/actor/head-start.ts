@@ -5,20 +5,15 @@ import type { BrokerStream } from "../broker/broker.ts";
 import type { Head, Journal } from "../journal/journal.ts";
 import { logBatches } from "../journal/log-batches.ts";
 import { decodeRecord } from "../journal/record.ts";
+import { inSteps } from "../journal/in-steps.ts";
 import { foldedOf, type ReadingOptions } from "../journal/recovery.ts";
 import { RecordReader } from "../journal/record-reader.ts";
 import { catchUp, openWarm } from "../journal/warm-up.ts";
 import type { Actor } from "./actor.ts";
-import { type ActorEnvironment, streamName, subjectsOf } from "./environment.ts";
+import { readingOf } from "./environment.ts";
 import { declareSenders, hasBegun, isFirst } from "./inheritance.ts";
 import { RecordKeeper } from "./record-keeper.ts";
 import { Replay } from "./replay.ts";
-
-/** Where an actor's log, chunks and journal are. */
-export function readingOf({ flow, broker, stores, clock }: ActorEnvironment, stage: string, generation: string, partition: number): Omit<ReadingOptions, "signal"> {
-  const { log, chunks } = subjectsOf(flow.name, stage, generation, partition);
-  return { where: `${flow.name}/${stage}/${partition}`, log: broker.stream(streamName(log), log), chunks: broker.stream(streamName(chunks), chunks), stores, store: `${flow.name}/${stage}/${generation}/${partition}`, clock };
-}
 
 export class HeadStart {
   readonly journal: Journal;
@@ -40,7 +35,7 @@ export class HeadStart {
 
   /** Of a life that has not begun. `undefined` where there is nothing to go ahead with. @throws MillraceError as `warmUp`, and where the journal is broken; then nothing is left open, and that life is not to be begun */
   static async of(actor: Actor): Promise<HeadStart | undefined> {
-    const { env, stage, generation, partition, signal } = actor, calm = (): Promise<void> | undefined => env.shares?.calm, reading = { ...readingOf(env, stage.name, generation, partition), signal, calm };
+    const { env, stage, generation, partition, signal } = actor, calm = (): Promise<void> | undefined => env.shares?.calm, reading = { ...readingOf(env, env.flow.name, stage.name, generation, partition), signal, calm };
     const { journal, fellBack } = (await openWarm(reading)) ?? {};
     if (journal === undefined) return undefined;
     try {
@@ -72,14 +67,5 @@ export class HeadStart {
 
   close(): Promise<void> {
     return this.journal.store.close();
-  }
-}
-
-/** An actor that stands still goes first. */
-async function* inSteps<T>(all: AsyncIterable<T>, calm: () => Promise<void> | undefined): AsyncGenerator<T> {
-  for await (const one of all) {
-    const wait = calm();
-    if (wait !== undefined) await wait;
-    yield one;
   }
 }

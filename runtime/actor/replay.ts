@@ -89,14 +89,6 @@ export class Replay {
   }
 }
 
-/** All of it in one go. */
-export async function replayAll(actor: Actor, { journal, folded, records }: Pick<Recovered, "journal" | "folded" | "records">, keeper: RecordKeeper): Promise<Replayed> {
-  const replay = new Replay(actor, keeper);
-  await replay.load(journal, folded);
-  await replay.take(records());
-  return replay.end();
-}
-
 function applyOutlets(outletAt: (target: Target) => Outlet, { body, term }: CommitRecord): void {
   for (const [target, seq, its] of body.sent ?? []) Object.assign(outletAt(target), { seq, term: its });
   for (const [target, seq] of body.out ?? []) Object.assign(outletAt(target), { seq, term });

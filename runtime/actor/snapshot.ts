@@ -102,12 +102,15 @@ export class Snapshots {
     const writers = Array.from({ length: count }, () => this.#writer());
     for await (const entry of all) {
       const its = sections.of(entry[0], entry[1] as Uint8Array);
-      for (const [at, writer] of its === undefined ? writers.entries() : ([[its - first, writers[its - first]]] as const)) {
-        if (writer === undefined) continue;
-        if (its !== undefined) sections.tell(first + at);
-        const isFull = writer.add(entry);
-        if (isFull !== undefined) await isFull;
+      if (its === undefined) {
+        for (const writer of writers) await writer.add(entry);
+        continue;
       }
+      const writer = writers[its - first];
+      if (writer === undefined) continue;
+      sections.tell(its);
+      const isFull = writer.add(entry);
+      if (isFull !== undefined) await isFull;
     }
     await Promise.all(writers.map((writer) => writer.flush()));
     return writers.map(({ chunks }) => ({ chunks }));

@@ -6,9 +6,8 @@ import { recover } from "../journal/recovery.ts";
 import { fenced, wentBack } from "../journal/verdict.ts";
 import type { Actor } from "./actor.ts";
 import { Committer, type CommitterOptions } from "./committer.ts";
-import { type Division, streamName, subjectsOf } from "./environment.ts";
+import { type Division, readingOf, streamName } from "./environment.ts";
 import { exitOf } from "./exit.ts";
-import { readingOf } from "./head-start.ts";
 import { RecordKeeper } from "./record-keeper.ts";
 import { declareSenders, hasBegun, inherit, isFirst } from "./inheritance.ts";
 import { Replay, type Replayed } from "./replay.ts";
@@ -23,14 +22,14 @@ export interface TakeoverEvents extends Pick<CommitterOptions, "accepted" | "wri
 /** Throws as `recover` does; then nothing is left open. */
 export async function takeOver(actor: Actor, events: TakeoverEvents): Promise<{ readonly committer: Committer; readonly replayed: Replayed }> {
   const { env, address, stage, generation, partition, memory, signal } = actor, ahead = await actor.headStart;
-  const subjects = subjectsOf(env.flow.name, stage.name, generation, partition), reading = readingOf(env, stage.name, generation, partition), { chunks } = reading;
+  const reading = readingOf(env, env.flow.name, stage.name, generation, partition), { chunks } = reading;
   if (ahead === undefined && isFirst(actor)) declareSenders(actor);
   const recovered = await recover({ ...reading, random: env.random, node: env.node, code: env.code, signal, inherits: !isFirst(actor), ahead, onClaimed: events.onClaimed, onWait: events.onWait });
   env.log.debug("its log is claimed, its journal is whole", { actor: address, term: recovered.term[0], n: recovered.n, read: recovered.read });
   const { journal, log, term, n, k } = recovered, keeper = ahead?.keeper ?? new RecordKeeper(log.stream, journal, env.clock, env.retainMs), replay = ahead?.replay ?? new Replay(actor, keeper);
   let committer: Committer | undefined;
   try {
-    const snapshots = new Snapshots(journal, chunks, () => env.broker.create({ name: streamName(subjects.chunks), subject: subjects.chunks, replicas: env.replicas }), env.broker.maxPayload);
+    const snapshots = new Snapshots(journal, chunks, () => env.broker.create({ name: streamName(chunks.subject), subject: chunks.subject, replicas: env.replicas }), env.broker.maxPayload);
     const from = ahead !== undefined || isFirst(actor) || (await hasBegun(journal)) ? undefined : predecessor(actor), inherited = from === undefined ? undefined : await snapshots.write({ n, body: await inherit(actor, journal, from), entries: [] });
     if (ahead === undefined) await replay.load(journal, inherited === undefined ? recovered.folded : { n, body: inherited });
     await replay.take(recovered.records());

@@ -8,6 +8,7 @@ import { MillraceError } from "../event/errors.ts";
 import { nextTerm, type Term } from "../event/term.ts";
 import { checkBody } from "./body-form.ts";
 import { FencedLog, type FencedLogOptions, untilAnswered } from "./fenced-log.ts";
+import { inSteps } from "./in-steps.ts";
 import { Journal, type Entry, type Head, newestWhole } from "./journal.ts";
 import { Assembler, type Body, type CommitRecord, decodeRecord, encodeRecord } from "./record.ts";
 import { type ReadRecord, RecordReader } from "./record-reader.ts";
@@ -196,9 +197,7 @@ async function readRest(options: Claimed, journal: Journal, head: Head, last: St
 }
 
 async function* readInSteps({ log, calm, took }: ReadingOptions, from: number, to: number): AsyncGenerator<Stored> {
-  for await (const message of log.read(from, to)) {
-    const wait = calm?.();
-    if (wait !== undefined) await wait;
+  for await (const message of inSteps(log.read(from, to), calm)) {
     took?.(message.data.length);
     yield message;
   }

@@ -1,9 +1,8 @@
 // An actor on this node, through all its lives.
 import type { Actor, Counts } from "../actor/actor.ts";
 import { type ActorView, viewOf } from "../actor/actor-view.ts";
-import { type ActorEnvironment, type ActorEvents, addressOf, type Place } from "../actor/environment.ts";
+import { type ActorEnvironment, type ActorEvents, addressOf, type Place, readingOf } from "../actor/environment.ts";
 import type { LetterOrder, LetterOutcome } from "../actor/letters.ts";
-import { readingOf } from "../actor/head-start.ts";
 import { createActor } from "../actor/wiring.ts";
 import type { StagePlan } from "../flow/plan.ts";
 import { warmUp } from "../journal/warm-up.ts";
@@ -89,7 +88,7 @@ export class HostedActor {
   /** Makes its next life ready while it runs on another node, as far as that comes until `signal`. Never rejects: what could not be done is done when it starts. */
   async warm(signal: AbortSignal): Promise<void> {
     await this.cool();
-    if (this.#isolated !== undefined) return await warmUp({ ...readingOf(this.#env, this.stage.name, this.#isolated.generation, this.partition), signal }).catch(() => {});
+    if (this.#isolated !== undefined) return await warmUp({ ...readingOf(this.#env, this.flow, this.stage.name, this.#isolated.generation, this.partition), signal }).catch(() => {});
     this.#next = new NextLife((events) => this.#create(events));
     await this.#next.warm(signal);
   }

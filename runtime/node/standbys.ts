@@ -1,9 +1,10 @@
 // The warm copies on this node: of each actor that runs elsewhere and for which this node was chosen, one is kept (warm-copy.ts) until the
 // actor comes here, another node is chosen, or its flow ends.
-import { streamName, subjectsOf, Turnstile } from "../actor/environment.ts";
+import { readingOf, Turnstile } from "../actor/environment.ts";
 import { type ClusterState, seatsOf } from "../cluster/placement-record.ts";
 import { pause } from "../event/clock.ts";
 import { asError } from "../event/errors.ts";
+import type { ReadingOptions } from "../journal/recovery.ts";
 import { WarmCopy, type WarmFigures, type WarmState } from "../journal/warm-copy.ts";
 import type { HostEnvironment } from "./hosted-flow.ts";
 import { readRun, type RunRecord } from "./run-record.ts";
@@ -134,7 +135,7 @@ class Keeper {
       });
       if (generation !== undefined && generation !== known && !signal.aborted) {
         await this.#copy?.stop();
-        if (known !== undefined) await this.#options.stores.remove(this.#storeOf(known)).catch((thrown: unknown) => log.debug("a copy of an old generation could not be removed", { actor: this.#actor, reason: asError(thrown).message }));
+        if (known !== undefined) await this.#options.stores.remove(this.#readingOf(known).store).catch((thrown: unknown) => log.debug("a copy of an old generation could not be removed", { actor: this.#actor, reason: asError(thrown).message }));
         known = generation;
         this.#copy = this.#begin(generation);
       }
@@ -143,15 +144,15 @@ class Keeper {
     await this.#copy?.stop();
   }
 
-  #storeOf(generation: string): string {
+  #readingOf(generation: string): Omit<ReadingOptions, "signal"> {
     const [flow, stage, partition] = this.#actor.split("/") as [string, string, string];
-    return `${flow}/${stage}/${generation}/${partition}`;
+    return readingOf(this.#options, flow, stage, generation, Number(partition));
   }
 
   #begin(generation: string): WarmCopy {
-    const { broker, stores, clock, log } = this.#options, [flow, stage, partition] = this.#actor.split("/") as [string, string, string], { log: subject, chunks } = subjectsOf(flow, stage, generation, Number(partition));
+    const { log } = this.#options;
     const copy = new WarmCopy({
-      where: this.#actor, log: broker.stream(streamName(subject), subject), chunks: broker.stream(streamName(chunks), chunks), stores, store: this.#storeOf(generation), clock, turn: this.#turn,
+      ...this.#readingOf(generation), turn: this.#turn,
       onState: () => {
         const { state, ...its } = copy.figures;
         log.debug(`warm copy: ${state}`, { actor: this.#actor, ...its });

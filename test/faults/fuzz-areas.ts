@@ -9,7 +9,7 @@ import type { Actor } from "../../runtime/actor/actor.ts";
 import { Inbound } from "../../runtime/actor/inbound.ts";
 import { Memory } from "../../runtime/actor/memory.ts";
 import type { RecordKeeper } from "../../runtime/actor/record-keeper.ts";
-import { replayAll } from "../../runtime/actor/replay.ts";
+import { replayAll } from "../support/replay-all.ts";
 import { Routing } from "../../runtime/actor/routing.ts";
 import { decode, encode, plain } from "../../runtime/event/codec.ts";
 import { MillraceError } from "../../runtime/event/errors.ts";

@@ -6,7 +6,7 @@ import { unseal } from "../../runtime/actor/change.ts";
 import { Memory } from "../../runtime/actor/memory.ts";
 import { type Outlet, outletId } from "../../runtime/actor/outlet.ts";
 import type { RecordKeeper } from "../../runtime/actor/record-keeper.ts";
-import { replayAll } from "../../runtime/actor/replay.ts";
+import { replayAll } from "./replay-all.ts";
 import type { BrokerStream, Stored } from "../../runtime/broker/broker.ts";
 import { systemClock } from "../../runtime/event/clock.ts";
 import type { StagePlan } from "../../runtime/flow/plan.ts";

@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { map } from "../../../actors/index.ts";
 import { type ActorEnvironment, Turnstile } from "../../../runtime/actor/environment.ts";
 import { RecordKeeper } from "../../../runtime/actor/record-keeper.ts";
-import { replayAll } from "../../../runtime/actor/replay.ts";
+import { replayAll } from "../../support/replay-all.ts";
 import { createActor } from "../../../runtime/actor/wiring.ts";
 import { encodeFrame } from "../../../runtime/event/frame.ts";
 import type { Term } from "../../../runtime/event/term.ts";
