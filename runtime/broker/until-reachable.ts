@@ -1,5 +1,6 @@
 // A question that the broker does not answer now is asked again. A server that restarts, or a stream of three replicas that has just been made
 // and chooses its leader, answers nobody for a moment.
+import type { BrokerStream } from "./broker.ts";
 import { type Clock, pause } from "../event/clock.ts";
 import { MillraceError } from "../event/errors.ts";
 
@@ -31,7 +32,21 @@ export async function untilReachable<T>(call: () => Promise<T>, { clock, signal 
   }
 }
 
-/** The same for a node that starts, for 15 s. @throws as `untilReachable` */
+/**
+ * The same for a node that starts, for 15 s. A stream that another node has made just now is still missing for a server that has not heard of it:
+ * that passes, too. @throws as `untilReachable`
+ */
 export function untilReachableAtStart<T>(call: () => Promise<T>, clock: Clock): Promise<T> {
-  return untilReachable(call, { clock, forMs: startMs });
+  return untilReachable(call, { clock, forMs: startMs, codes: ["UNREACHABLE", "STREAM_MISSING"] });
+}
+
+/** What a stream holds; one that is missing is made. @throws what `bounds` and `create` do */
+export async function boundsOrMade(stream: Pick<BrokerStream, "bounds">, create: () => Promise<void>): ReturnType<BrokerStream["bounds"]> {
+  try {
+    return await stream.bounds();
+  } catch (error) {
+    if (!(error instanceof MillraceError) || error.code !== "STREAM_MISSING") throw error;
+    await create();
+    return await stream.bounds();
+  }
 }

@@ -1,7 +1,7 @@
 // The cluster's log: who leads, and where the actors of all flows are. Every node follows it; only the newest leader can write to it,
 // since each record expects the one that it was computed from (as P1, P2 and P5 for an actor's log): no clock is asked.
 import type { Broker, BrokerStream, Stored, Subscription } from "../broker/broker.ts";
-import { untilReachableAtStart } from "../broker/until-reachable.ts";
+import { boundsOrMade, untilReachableAtStart } from "../broker/until-reachable.ts";
 import type { Clock, Random } from "../event/clock.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import type { Logger } from "../flow/context.ts";
@@ -139,7 +139,7 @@ export class PlacementLog {
   }
 
   async #catchUp(): Promise<void> {
-    const { at } = this.#chain, { first, last } = await this.#bounds();
+    const { at } = this.#chain, { first, last } = await boundsOrMade(this.#stream, () => this.#create());
     // What looks like a loss is looked at twice before it is one.
     if (last < at || (last === at && !(await this.#isThere(at)))) return this.#watch.look();
     if (first > at + 1) return await this.#readAnew();
@@ -150,16 +150,6 @@ export class PlacementLog {
     return seq === 0 || (await this.#stream.get(seq)) !== undefined;
   }
 
-  async #bounds(): Promise<{ readonly first: number; readonly last: number }> {
-    try {
-      return await this.#stream.bounds();
-    } catch (error) {
-      if (!(error instanceof MillraceError) || error.code !== "STREAM_MISSING") throw error;
-      await this.#create();
-      return await this.#stream.bounds();
-    }
-  }
-
   /** `why`: what is not as it was. Once at a time. @throws MillraceError UNREACHABLE, STREAM_CONFLICT */
   #readAnew(why?: string): Promise<void> {
     this.#reading ??= this.#readAll(why).finally(() => { this.#reading = undefined; });
@@ -167,7 +157,7 @@ export class PlacementLog {
   }
 
   async #readAll(why: string | undefined): Promise<void> {
-    const { first, last } = await this.#bounds(), known = this.state, before = this.#chain.newest;
+    const { first, last } = await boundsOrMade(this.#stream, () => this.#create()), known = this.state, before = this.#chain.newest;
     let chain = emptyChain, newest: Stored | undefined, broken: MillraceError | undefined, holds = before === undefined, strays = 0;
     for await (const message of this.#stream.read(first, last)) {
       try {

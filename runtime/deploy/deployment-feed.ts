@@ -1,10 +1,9 @@
 // What is deployed, as NATS tells it: the newest of each flow, as they are and as they come. Where NATS lost some of it (P30) it is read anew:
 // what is there counts, and who hears it is told what is not there any more.
 import type { Broker, BrokerStream, Stored, Subscription } from "../broker/broker.ts";
-import { untilReachableAtStart } from "../broker/until-reachable.ts";
+import { boundsOrMade, untilReachableAtStart } from "../broker/until-reachable.ts";
 import { LossWatch, lossOf } from "../cluster/loss-watch.ts";
 import type { Clock } from "../event/clock.ts";
-import { MillraceError } from "../event/errors.ts";
 import type { Logger } from "../flow/context.ts";
 import { createDeployments, deploymentsPattern, deploymentsStream } from "./deployments.ts";
 
@@ -62,7 +61,7 @@ export class DeploymentFeed {
   }
 
   async #readAnew(why: string): Promise<void> {
-    const { log, heardAll } = this.#options, lost = why !== "" ? why : await lossOf(this.#stream, this.#newest, true), { first, last } = await this.#bounds(), found: Stored[] = [];
+    const { log, heardAll } = this.#options, lost = why !== "" ? why : await lossOf(this.#stream, this.#newest, true), { first, last } = await boundsOrMade(this.#stream, () => createDeployments(this.#options.broker, this.#options.replicas)), found: Stored[] = [];
     for await (const message of this.#stream.read(first, last)) found.push(message);
     if (this.#isStopped) return;
     if (lost !== undefined) log.error(`NATS lost what it had acknowledged of what is deployed (${deploymentsStream}): ${lost}; it was read anew: what is there counts`, { code: "BROKER_WENT_BACK", flows: found.length });
@@ -72,15 +71,5 @@ export class DeploymentFeed {
     this.#newest = undefined;
     for (const message of found) this.#hear(message);
     await heardAll(new Set(found.map(({ seq }) => seq)));
-  }
-
-  async #bounds(): Promise<{ readonly first: number; readonly last: number }> {
-    try {
-      return await this.#stream.bounds();
-    } catch (error) {
-      if (!(error instanceof MillraceError) || error.code !== "STREAM_MISSING") throw error;
-      await createDeployments(this.#options.broker, this.#options.replicas);
-      return await this.#stream.bounds();
-    }
   }
 }

@@ -1,6 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { untilReachable, untilReachableAtStart } from "../../../runtime/broker/until-reachable.ts";
+import { boundsOrMade, untilReachable, untilReachableAtStart } from "../../../runtime/broker/until-reachable.ts";
 import { MillraceError } from "../../../runtime/event/errors.ts";
 import { ManualClock } from "../../../runtime/testing/manual-clock.ts";
 import { driven } from "../../support/driven.ts";
@@ -36,6 +36,25 @@ test("an outage that lasts is given when the time is over, or when nobody waits 
   const waiting = rejection(untilReachable(ever.call, { clock, signal: over.signal, againMs: 1e9 }));
   over.abort();
   assert.is((await waiting).code, "UNREACHABLE");
+});
+
+test("a stream that another node has made just now may be missing for a moment where a node starts", async () => {
+  const clock = new ManualClock();
+  assert.is(await driven(clock, untilReachableAtStart(failing("STREAM_MISSING", "UNREACHABLE", "STREAM_MISSING").call, clock)), 4);
+  assert.is((await rejection(untilReachableAtStart(failing("STREAM_CONFLICT").call, clock))).code, "STREAM_CONFLICT");
+});
+
+test("what a missing stream holds is told when it was made; another error is given, and nothing made", async () => {
+  const held = { first: 1, last: 0 }, made: string[] = [];
+  const stream = (...codes: readonly string[]) => { const its = failing(...codes); return { bounds: async () => { await its.call(); return held; } }; };
+  const create = async () => { made.push("made"); };
+  assert.equal(await boundsOrMade(stream(), create), held);
+  assert.equal(made, []);
+  assert.equal(await boundsOrMade(stream("STREAM_MISSING"), create), held);
+  assert.equal(made, ["made"]);
+  assert.is((await rejection(boundsOrMade(stream("UNREACHABLE"), create))).code, "UNREACHABLE");
+  assert.is((await rejection(boundsOrMade(stream("STREAM_MISSING", "STREAM_MISSING"), create))).code, "STREAM_MISSING");
+  assert.equal(made, ["made", "made"]);
 });
 
 test("a node that starts asks again for 15 s", async () => {
