@@ -1,13 +1,15 @@
 // How an actor of a new generation begins (PROTOCOL 11): with its section of the seal of every actor of the old one†. What comes of it
 // is the same however often it is done, since seals do not change; it is kept when the snapshot of it is in the actor's own log†.
+import { putEntries } from "../journal/recovery.ts";
 import { decodeRecord, type Body } from "../journal/record.ts";
 import { MillraceError } from "../event/errors.ts";
 import { sameTerm, type Term } from "../event/term.ts";
 import type { Journal } from "../journal/journal.ts";
-import { foldedKey, rangeOf } from "../journal/keys.ts";
+import { foldedKey, keyName, rangeOf } from "../journal/keys.ts";
 import { notSealed, readSeal, type Sealed } from "../journal/seal.ts";
 import type { StoreOperation } from "../journal/store.ts";
 import type { Actor } from "./actor.ts";
+import type { FoldedEntry } from "./change.ts";
 import { type Division, streamName, subjectsOf } from "./environment.ts";
 import { Inbound } from "./inbound.ts";
 import { foldedLetters } from "./snapshot.ts";
@@ -39,28 +41,47 @@ export async function hasBegun(journal: Journal): Promise<boolean> {
   return false;
 }
 
-/**
- * Loads the sections into the journal's folded space; gives the fields as of it.
- * @throws MillraceError NOT_SEALED, UNREACHABLE, STREAM_MISSING, BROKER_WENT_BACK
- */
-export async function inherit(actor: Actor, journal: Journal, from: Division): Promise<Body> {
-  await emptied(journal);
-  const { partition } = actor, bodies: Body[] = [], tried = new Set<string>();
-  for (const { where, seal } of await new Seals(actor, from).all()) {
-    bodies.push(seal.body);
-    for await (const entries of seal.section(partition)) {
-      const batch = new Map<string, StoreOperation>(), isThere = (key: Uint8Array): boolean => batch.has(nameOf(key)) || journal.store.get(key) !== undefined;
-      for (const [key, value] of entries) {
-        if (value === null) continue;
-        const its = inheritedKey(key, `${where}@${from.generation}`, isThere);
-        batch.set(nameOf(its), { type: "put", key: its, value });
-        const id = triedAs(key, value, where);
-        if (id !== undefined) tried.add(id);
+/** What an actor goes on with: its section of every seal. */
+export class Inheritance {
+  readonly #actor: Actor;
+  readonly #journal: Journal;
+  readonly #from: Division;
+  readonly #bodies: Body[] = [];
+  readonly #tried = new Set<string>();
+
+  constructor(actor: Actor, journal: Journal, from: Division) {
+    this.#actor = actor;
+    this.#journal = journal;
+    this.#from = from;
+  }
+
+  /** Loads the sections into the journal's folded space, and gives what was loaded. @throws MillraceError NOT_SEALED, UNREACHABLE, STREAM_MISSING, BROKER_WENT_BACK */
+  async *load(): AsyncGenerator<readonly FoldedEntry[]> {
+    const { store } = this.#journal, { partition } = this.#actor;
+    await emptied(this.#journal);
+    for (const { where, seal } of await new Seals(this.#actor, this.#from).all()) {
+      this.#bodies.push(seal.body);
+      for await (const entries of seal.section(partition)) {
+        // Only the keys of held events may meet.
+        const loaded: [Uint8Array, Uint8Array][] = [], taken = new Set<string>(), isThere = (key: Uint8Array): boolean => taken.has(keyName(key)) || store.get(key) !== undefined;
+        for (const [key, value] of entries) {
+          if (value === null) continue;
+          const its = inheritedKey(key, `${where}@${this.#from.generation}`, isThere);
+          if (its !== key) taken.add(keyName(its));
+          loaded.push([its, value]);
+          const id = triedAs(key, value, where);
+          if (id !== undefined) this.#tried.add(id);
+        }
+        await putEntries(store, loaded);
+        yield loaded;
       }
-      await journal.store.write([...batch.values()]);
     }
   }
-  return merged(actor.address, bodies, partition, tried);
+
+  /** Its fields, once all was loaded. @throws MillraceError HISTORY_FORKED */
+  body(): Body {
+    return merged(this.#actor.address, this.#bodies, this.#actor.partition, this.#tried);
+  }
 }
 
 /** The seals of a generation. */
@@ -96,8 +117,6 @@ export class Seals {
     return readSeal(this.address(partition), generation, env.broker.stream(streamName(subjects.log), subjects.log), env.broker.stream(streamName(subjects.chunks), subjects.chunks));
   }
 }
-
-const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
 
 // What an earlier try had loaded.
 async function emptied({ store }: Journal): Promise<void> {

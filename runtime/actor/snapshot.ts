@@ -5,7 +5,7 @@ import type { BrokerStream } from "../broker/broker.ts";
 import { encode } from "../event/codec.ts";
 import { MillraceError } from "../event/errors.ts";
 import type { Journal } from "../journal/journal.ts";
-import { rangeOf } from "../journal/keys.ts";
+import { keyName, rangeOf } from "../journal/keys.ts";
 import type { Body, Section } from "../journal/record.ts";
 import type { StoreOperation } from "../journal/store.ts";
 import { type Changes, type FoldedEntry, seal } from "./change.ts";
@@ -17,8 +17,8 @@ export const snapshotEvery = { records: 4_096, bytes: 16 * 1024 * 1024, entries:
 export const snapshotSize = { inlineBytes: 256 * 1024, chunkBytes: 512 * 1024 };
 /** Kinds of entries that state is folded into. */
 export const foldedLetters: readonly string[] = ["s", "t", "w", "o", "i"];
-/** Entries folded in one batch, which holds up the event loop; and by an actor that takes nothing more, for which others wait. */
-const step = { working: 128, sealing: 1_024 } as const;
+/** Entries at once, which holds up the event loop: of those that an actor at work folds, and of those that are only read, or go on from memory. */
+const step = { folding: 128, reading: 1_024 } as const;
 /** Sections of a seal that are written in one pass over all entries. */
 const sealedTogether = 32;
 
@@ -36,18 +36,20 @@ export class Snapshots {
   readonly #stream: BrokerStream;
   readonly #create: () => Promise<void>;
   readonly #limit: number;
+  readonly #soon: (call: () => void) => void;
   #chunks: readonly Chunk[] = [];
   #baseBytes = 0;
   #deltaBytes = 0;
   // Sizes of all chunks named; unknown after a recovery, so the next one is a base.
   #known = false;
 
-  /** @param limit bytes of the largest message */
-  constructor(journal: Journal, stream: BrokerStream, create: () => Promise<void>, limit: number) {
+  /** @param limit bytes of the largest message; `soon`: calls in a later round of the event loop */
+  constructor(journal: Journal, stream: BrokerStream, create: () => Promise<void>, limit: number, soon: (call: () => void) => void) {
     this.#journal = journal;
     this.#stream = stream;
     this.#create = create;
     this.#limit = limit;
+    this.#soon = soon;
   }
 
   /** Folds and writes chunks; gives the body of the snapshot record. Rejects where the store or the broker fails. */
@@ -60,28 +62,26 @@ export class Snapshots {
 
   async #write(captured: Captured, known: boolean): Promise<Body> {
     const { n, body } = captured, entries = await this.#fold(captured);
-    if (known && this.#chunks.length > 0 && this.#deltaBytes <= this.#baseBytes / 2) {
-      this.#chunks = [...this.#chunks, ...(await this.#append(entries, (bytes) => { this.#deltaBytes += bytes; }))];
-      this.#known = true;
-      return { ...body, snapshot: { n, chunks: [...this.#chunks] } };
-    }
-    const { small, all } = await this.#read();
-    if (small !== undefined) {
-      this.#chunks = [];
-      return { ...body, snapshot: { n, entries: small, chunks: [] } };
-    }
-    this.#baseBytes = this.#deltaBytes = 0;
-    this.#chunks = await this.#append(all, (bytes) => { this.#baseBytes += bytes; });
+    if (!known || this.#chunks.length === 0 || this.#deltaBytes > this.#baseBytes / 2) return { ...body, snapshot: { n, ...(await this.#base(this.#all())) } };
+    this.#chunks = [...this.#chunks, ...(await this.#append([entries], (bytes) => { this.#deltaBytes += bytes; }))];
     this.#known = true;
     return { ...body, snapshot: { n, chunks: [...this.#chunks] } };
   }
 
-  /** As `write`, of all that there is: in sections, one for each actor of the generation that follows (PROTOCOL 11). */
+  /** The first one of an actor that goes on from others, written while that is folded: `folding` gives what it has folded, `body` the fields once that is all. */
+  async begin(n: number, folding: AsyncIterable<readonly FoldedEntry[]>, body: () => Body): Promise<Body> {
+    const base = await this.#base(folding), its = body();
+    await this.#mark(n, its);
+    return { ...its, snapshot: { n, ...base } };
+  }
+
+  /**
+   * As `write`, of all that there is: in sections, one for each actor of the generation that follows (PROTOCOL 11). Nobody goes on with this
+   * journal: what changed last is not folded, it goes from memory into the sections.
+   */
   async seal(captured: Captured, generation: string, sections: Sections): Promise<Body> {
-    const { body } = captured;
+    const { body } = captured, { small, all } = await read(this.#allWith(captured));
     this.#known = false;
-    await this.#fold(captured, step.sealing);
-    const { small, all } = await this.#read();
     if (small !== undefined) {
       const entries = Array.from({ length: sections.count }, (): FoldedEntry[] => []);
       for (const entry of small) {
@@ -93,24 +93,26 @@ export class Snapshots {
       return { ...body, seal: { generation, sections: entries.map((its) => ({ entries: its, chunks: [] })) } };
     }
     const made: Section[] = [];
-    while (made.length < sections.count) made.push(...(await this.#sectionsFrom(made.length, Math.min(sections.count - made.length, sealedTogether), sections, made.length === 0 ? all : this.#all())));
+    while (made.length < sections.count) made.push(...(await this.#sectionsFrom(made.length, Math.min(sections.count - made.length, sealedTogether), sections, made.length === 0 ? all : this.#allWith(captured))));
     return { ...body, seal: { generation, sections: made } };
   }
 
   /** So many of them in one pass: of each a chunk is in memory. */
-  async #sectionsFrom(first: number, count: number, sections: Sections, all: AsyncIterable<FoldedEntry>): Promise<Section[]> {
+  async #sectionsFrom(first: number, count: number, sections: Sections, all: AsyncIterable<readonly FoldedEntry[]>): Promise<Section[]> {
     const writers = Array.from({ length: count }, () => this.#writer());
-    for await (const entry of all) {
-      const its = sections.of(entry[0], entry[1] as Uint8Array);
-      if (its === undefined) {
-        for (const writer of writers) await writer.add(entry);
-        continue;
+    for await (const batch of all) {
+      for (const entry of batch) {
+        const its = sections.of(entry[0], entry[1] as Uint8Array);
+        if (its === undefined) {
+          for (const writer of writers) await writer.add(entry);
+          continue;
+        }
+        const writer = writers[its - first];
+        if (writer === undefined) continue;
+        sections.tell(its);
+        const isFull = writer.add(entry);
+        if (isFull !== undefined) await isFull;
       }
-      const writer = writers[its - first];
-      if (writer === undefined) continue;
-      sections.tell(its);
-      const isFull = writer.add(entry);
-      if (isFull !== undefined) await isFull;
     }
     await Promise.all(writers.map((writer) => writer.flush()));
     return writers.map(({ chunks }) => ({ chunks }));
@@ -139,43 +141,65 @@ export class Snapshots {
     return this.#stream.purge(before);
   }
 
-  async #fold({ n, body, entries }: Captured, most: number = step.working): Promise<FoldedEntry[]> {
+  async #fold({ n, body, entries }: Captured): Promise<FoldedEntry[]> {
     const folded: FoldedEntry[] = [];
-    for (let i = 0; i < entries.length; i += most) {
-      const operations: StoreOperation[] = [];
-      for (const [keyOf, value] of entries.slice(i, i + most)) {
-        const key = keyOf(), sealed = value === undefined ? null : seal(value);
-        operations.push(sealed === null ? { type: "del", key } : { type: "put", key, value: sealed });
-        folded.push([key, sealed]);
-      }
-      await this.#journal.store.write(operations);
+    for (let i = 0; i < entries.length; i += step.folding) {
+      const batch = entries.slice(i, i + step.folding).map(foldedOf);
+      await this.#journal.store.write(batch.map(([key, value]): StoreOperation => (value === null ? { type: "del", key } : { type: "put", key, value })));
+      for (const entry of batch) folded.push(entry);
     }
-    await this.#journal.store.write([this.#journal.foldedMark(n, { ...body, snapshot: { n, chunks: [] } })]);
+    await this.#mark(n, body);
     return folded;
   }
 
-  // The folded space as of n: nothing folds into it before this snapshot is done.
-  async *#all(): AsyncGenerator<FoldedEntry> {
-    for (const letter of foldedLetters) for await (const [key, value] of this.#journal.store.range(...rangeOf(letter))) yield [key, value];
+  #mark(n: number, body: Body): Promise<void> {
+    return this.#journal.store.write([this.#journal.foldedMark(n, { ...body, snapshot: { n, chunks: [] } })]);
   }
 
-  /** All of it, where that may stand in the record itself; else what gives all of it. */
-  async #read(): Promise<{ readonly small: FoldedEntry[]; readonly all?: undefined } | { readonly small?: undefined; readonly all: AsyncIterable<FoldedEntry> }> {
-    const rest = this.#all(), begun: FoldedEntry[] = [];
-    for (let bytes = 0; bytes <= snapshotSize.inlineBytes; ) {
-      const { done, value } = await rest.next();
-      if (done === true) return { small: begun };
-      bytes += value[0].length + (value[1]?.length ?? 0) + 8;
-      begun.push(value);
+  /** The folded space as of now, in batches: nothing folds into it before this snapshot is done. `without`: names of keys that are passed over. */
+  async *#all(without?: ReadonlySet<string>): AsyncGenerator<readonly FoldedEntry[]> {
+    for (const letter of foldedLetters) {
+      let batch: FoldedEntry[] = [];
+      for await (const entry of this.#journal.store.range(...rangeOf(letter))) {
+        if (without?.has(keyName(entry[0])) !== true) batch.push(entry);
+        if (batch.length < step.reading) continue;
+        yield batch;
+        batch = [];
+      }
+      yield batch;
     }
-    return { all: (async function* () { yield* begun; yield* rest; })() };
   }
 
-  async #append(entries: AsyncIterable<FoldedEntry> | Iterable<FoldedEntry>, wrote: (bytes: number) => void): Promise<readonly Chunk[]> {
+  /** The folded space as it would be with these folded: they come first. */
+  async *#allWith({ entries }: Captured): AsyncGenerator<readonly FoldedEntry[]> {
+    const names = new Set<string>();
+    for (let i = 0; i < entries.length; i += step.reading) {
+      const batch = entries.slice(i, i + step.reading).map(foldedOf);
+      for (const [key] of batch) names.add(keyName(key));
+      yield batch.filter(([, value]) => value !== null);
+      await new Promise<void>(this.#soon);
+    }
+    yield* this.#all(names);
+  }
+
+  /** All of it: in the record itself where that may stand there, else in chunks. */
+  async #base(everything: AsyncIterable<readonly FoldedEntry[]>): Promise<{ entries?: FoldedEntry[]; chunks: Chunk[] }> {
+    const { small, all } = await read(everything);
+    this.#chunks = [];
+    if (small !== undefined) return { entries: small, chunks: [] };
+    this.#baseBytes = this.#deltaBytes = 0;
+    this.#chunks = await this.#append(all, (bytes) => { this.#baseBytes += bytes; });
+    this.#known = true;
+    return { chunks: [...this.#chunks] };
+  }
+
+  async #append(batches: AsyncIterable<readonly FoldedEntry[]> | Iterable<readonly FoldedEntry[]>, wrote: (bytes: number) => void): Promise<readonly Chunk[]> {
     const writer = this.#writer();
-    for await (const entry of entries) {
-      const isFull = writer.add(entry);
-      if (isFull !== undefined) await isFull;
+    for await (const batch of batches) {
+      for (const entry of batch) {
+        const isFull = writer.add(entry);
+        if (isFull !== undefined) await isFull;
+      }
     }
     await writer.flush();
     wrote(writer.bytes);
@@ -197,6 +221,25 @@ export class Snapshots {
   }
 }
 
+type Folding = readonly FoldedEntry[];
+
+/** All of it, where that may stand in the record itself; else what gives all of it. */
+async function read(batches: AsyncIterable<Folding>): Promise<{ readonly small: FoldedEntry[]; readonly all?: undefined } | { readonly small?: undefined; readonly all: AsyncIterable<Folding> }> {
+  const rest = batches[Symbol.asyncIterator](), begun: FoldedEntry[] = [];
+  for (let bytes = 0; bytes <= snapshotSize.inlineBytes; ) {
+    const { done, value } = await rest.next();
+    if (done === true) return { small: begun };
+    for (const entry of value) {
+      bytes += sizeOf(entry);
+      begun.push(entry);
+    }
+  }
+  return { all: (async function* () { yield begun; yield* { [Symbol.asyncIterator]: () => rest }; })() };
+}
+
+const sizeOf = ([key, value]: FoldedEntry): number => key.length + (value?.length ?? 0) + 8;
+const foldedOf = ([keyOf, value]: Captured["entries"][number]): FoldedEntry => [keyOf(), value === undefined ? null : seal(value)];
+
 /** Puts entries into chunks, in their order. */
 class ChunkWriter {
   readonly chunks: Chunk[] = [];
@@ -214,7 +257,7 @@ class ChunkWriter {
   /** Resolves when there is room for the next one; `undefined`: there is. */
   add(entry: FoldedEntry): Promise<void> | undefined {
     this.#open.push(entry);
-    this.#size += entry[0].length + (entry[1]?.length ?? 0) + 8;
+    this.#size += sizeOf(entry);
     return this.#size >= Math.min(snapshotSize.chunkBytes, this.#limit / 2) ? this.flush() : undefined;
   }
 

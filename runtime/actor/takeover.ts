@@ -9,7 +9,7 @@ import { Committer, type CommitterOptions } from "./committer.ts";
 import { type Division, readingOf, streamName } from "./environment.ts";
 import { exitOf } from "./exit.ts";
 import { RecordKeeper } from "./record-keeper.ts";
-import { declareSenders, hasBegun, inherit, isFirst } from "./inheritance.ts";
+import { declareSenders, hasBegun, Inheritance, isFirst } from "./inheritance.ts";
 import { Replay, type Replayed } from "./replay.ts";
 import { type Chunk, Snapshots } from "./snapshot.ts";
 
@@ -29,8 +29,8 @@ export async function takeOver(actor: Actor, events: TakeoverEvents): Promise<{ 
   const { journal, log, term, n, k } = recovered, keeper = ahead?.keeper ?? new RecordKeeper(log.stream, journal, env.clock, env.retainMs), replay = ahead?.replay ?? new Replay(actor, keeper);
   let committer: Committer | undefined;
   try {
-    const snapshots = new Snapshots(journal, chunks, () => env.broker.create({ name: streamName(chunks.subject), subject: chunks.subject, replicas: env.replicas }), env.broker.maxPayload);
-    const from = ahead !== undefined || isFirst(actor) || (await hasBegun(journal)) ? undefined : predecessor(actor), inherited = from === undefined ? undefined : await snapshots.write({ n, body: await inherit(actor, journal, from), entries: [] });
+    const snapshots = new Snapshots(journal, chunks, () => env.broker.create({ name: streamName(chunks.subject), subject: chunks.subject, replicas: env.replicas }), env.broker.maxPayload, env.soon);
+    const from = ahead !== undefined || isFirst(actor) || (await hasBegun(journal)) ? undefined : predecessor(actor), inheritance = from === undefined ? undefined : new Inheritance(actor, journal, from), inherited = inheritance && (await snapshots.begin(n, inheritance.load(), () => inheritance.body()));
     if (ahead === undefined) await replay.load(journal, inherited === undefined ? recovered.folded : { n, body: inherited });
     await replay.take(recovered.records());
     const replayed = replay.end();

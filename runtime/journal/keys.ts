@@ -110,3 +110,8 @@ export function heldKey(time: number, id: Uint8Array): Buffer {
 export function rangeOf(letter: string): readonly [gte: Buffer, lt: Buffer] {
   return [Buffer.from(letter), Buffer.from([prefix(letter) + 1])];
 }
+
+/** A key as one of a set or a map. */
+export function keyName(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
+}

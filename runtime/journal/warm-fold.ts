@@ -3,7 +3,7 @@
 import { crc32 } from "node:zlib";
 import { decode } from "../event/codec.ts";
 import type { Journal } from "./journal.ts";
-import { rangeOf } from "./keys.ts";
+import { keyName, rangeOf } from "./keys.ts";
 import { entriesOf, putEntries, type ReadingOptions } from "./recovery.ts";
 import type { Body } from "./record.ts";
 import type { Store, StoreOperation } from "./store.ts";
@@ -86,7 +86,7 @@ class Sweep {
   }
 
   async #sweepTo(entries: readonly Entry[]): Promise<void> {
-    const kept = new Set(entries.map(([key]) => nameOf(key)));
+    const kept = new Set(entries.map(([key]) => keyName(key)));
     for (const [at, [key]] of entries.entries()) {
       const following = entries[at + 1]?.[0], letter = letterOf(key);
       // To the last of its kind at once.
@@ -111,7 +111,7 @@ class Sweep {
   async #remove(from: Uint8Array, to: Uint8Array, kept: ReadonlySet<string>): Promise<void> {
     let operations: StoreOperation[] = [];
     for await (const [key] of this.#store.range(from, to)) {
-      if (kept.has(nameOf(key))) continue;
+      if (kept.has(keyName(key))) continue;
       operations.push({ type: "del", key });
       if (operations.length < step) continue;
       await this.#store.write(operations);
@@ -122,6 +122,5 @@ class Sweep {
 }
 
 const none: ReadonlySet<string> = new Set(), zero = Buffer.from([0]);
-const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
 /** -1 of a kind that a snapshot of this version does not have: it is in no order, and is put as it is. */
 const letterOf = (key: Uint8Array): number => letters.indexOf(String.fromCharCode(key[0] ?? 0) as "s");

@@ -53,7 +53,7 @@ class World {
 
   /** As the next owner has them. */
   anew(): Snapshots {
-    return new Snapshots(this.journal, this.broker.stream("snap", "mr.snap"), () => this.broker.create({ name: "snap", subject: "mr.snap", replicas: 1 }), this.broker.maxPayload);
+    return new Snapshots(this.journal, this.broker.stream("snap", "mr.snap"), () => this.broker.create({ name: "snap", subject: "mr.snap", replicas: 1 }), this.broker.maxPayload, queueMicrotask);
   }
 
   set(key: Key, value: unknown): void {

@@ -56,7 +56,7 @@ class World {
   async own(stores: Stores = new MemoryStores()): Promise<void> {
     this.#owner = await this.recover(stores);
     this.n = this.#owner.n;
-    this.#snapshots = new Snapshots(this.#owner.journal, this.stream("snap"), () => Promise.resolve(), 100_000);
+    this.#snapshots = new Snapshots(this.#owner.journal, this.stream("snap"), () => Promise.resolve(), 100_000, queueMicrotask);
   }
 
   async commit(body: Body, kind: RecordKind = "turn"): Promise<void> {
