@@ -133,7 +133,7 @@ export class Actor {
     this.availability.running();
     const sent = this.#anchors.sent();
     for (const { delivery } of this.emitter.all) delivery.send();
-    this.availability.holdFor(this.#anchors.checkSent(sent)).then(() => this.soon(), (error: unknown) => this.exit(exitOf(error)));
+    this.availability.holdFor(this.#anchors.checkSent((this.#committer as Committer).log, sent)).then(() => this.soon(), (error: unknown) => this.exit(exitOf(error)));
     this.soon();
   }
 

@@ -1,9 +1,10 @@
 // P30: after every reconnect, and in every recovery, whether the broker still holds what it had acknowledged. A mismatch parks.
 import type { BrokerStream } from "../broker/broker.ts";
 import { untilReachable } from "../broker/until-reachable.ts";
+import { MillraceError } from "../event/errors.ts";
 import { decodeMessage, roundOf } from "../event/frame.ts";
 import type { FencedLog } from "../journal/fenced-log.ts";
-import { wentBack } from "../journal/verdict.ts";
+import { fenced, wentBack } from "../journal/verdict.ts";
 import type { Actor } from "./actor.ts";
 import { streamName, subjectsOf } from "./environment.ts";
 import type { Position } from "./inbound.ts";
@@ -90,7 +91,7 @@ export class Anchors {
     const { env, address, stage, generation, partition, memory } = this.#actor, subjects = subjectsOf(env.flow.name, stage.name, generation, partition);
     // As of now: what is read later could hide that what was read before is gone.
     const positions = memory.inbound.positions.map((position, input) => ({ ...(memory.inbound.reached[input] ?? position) }));
-    return this.#untilReachable(async () => {
+    return this.#untilReachable(log, async () => {
       await checkLog(address, log);
       for (const [input, position] of positions.entries()) {
         const subject = subjects.mailbox(input);
@@ -105,9 +106,9 @@ export class Anchors {
   }
 
   /** What it has sent; those who read it may still be starting. @throws MillraceError BROKER_WENT_BACK */
-  checkSent(sent: readonly Sent[]): Promise<void> {
+  checkSent(log: FencedLog, sent: readonly Sent[]): Promise<void> {
     const { env, address, generation } = this.#actor;
-    return this.#untilReachable(async () => {
+    return this.#untilReachable(log, async () => {
       for (const one of sent) {
         const { target, delivery } = one.outlet;
         // Of a generation that is over the streams go (P15).
@@ -117,9 +118,11 @@ export class Anchors {
     });
   }
 
-  // Of an actor that is over nobody wants to know it any more.
-  async #untilReachable(check: () => Promise<void>): Promise<void> {
-    const { signal, env: { clock } } = this.#actor;
-    await untilReachable(check, { clock, signal, againMs, codes: ["UNREACHABLE", "STREAM_MISSING"] }).catch((error: unknown) => { if (!signal.aborted) throw error; });
+  // Of an actor that is over nobody wants to know it any more. And what does not fit may be the work of an owner who came after this one: before
+  // that is known nothing is said, however long nobody can be asked.
+  async #untilReachable(log: FencedLog, check: () => Promise<void>): Promise<void> {
+    const { address, signal, env: { clock } } = this.#actor;
+    const checked = (): Promise<void> => check().catch(async (error: unknown) => { throw error instanceof MillraceError && error.code === "BROKER_WENT_BACK" && (await log.hasNewOwner()) ? fenced(address) : error; });
+    await untilReachable(checked, { clock, signal, againMs, codes: ["UNREACHABLE", "STREAM_MISSING"] }).catch((error: unknown) => { if (!signal.aborted) throw error; });
   }
 }

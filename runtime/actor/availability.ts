@@ -90,7 +90,7 @@ export class Availability {
   #reconnected(log: FencedLog, failed: (error: unknown) => void): void {
     const { signal, emitter } = this.#actor, sent = this.#anchors.sent();
     this.#checks++;
-    this.#anchors.checkOwn(log).then(() => this.#anchors.checkSent(sent)).then(() => {
+    this.#anchors.checkOwn(log).then(() => this.#anchors.checkSent(log, sent)).then(() => {
       this.#checkDone();
       if (signal.aborted || !this.checked) return;
       this.back();

@@ -85,15 +85,17 @@ export class FencedLog {
     return mine === undefined || Buffer.compare(there.data, mine) === 0;
   }
 
-  /**
-   * Whether another owner has claimed the log since: then what looks like a loss is none, the numbers belong to that owner (P5).
-   * False where the broker does not say within a second.
-   */
+  /** Whether another owner has claimed the log since: then what looks like a loss is none, the numbers belong to that owner (P5). Rejects where the broker cannot be asked. */
+  async hasNewOwner(): Promise<boolean> {
+    const mine = this.#mine, last = mine && (await this.stream.last());
+    return mine !== undefined && last !== undefined && last.seq > this.at && !sameTerm(decodeRecord(last.data).term, decodeRecord(mine).term);
+  }
+
+  /** The same for one that is to be over now: false where the broker does not say within a second. */
   async isClaimedOver(): Promise<boolean> {
     for (let tries = 0; tries < 4 && this.#mine !== undefined; tries++) {
       try {
-        const last = await this.stream.last();
-        return last !== undefined && last.seq > this.at && !sameTerm(decodeRecord(last.data).term, decodeRecord(this.#mine).term);
+        return await this.hasNewOwner();
       } catch {
         await pause(retryMs, { clock: this.#options.clock, signal: new AbortController().signal });
       }
