@@ -118,11 +118,14 @@ export class Anchors {
     });
   }
 
-  // Of an actor that is over nobody wants to know it any more. And what does not fit may be the work of an owner who came after this one: before
+  // Of an actor that is over nobody wants to know it any more. And what does not fit may be the work of an owner, or of a generation (P15), that came after this one: before
   // that is known nothing is said, however long nobody can be asked.
   async #untilReachable(log: FencedLog, check: () => Promise<void>): Promise<void> {
-    const { address, signal, env: { clock } } = this.#actor;
-    const checked = (): Promise<void> => check().catch(async (error: unknown) => { throw error instanceof MillraceError && error.code === "BROKER_WENT_BACK" && (await log.hasNewOwner()) ? fenced(address) : error; });
+    const { address, stage, generation, signal, env: { clock, generations } } = this.#actor;
+    const checked = (): Promise<void> => check().catch(async (error: unknown) => {
+      if (!(error instanceof MillraceError) || error.code !== "BROKER_WENT_BACK") throw error;
+      throw generations?.retired(stage.name, generation) === true || (await log.hasNewOwner()) ? fenced(address) : error;
+    });
     await untilReachable(checked, { clock, signal, againMs, codes: ["UNREACHABLE", "STREAM_MISSING"] }).catch((error: unknown) => { if (!signal.aborted) throw error; });
   }
 }

@@ -201,6 +201,24 @@ test("another owner has claimed the log meanwhile: it is fenced, not parked", as
   assert.ok(before.signal.aborted);
 });
 
+test("another owner has sent more meanwhile, and NATS cannot be asked for that just when it is seen: it waits for NATS, and is fenced, not parked", async () => {
+  const its = await worked(), other = its.as(map((n: number) => n));
+  other.disk.stores.clear();
+  other.disk.locks.clear();
+  its.broker.disconnect();
+  await other.start();
+  await other.until("it has read all", () => other.actor.memory.inbound.positions[0]?.at === 13);
+  let asked = 0;
+  Object.defineProperty(its, "readerCursor", { get: () => { if (asked++ === 0) its.broker.disconnect(); return 40; } });
+  its.broker.reconnect();
+  await its.until("it sees that its reader has read more", () => asked > 0);
+  await its.clock.elapse(10_000);
+  assert.equal(its.exits, []);
+  its.broker.reconnect();
+  await its.until("it is over", () => its.exits.length > 0);
+  assert.equal([its.exits[0]?.class, (its.exits[0]?.error as { code?: string } | undefined)?.code], ["fenced", "FENCED"]);
+});
+
 test("its generation is over and its streams are gone, and those who follow have sent more: it is fenced, not parked", async () => {
   let isOver = false;
   const its = await worked({ first: () => ({ generation: "g-1", count: 1 }), next: () => undefined, retired: (stage) => isOver && stage === "work" });
