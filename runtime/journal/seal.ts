@@ -71,12 +71,12 @@ async function lastWhole(log: BrokerStream): Promise<CommitRecord | undefined> {
 
 const isIdle = ({ kind }: CommitRecord): boolean => kind === "claim" || kind === "stop";
 
-/** Thrown where what is to be gone on with is not sealed now: it is tried again. */
 /** BROKER_WENT_BACK: it was sealed for a generation whose plan was taken back, which is done only where nobody had gone over to it. */
 export function sealedInVain(where: string): MillraceError {
   return wentBack(where, `${where} is sealed for a generation that was taken back; who feeds it does not hold that it had gone over`);
 }
 
+/** Thrown where what is to be gone on with is not sealed now: it is tried again. */
 export function notSealed(where: string): MillraceError {
   return new MillraceError("NOT_SEALED", where, `${where} is not sealed yet`, "`millrace scale --why` tells what it waits for.");
 }
