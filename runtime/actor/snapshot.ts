@@ -23,6 +23,7 @@ const step = { folding: 128, reading: 1_024 } as const;
 const sealedTogether = 32;
 
 export type Chunk = readonly [seq: number, crc: number, entries: number];
+type Batch = readonly FoldedEntry[];
 
 /** What a snapshot is of, caught when the turn with number `n` was closed. */
 export interface Captured {
@@ -69,7 +70,7 @@ export class Snapshots {
   }
 
   /** The first one of an actor that goes on from others, written while that is folded: `folding` gives what it has folded, `body` the fields once that is all. */
-  async begin(n: number, folding: AsyncIterable<readonly FoldedEntry[]>, body: () => Body): Promise<Body> {
+  async begin(n: number, folding: AsyncIterable<Batch>, body: () => Body): Promise<Body> {
     const base = await this.#base(folding), its = body();
     await this.#mark(n, its);
     return { ...its, snapshot: { n, ...base } };
@@ -98,7 +99,7 @@ export class Snapshots {
   }
 
   /** So many of them in one pass: of each a chunk is in memory. */
-  async #sectionsFrom(first: number, count: number, sections: Sections, all: AsyncIterable<readonly FoldedEntry[]>): Promise<Section[]> {
+  async #sectionsFrom(first: number, count: number, sections: Sections, all: AsyncIterable<Batch>): Promise<Section[]> {
     const writers = Array.from({ length: count }, () => this.#writer());
     for await (const batch of all) {
       for (const entry of batch) {
@@ -157,7 +158,7 @@ export class Snapshots {
   }
 
   /** The folded space as of now, in batches: nothing folds into it before this snapshot is done. `without`: names of keys that are passed over. */
-  async *#all(without?: ReadonlySet<string>): AsyncGenerator<readonly FoldedEntry[]> {
+  async *#all(without?: ReadonlySet<string>): AsyncGenerator<Batch> {
     for (const letter of foldedLetters) {
       let batch: FoldedEntry[] = [];
       for await (const entry of this.#journal.store.range(...rangeOf(letter))) {
@@ -171,7 +172,7 @@ export class Snapshots {
   }
 
   /** The folded space as it would be with these folded: they come first. */
-  async *#allWith({ entries }: Captured): AsyncGenerator<readonly FoldedEntry[]> {
+  async *#allWith({ entries }: Captured): AsyncGenerator<Batch> {
     const names = new Set<string>();
     for (let i = 0; i < entries.length; i += step.reading) {
       const batch = entries.slice(i, i + step.reading).map(foldedOf);
@@ -183,7 +184,7 @@ export class Snapshots {
   }
 
   /** All of it: in the record itself where that may stand there, else in chunks. */
-  async #base(everything: AsyncIterable<readonly FoldedEntry[]>): Promise<{ entries?: FoldedEntry[]; chunks: Chunk[] }> {
+  async #base(everything: AsyncIterable<Batch>): Promise<{ entries?: FoldedEntry[]; chunks: Chunk[] }> {
     const { small, all } = await read(everything);
     this.#chunks = [];
     if (small !== undefined) return { entries: small, chunks: [] };
@@ -193,7 +194,7 @@ export class Snapshots {
     return { chunks: [...this.#chunks] };
   }
 
-  async #append(batches: AsyncIterable<readonly FoldedEntry[]> | Iterable<readonly FoldedEntry[]>, wrote: (bytes: number) => void): Promise<readonly Chunk[]> {
+  async #append(batches: AsyncIterable<Batch> | Iterable<Batch>, wrote: (bytes: number) => void): Promise<readonly Chunk[]> {
     const writer = this.#writer();
     for await (const batch of batches) {
       for (const entry of batch) {
@@ -221,10 +222,8 @@ export class Snapshots {
   }
 }
 
-type Folding = readonly FoldedEntry[];
-
 /** All of it, where that may stand in the record itself; else what gives all of it. */
-async function read(batches: AsyncIterable<Folding>): Promise<{ readonly small: FoldedEntry[]; readonly all?: undefined } | { readonly small?: undefined; readonly all: AsyncIterable<Folding> }> {
+async function read(batches: AsyncIterable<Batch>): Promise<{ readonly small: FoldedEntry[]; readonly all?: undefined } | { readonly small?: undefined; readonly all: AsyncIterable<Batch> }> {
   const rest = batches[Symbol.asyncIterator](), begun: FoldedEntry[] = [];
   for (let bytes = 0; bytes <= snapshotSize.inlineBytes; ) {
     const { done, value } = await rest.next();
