@@ -9,6 +9,7 @@ import type { ScaleStatus } from "../node/scaling.ts";
 import { exitCode } from "./exit-code.ts";
 import { helpText } from "./help-text.ts";
 import { type NatsFlags, reach, withNatsFlags } from "./nats-options.ts";
+import { StatusLine } from "./status-line.ts";
 import { terminalOn } from "./terminal.ts";
 import { count, duration, listed, several } from "./words.ts";
 
@@ -19,7 +20,7 @@ interface ScaleFlags extends NatsFlags {
   readonly json?: true;
 }
 
-const lookMs = 200, sayMs = 5_000;
+const lookMs = 200;
 /** A node that is being started again does not answer for so long, in ms. */
 const patienceMs = 60_000;
 
@@ -49,6 +50,7 @@ async function scale(target: string, to: string | undefined, flags: ScaleFlags):
   const isAsked = flags.why === true || flags.takeBack === true;
   if (!isAsked && (to === undefined || !/^\d+$/.test(to))) throw new MillraceError("OPTION_INVALID", "scale", to === undefined ? "How many actors it is to have is not said" : `"${to}" is no number of actors`, `Write millrace scale ${target} 8; or --why, or --take-back.`);
   const broker = await reach(flags), out = terminalOn(process.stdout), err = terminalOn(process.stderr);
+  let line: StatusLine | undefined;
   try {
     if (flags.why === true) {
       const status = await askScaling(broker, flow);
@@ -64,13 +66,16 @@ async function scale(target: string, to: string | undefined, flags: ScaleFlags):
       out.write(flags.json === true ? JSON.stringify(asked) : "Planned: the nodes carry it out; --why tells how far it is.");
       return exitCode.fine;
     }
-    const status = await followed(broker, flow, (line) => { if (flags.json !== true) err.write(line); });
+    line = flags.json === true ? undefined : new StatusLine(err);
+    const status = await followed(broker, flow, line);
+    line?.close();
     // Who ended it may be gone: then what it cost is not known, but what it came to is.
     const last: Ending = status.last?.generation === begun.generation ? status.last : { is: status.counts[begun.stage] === begun.to ? "finished" : "withdrawn", receipt: null };
     if (flags.json === true) out.write(JSON.stringify({ flow, stage: begun.stage, is: last.is, receipt: last.receipt }));
     else out.write(endText(begun, last));
     return last.is === "withdrawn" && flags.takeBack !== true ? exitCode.failed : exitCode.fine;
   } finally {
+    line?.close();
     await broker.close();
   }
 }
@@ -81,8 +86,8 @@ interface Ending {
 }
 
 /** Until it has come to its end, whichever node leads it. */
-async function followed(broker: Broker, flow: string, say: (line: string) => void): Promise<ScaleStatus> {
-  let said = "", saidAt = performance.now(), answeredAt = performance.now();
+async function followed(broker: Broker, flow: string, line: StatusLine | undefined): Promise<ScaleStatus> {
+  let answeredAt = performance.now();
   for (;;) {
     let status: ScaleStatus | undefined;
     try {
@@ -92,8 +97,7 @@ async function followed(broker: Broker, flow: string, say: (line: string) => voi
       if (!(error instanceof MillraceError) || performance.now() - answeredAt > patienceMs) throw error;
     }
     if (status?.change === null) return status;
-    const line = status === undefined ? `No node leads ${flow} now: it goes on when one does` : stepText(status);
-    if (line !== said || performance.now() - saidAt > sayMs) { say(line); said = line; saidAt = performance.now(); }
+    line?.show(status === undefined ? `No node leads ${flow} now: it goes on when one does` : stepText(status));
     await pause(lookMs);
   }
 }
