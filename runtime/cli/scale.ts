@@ -39,7 +39,8 @@ Examples:
 
 Only this stage, those who feed it and its readers take part. It pauses while its state is handed over; those who feed it go on into the new
 mailboxes. Every stage can be scaled, on one node and over several: a source by its splits, a sink by its targets (a file sink: with {partition}
-in its path). A node that is killed in between does no harm: others go on with it, or the same one when
+in its path). An actor of a source that has no split ends at once, and a stage of which a part has ended keeps its number: give a source no more
+actors than it has splits. A node that is killed in between does no harm: others go on with it, or the same one when
 it is started again. A stage with parallelism: { min, max, targetLag } is scaled by its lag; --why tells what was decided and why.`))
     .action(async (target: string, to: string | undefined, flags: ScaleFlags) => ended(await scale(target, to, flags)));
 }
@@ -70,8 +71,9 @@ async function scale(target: string, to: string | undefined, flags: ScaleFlags):
     const status = await followed(broker, flow, line);
     line?.close();
     // Who ended it may be gone: then what it cost is not known, but what it came to is.
-    const last: Ending = status.last?.generation === begun.generation ? status.last : { is: status.counts[begun.stage] === begun.to ? "finished" : "withdrawn", receipt: null };
+    const last: Ending = status.last?.generation === begun.generation ? status.last : { is: status.counts[begun.stage] === begun.to ? "finished" : "withdrawn", takenBack: flags.takeBack === true || before?.change?.takenBack === true, receipt: null };
     if (flags.json === true) out.write(JSON.stringify({ flow, stage: begun.stage, is: last.is, receipt: last.receipt }));
+    else if (last.is === "withdrawn" && !last.takenBack && status.last?.generation === begun.generation) throw endedMeanwhile(flow, begun);
     else out.write(endText(begun, last));
     return last.is === "withdrawn" && flags.takeBack !== true ? exitCode.failed : exitCode.fine;
   } finally {
@@ -82,6 +84,7 @@ async function scale(target: string, to: string | undefined, flags: ScaleFlags):
 
 interface Ending {
   readonly is: "finished" | "withdrawn";
+  readonly takenBack: boolean;
   readonly receipt: ScaleReceipt | null;
 }
 
@@ -123,6 +126,10 @@ function whyText(status: ScaleStatus, stage: string): string {
 function followText({ stage, min, max, targetLagMs, count: its, frames, now, decided }: ScaleStatus["follows"][number]): readonly string[] {
   const last = decided === null ? [] : [`  last decided, ${new Date(decided.at).toISOString()}: ${decided.from} → ${decided.to}: ${decided.why}`];
   return [`${stage} follows its lag: ${several(its, "actor")}, ${min} to ${max}, target ${duration(targetLagMs)}${frames === null ? "" : `, ${several(frames, "frame")} waiting`}`, `  now: ${now}`, ...last];
+}
+
+function endedMeanwhile(flow: string, { stage, from }: { readonly stage: string; readonly from: number }): MillraceError {
+  return new MillraceError("ENDED", `${flow}/${stage}`, `"${stage}" stays with ${several(from, "actor")}: some of them, or all who feed it, came to their end while it was planned, and what has ended hands nothing over any more`, `It keeps its number until the end of this run; the next one takes another with --set ${stage}.parallelism=<count>.`);
 }
 
 function endText({ stage, from, to }: { readonly stage: string; readonly from: number; readonly to: number }, last: Ending): string {
