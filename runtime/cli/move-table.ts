@@ -38,6 +38,6 @@ function sumsOf({ actors, moved, pauseMs, inFlight, sentAgain, lost }: MoveRecei
     `  paused      ${moved === 1 ? `${count(pauseMs.most)} ms` : `${count(pauseMs.median)} ms in the middle, ${count(pauseMs.most)} ms at most`}`,
     `  in flight   ${several(inFlight, "frame")}`,
     `  sent again  ${several(sentAgain, "frame")}`,
-    `  lost        ${count(lost)}${unknown === 0 ? "" : `; not counted of ${several(unknown, "actor")} in threads of their own`}${alone === 0 ? "" : `; of ${several(alone, "actor")} only in the mailboxes: the old node does not tell any more`}`,
+    `  lost        ${count(lost)}${unknown === 0 ? "" : `; not counted of ${several(unknown, "actor")}: NATS could not be asked`}${alone === 0 ? "" : `; of ${several(alone, "actor")} only in the mailboxes: the old node does not tell any more`}`,
   ];
 }

@@ -9,6 +9,7 @@ import type { ScaleStatus } from "../node/scaling.ts";
 import { exitCode } from "./exit-code.ts";
 import { helpText } from "./help-text.ts";
 import { type NatsFlags, reach, withNatsFlags } from "./nats-options.ts";
+import { StatusLine } from "./status-line.ts";
 import { terminalOn } from "./terminal.ts";
 import { count, duration, listed, several } from "./words.ts";
 
@@ -19,7 +20,7 @@ interface ScaleFlags extends NatsFlags {
   readonly json?: true;
 }
 
-const lookMs = 200, sayMs = 5_000;
+const lookMs = 200;
 /** A node that is being started again does not answer for so long, in ms. */
 const patienceMs = 60_000;
 
@@ -38,7 +39,8 @@ Examples:
 
 Only this stage, those who feed it and its readers take part. It pauses while its state is handed over; those who feed it go on into the new
 mailboxes. Every stage can be scaled, on one node and over several: a source by its splits, a sink by its targets (a file sink: with {partition}
-in its path). A node that is killed in between does no harm: others go on with it, or the same one when
+in its path). An actor of a source that has no split ends at once, and a stage of which a part has ended keeps its number: give a source no more
+actors than it has splits. A node that is killed in between does no harm: others go on with it, or the same one when
 it is started again. A stage with parallelism: { min, max, targetLag } is scaled by its lag; --why tells what was decided and why.`))
     .action(async (target: string, to: string | undefined, flags: ScaleFlags) => ended(await scale(target, to, flags)));
 }
@@ -49,6 +51,7 @@ async function scale(target: string, to: string | undefined, flags: ScaleFlags):
   const isAsked = flags.why === true || flags.takeBack === true;
   if (!isAsked && (to === undefined || !/^\d+$/.test(to))) throw new MillraceError("OPTION_INVALID", "scale", to === undefined ? "How many actors it is to have is not said" : `"${to}" is no number of actors`, `Write millrace scale ${target} 8; or --why, or --take-back.`);
   const broker = await reach(flags), out = terminalOn(process.stdout), err = terminalOn(process.stderr);
+  let line: StatusLine | undefined;
   try {
     if (flags.why === true) {
       const status = await askScaling(broker, flow);
@@ -64,25 +67,30 @@ async function scale(target: string, to: string | undefined, flags: ScaleFlags):
       out.write(flags.json === true ? JSON.stringify(asked) : "Planned: the nodes carry it out; --why tells how far it is.");
       return exitCode.fine;
     }
-    const status = await followed(broker, flow, (line) => { if (flags.json !== true) err.write(line); });
+    line = flags.json === true ? undefined : new StatusLine(err);
+    const status = await followed(broker, flow, line);
+    line?.close();
     // Who ended it may be gone: then what it cost is not known, but what it came to is.
-    const last: Ending = status.last?.generation === begun.generation ? status.last : { is: status.counts[begun.stage] === begun.to ? "finished" : "withdrawn", receipt: null };
+    const last: Ending = status.last?.generation === begun.generation ? status.last : { is: status.counts[begun.stage] === begun.to ? "finished" : "withdrawn", takenBack: flags.takeBack === true || before?.change?.takenBack === true, receipt: null };
     if (flags.json === true) out.write(JSON.stringify({ flow, stage: begun.stage, is: last.is, receipt: last.receipt }));
+    else if (last.is === "withdrawn" && !last.takenBack && status.last?.generation === begun.generation) throw endedMeanwhile(flow, begun);
     else out.write(endText(begun, last));
     return last.is === "withdrawn" && flags.takeBack !== true ? exitCode.failed : exitCode.fine;
   } finally {
+    line?.close();
     await broker.close();
   }
 }
 
 interface Ending {
   readonly is: "finished" | "withdrawn";
+  readonly takenBack: boolean;
   readonly receipt: ScaleReceipt | null;
 }
 
 /** Until it has come to its end, whichever node leads it. */
-async function followed(broker: Broker, flow: string, say: (line: string) => void): Promise<ScaleStatus> {
-  let said = "", saidAt = performance.now(), answeredAt = performance.now();
+async function followed(broker: Broker, flow: string, line: StatusLine | undefined): Promise<ScaleStatus> {
+  let answeredAt = performance.now();
   for (;;) {
     let status: ScaleStatus | undefined;
     try {
@@ -92,8 +100,7 @@ async function followed(broker: Broker, flow: string, say: (line: string) => voi
       if (!(error instanceof MillraceError) || performance.now() - answeredAt > patienceMs) throw error;
     }
     if (status?.change === null) return status;
-    const line = status === undefined ? `No node leads ${flow} now: it goes on when one does` : stepText(status);
-    if (line !== said || performance.now() - saidAt > sayMs) { say(line); said = line; saidAt = performance.now(); }
+    line?.show(status === undefined ? `No node leads ${flow} now: it goes on when one does` : stepText(status));
     await pause(lookMs);
   }
 }
@@ -119,6 +126,10 @@ function whyText(status: ScaleStatus, stage: string): string {
 function followText({ stage, min, max, targetLagMs, count: its, frames, now, decided }: ScaleStatus["follows"][number]): readonly string[] {
   const last = decided === null ? [] : [`  last decided, ${new Date(decided.at).toISOString()}: ${decided.from} → ${decided.to}: ${decided.why}`];
   return [`${stage} follows its lag: ${several(its, "actor")}, ${min} to ${max}, target ${duration(targetLagMs)}${frames === null ? "" : `, ${several(frames, "frame")} waiting`}`, `  now: ${now}`, ...last];
+}
+
+function endedMeanwhile(flow: string, { stage, from }: { readonly stage: string; readonly from: number }): MillraceError {
+  return new MillraceError("ENDED", `${flow}/${stage}`, `"${stage}" stays with ${several(from, "actor")}: some of them, or all who feed it, came to their end while it was planned, and what has ended hands nothing over any more`, `It keeps its number until the end of this run; the next one takes another with --set ${stage}.parallelism=<count>.`);
 }
 
 function endText({ stage, from, to }: { readonly stage: string; readonly from: number; readonly to: number }, last: Ending): string {

@@ -13,6 +13,7 @@ import { exitCode } from "./exit-code.ts";
 import { Interruption } from "./interruption.ts";
 import { upgradeText } from "./move-table.ts";
 import { durationOf } from "./number-option.ts";
+import { StatusLine } from "./status-line.ts";
 import { plain, type Terminal } from "./terminal.ts";
 import { duration, listed, several } from "./words.ts";
 
@@ -28,7 +29,7 @@ export interface Terminals {
   readonly err: Terminal;
 }
 
-const lookMs = 100, sayMs = 5_000;
+const lookMs = 100;
 /** Nodes may take a minute to load it. */
 const loadMs = 75_000;
 
@@ -92,11 +93,13 @@ interface Watched {
 }
 
 async function watched(broker: Broker, of: Watched, flags: UpgradeFlags, { out, err }: Terminals): Promise<number> {
-  const interruption = new Interruption(() => {}), say = (line: string): void => { if (flags.json !== true) err.write(line); };
+  const interruption = new Interruption(() => {}), line = flags.json === true ? undefined : new StatusLine(err);
   try {
-    const state = await Promise.race([followed(broker, of, performance.now() + durationOf("--timeout", flags.timeout), say), interruption.first.then(() => undefined)]);
+    const look = (): Promise<UpgradeState | undefined> => upgradeState(broker, of.name, of.to, of.since);
+    const state = await Promise.race([followed(look, of.name, performance.now() + durationOf("--timeout", flags.timeout), line), interruption.first.then(() => undefined)]);
+    line?.close();
     if (state === undefined) {
-      say("Not watched any more: it goes on by itself. The same command watches on; `millrace deploy --back` lets those that went over return.");
+      if (line !== undefined) err.write("Not watched any more: it goes on by itself. The same command watches on; `millrace deploy --back` lets those that went over return.");
       return exitCode.interrupted;
     }
     const receipt = await upgradeReceipt(broker, of.name, of.counted - 1), migrations = state.is === "canary" || state.is === "failed" ? await migrationsUnderWay(broker, of.name) : [];
@@ -104,21 +107,18 @@ async function watched(broker: Broker, of: Watched, flags: UpgradeFlags, { out, 
     else out.write([endOf(of, state, migrations), ...(receipt.moved === 0 ? [] : [upgradeText(receipt, out)])].join("\n"));
     return state.is === (of.isBack ? "back" : "upgraded") || state.is === "canary" ? exitCode.fine : exitCode.failed;
   } finally {
+    line?.close();
     interruption.close();
   }
 }
 
-async function followed(broker: Broker, { name, to, since }: Watched, until: number, say: (line: string) => void): Promise<UpgradeState> {
-  let said = "", saidAt = -Infinity;
+/** Until it is under way no more; or until then. `line`: tells meanwhile how far it is. @throws MillraceError FLOW_UNKNOWN, and what `look` throws */
+export async function followed(look: () => Promise<UpgradeState | undefined>, name: string, until: number, line: Pick<StatusLine, "show"> | undefined): Promise<UpgradeState> {
   for (;;) {
-    const state = await upgradeState(broker, name, to, since), now = performance.now();
+    const state = await look(), now = performance.now();
     if (state === undefined) throw new MillraceError("FLOW_UNKNOWN", name, `No flow "${name}" is placed any more`, "`millrace flows` tells what runs.");
     if (state.is !== "under way" || now > until) return state;
-    const line = `${name}: ${state.over.length} of ${several(state.actors, "actor")} ${state.over.length === 1 ? "has" : "have"} another code than ${state.code.slice(0, 12)}${state.waits === null ? "" : `; ${state.waits}`}`;
-    if (line !== said || now - saidAt > sayMs) {
-      say(now - saidAt > sayMs && line === said ? `${line}; watched for ${duration(until - now)} more at most` : line);
-      [said, saidAt] = [line, now];
-    }
+    line?.show(`${name}: ${state.over.length} of ${several(state.actors, "actor")} ${state.over.length === 1 ? "has" : "have"} another code than ${state.code.slice(0, 12)}${state.waits === null ? "" : `; ${state.waits}`}`, `watched for ${duration(until - now)} more at most`);
     await pause(lookMs);
   }
 }

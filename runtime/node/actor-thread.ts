@@ -9,11 +9,13 @@ import { cell } from "../actor/at-work.ts";
 import { ordinalOf, Turnstile } from "../actor/environment.ts";
 import { type Exit, exitOf } from "../actor/exit.ts";
 import { createActor } from "../actor/wiring.ts";
+import type { Broker } from "../broker/broker.ts";
 import { systemClock, systemRandom } from "../event/clock.ts";
 import { MillraceError } from "../event/errors.ts";
 import { type FlowPlan, planOf, type StagePlan } from "../flow/plan.ts";
 import { LevelStores } from "../journal/level-store.ts";
 import { type Access, connectTo } from "./connection.ts";
+import { doneBy, recoveredFrames } from "./done-frames.ts";
 import { journalsIn } from "./journal-folder.ts";
 import { type ActorTask, type FromThread, packed, packedExit, type ToThread } from "./thread-message.ts";
 
@@ -23,12 +25,21 @@ const viewMs = 200;
 process.setSourceMapsEnabled(true);
 const task = workerData as ActorTask, { cells, connection, dataDir, retainMs, replicas, node, code } = task, address = `${task.flow}/${task.stage}/${task.partition}`;
 const tell = (message: FromThread): void => parentPort?.postMessage(message);
-let actor: Actor | undefined, access: Access | undefined, stopped = false, over = false;
+let actor: Actor | undefined, access: Access | undefined, stopped = false, recovered = false, over = false;
 const beat = setInterval(() => { Atomics.add(cells, cell.beat, 1); }, beatMs);
 const views = setInterval(() => show(), viewMs);
 
 function show(): void {
   if (actor !== undefined) tell({ is: "view", view: viewOf(actor), ended: actor.hasEnded });
+}
+
+/** Of a life that has its state back just now. */
+function count(its: Actor, broker: Broker): void {
+  recovered = true;
+  if (!task.counted) return;
+  const { done, unsettled, mailboxes } = recoveredFrames(its, broker);
+  tell({ is: "recovered", done, unsettled });
+  mailboxes.then((frames) => tell({ is: "mailboxes", frames }), () => tell({ is: "mailboxes", frames: null }));
 }
 
 async function end(exit: Exit): Promise<void> {
@@ -38,7 +49,7 @@ async function end(exit: Exit): Promise<void> {
   show();
   await access?.close().catch(() => {});
   clearInterval(beat);
-  tell({ is: "exit", exit: packedExit(exit) });
+  tell({ is: "exit", exit: packedExit(exit), done: recovered && actor !== undefined ? doneBy(actor) : undefined });
   parentPort?.close();
 }
 
@@ -55,6 +66,7 @@ async function live(): Promise<void> {
   const flow = await flowOf(task), stage = flow.stages.find(({ name }) => name === task.stage) as StagePlan, divisions = new Map(task.stages.map((its) => [its.name, its])), of = (name: string) => divisions.get(name) as ActorTask["stages"][number];
   if (stopped) return end({ class: "shutdown" });
   access = await connectTo(connection);
+  const { broker } = access;
   const say = (level: "debug" | "info" | "warn" | "error") => (message: string, fields: object = {}): void => {
     try {
       tell({ is: "log", level, message, fields });
@@ -62,8 +74,8 @@ async function live(): Promise<void> {
       tell({ is: "log", level, message, fields: { fields: String(fields) } });
     }
   };
-  const begun = createActor({
-    flow, code, node, broker: access.broker, stores: new LevelStores(journalsIn(dataDir)), clock: systemClock, random: systemRandom, retainMs, replicas,
+  const begun: Actor = createActor({
+    flow, code, node, broker, stores: new LevelStores(journalsIn(dataDir)), clock: systemClock, random: systemRandom, retainMs, replicas,
     division: of,
     // Who feeds it may be scaled, neither it nor its readers are (scale-check.ts): there is no plan that it would have to follow.
     generations: { first: (name) => of(name).first, next: () => undefined, retired: (name, generation) => ordinalOf(generation) < ordinalOf(of(name).generation) },
@@ -74,7 +86,10 @@ async function live(): Promise<void> {
     readerCursor: () => undefined,
     seats: { cells, seatOf: () => 1 },
   }, stage, task.partition, {
-    onState: (state, error) => tell({ is: "state", state, ...(error === undefined ? {} : { error: packed(error) }) }),
+    onState: (state, error) => {
+      if (state === "running.active" && !recovered) count(begun, broker);
+      tell({ is: "state", state, ...(error === undefined ? {} : { error: packed(error) }) });
+    },
     onPoison: (event, error) => tell({ is: "poison", event, error: packed(error) }),
     onExit: (exit) => void end(exit),
   });

@@ -4,8 +4,10 @@ import { type ActorView, viewOf } from "../actor/actor-view.ts";
 import { type ActorEnvironment, type ActorEvents, addressOf, type Place, readingOf } from "../actor/environment.ts";
 import type { LetterOrder, LetterOutcome } from "../actor/letters.ts";
 import { createActor } from "../actor/wiring.ts";
+import type { Done } from "../cluster/hosting.ts";
 import type { StagePlan } from "../flow/plan.ts";
 import { warmUp } from "../journal/warm-up.ts";
+import { doneBy, type RecoveredFrames, recoveredFrames } from "./done-frames.ts";
 import { GenerationChild } from "./generation-child.ts";
 import { NextLife } from "./next-life.ts";
 import type { After } from "./succession.ts";
@@ -37,8 +39,8 @@ export class HostedActor {
   /** Its next life, while that is made ready. */
   #next: NextLife | undefined;
   #recovered = false;
-  /** Called when a life has its state back, before it does anything with it. */
-  onRecovered = (_actor: Actor): void => {};
+  /** Called when a life has its state back, before it does anything with it. To be set before it is started. */
+  onRecovered: ((frames: RecoveredFrames) => void) | undefined;
   /** All that came is past, and that is committed. */
   hasEnded = false;
   /** The last life of the generation before. */
@@ -54,7 +56,7 @@ export class HostedActor {
     this.stage = stage;
     this.partition = partition;
     this.code = env.code;
-    this.#isolated = stage.kind === "processor" && stage.isolate === "worker" && isolation !== undefined ? new IsolatedActor(env, stage, partition, isolation) : undefined;
+    this.#isolated = stage.kind === "processor" && stage.isolate === "worker" && isolation !== undefined ? new IsolatedActor(env, stage, partition, isolation, () => this.onRecovered) : undefined;
     const local = new ActorChild(this.address, env.clock, (events) => this.#begin(this.#watched(events)));
     this.closed = () => this.#isolated?.over ?? local.closed();
     this.#local = new GenerationChild(local, (signal) => generations.after((local.actor as Actor).generation, signal));
@@ -116,6 +118,12 @@ export class HostedActor {
     return next?.begin(events) ?? this.#create(events);
   }
 
+  /** What its newest life had done, once that has its state back; of one in a thread of its own, once it has ended by itself. */
+  get done(): Done | undefined {
+    const actor = this.recovered;
+    return actor === undefined ? this.#isolated?.done : doneBy(actor);
+  }
+
   /** What is known of it, once it has its state back; after its end, too. */
   get view(): ActorView | undefined {
     const actor = this.recovered;
@@ -152,7 +160,7 @@ export class HostedActor {
       onState: (state, error) => {
         if (state === "running.active" && !this.#recovered) {
           this.#recovered = true;
-          this.onRecovered(this.#local.actor as Actor);
+          this.onRecovered?.(recoveredFrames(this.#local.actor as Actor, this.#env.broker));
         }
         events.onState(state, error);
       },

@@ -9,11 +9,13 @@ import { cell } from "../actor/at-work.ts";
 import { type ActorEnvironment, addressOf } from "../actor/environment.ts";
 import type { Exit } from "../actor/exit.ts";
 import type { LetterOrder, LetterOutcome } from "../actor/letters.ts";
+import type { Done } from "../cluster/hosting.ts";
 import { asError, MillraceError } from "../event/errors.ts";
 import type { ProcessorPlan } from "../flow/plan.ts";
 import { reportState } from "../supervision/actor-child.ts";
 import type { Child, Run } from "../supervision/child.ts";
 import type { Connection } from "./connection.ts";
+import type { MailboxFrames, RecoveredFrames } from "./done-frames.ts";
 import { type ActorTask, type FromThread, type ToThread, unpacked, unpackedExit } from "./thread-message.ts";
 
 /** What threads need to be where the node is. */
@@ -36,6 +38,8 @@ interface Life {
   readonly worker: Worker;
   readonly cells: Int32Array;
   readonly settling: Map<number, (outcome: LetterOutcome) => void>;
+  /** Who waits for a look at its mailboxes. `null`: none will come. */
+  mailboxes: (frames: MailboxFrames | null) => void;
   /** What its actor said last, or why it was ended from here. */
   exit: Exit | undefined;
   readonly over: Promise<void>;
@@ -47,18 +51,23 @@ export class IsolatedActor implements Child {
   readonly #stage: ProcessorPlan;
   readonly #partition: number;
   readonly #isolation: Isolation;
+  readonly #counter: () => ((frames: RecoveredFrames) => void) | undefined;
   #life: Life | undefined;
   #settlings = 0;
   /** As it was told last, by the newest life that had its state back. */
   view: ActorView | undefined;
+  /** What it had done when its newest life was over, where that ended by itself. */
+  done: Done | undefined;
   hasEnded = false;
 
-  constructor(env: ActorEnvironment, stage: ProcessorPlan, partition: number, isolation: Isolation) {
+  /** `counter`: who is to be told, if anybody, what a life has done that has its state back; looked at when it is started. */
+  constructor(env: ActorEnvironment, stage: ProcessorPlan, partition: number, isolation: Isolation, counter: () => ((frames: RecoveredFrames) => void) | undefined) {
     this.id = addressOf(env.flow, stage, partition);
     this.#env = env;
     this.#stage = stage;
     this.#partition = partition;
     this.#isolation = isolation;
+    this.#counter = counter;
   }
 
   /** Its stage is never scaled: that of all its lives. */
@@ -74,23 +83,30 @@ export class IsolatedActor implements Child {
   async start(run: Run): Promise<void> {
     // A thread that was killed holds the journal until it is gone.
     await this.over;
+    this.done = undefined;
+    const counter = this.#counter();
     const { flow, division, generations, code, node, retainMs, replicas, log } = this.#env, cells = new Int32Array(new SharedArrayBuffer(4 * (cell.first + 2)));
     const task: ActorTask = {
-      ...this.#isolation, flow: flow.name, stage: this.#stage.name, partition: this.#partition, code, node, retainMs, replicas, cells,
+      ...this.#isolation, flow: flow.name, stage: this.#stage.name, partition: this.#partition, code, node, retainMs, replicas, counted: counter !== undefined, cells,
       stages: flow.stages.map(({ name }) => ({ name, ...division(name), first: generations?.first(name) ?? division(name) })),
     };
     const worker = newThread(task, this.id);
     await new Promise<void>((started) => {
       let gone = (): void => {};
-      const life: Life = { worker, cells, settling: new Map(), exit: undefined, over: new Promise((done) => { gone = done; }) };
+      const life: Life = { worker, cells, settling: new Map(), mailboxes: () => {}, exit: undefined, over: new Promise((done) => { gone = done; }) };
       this.#life = life;
       const stopLooking = this.#look(life), cancels = [stopLooking];
       worker.on("message", (message: FromThread) => {
         if (message.is === "exit") {
           life.exit ??= unpackedExit(message.exit);
+          this.done = message.done;
           cancels.push(this.#env.clock.after(closingMs, () => void worker.terminate()));
         } else if (message.is === "running") started();
         else if (message.is === "state") reportState(run, message.state, message.error === undefined ? undefined : unpacked(message.error));
+        else if (message.is === "recovered") counter?.({ done: message.done, unsettled: message.unsettled, mailboxes: new Promise((tell, fail) => {
+          life.mailboxes = (frames) => { if (frames === null) fail(new MillraceError("UNREACHABLE", this.id, "Its mailboxes could not be looked at", "`millrace tree` tells how it is.")); else tell(frames); };
+        }) });
+        else if (message.is === "mailboxes") life.mailboxes(message.frames);
         else if (message.is === "poison") run.poisoned(message.event, unpacked(message.error));
         else if (message.is === "log") log[message.level](message.message, message.fields);
         else if (message.is === "settled") {
@@ -105,6 +121,7 @@ export class IsolatedActor implements Child {
       worker.once("exit", () => {
         for (const cancel of cancels) cancel();
         for (const tell of life.settling.values()) tell({ is: "pending" });
+        life.mailboxes(null);
         gone();
         run.exit(life.exit ?? this.#died(life, undefined));
         started();

@@ -1,8 +1,5 @@
 // What planned moves of actors to and from this node cost, counted and not estimated. Kept for the newest only, and asked for by who ordered them.
-import type { Actor } from "../actor/actor.ts";
-import { streamName, subjectsOf } from "../actor/environment.ts";
 import type { Done, PlannedMove } from "../cluster/hosting.ts";
-import type { Broker } from "../broker/broker.ts";
 import type { Clock } from "../event/clock.ts";
 import type { HostedActor } from "./hosted-actor.ts";
 
@@ -14,7 +11,7 @@ export interface Arrival {
   readonly since: number;
   /** From when this node asked the old one to stop it, which had worked until then, to when it took events here. By this node's clock, in ms. */
   readonly pauseMs: number;
-  /** `null`: of an actor in a thread of its own, or where NATS could not be asked. */
+  /** `null`: NATS could not be asked. */
   readonly frames: {
     /** That were stored in its mailboxes, and that it had not taken. */
     readonly inFlight: number;
@@ -37,13 +34,11 @@ export interface Departure extends Done {
 const most = 2_048;
 
 export class MoveLedger {
-  readonly #broker: Broker;
   readonly #clock: Clock;
   readonly #arrivals = new Map<string, Arrival>();
   readonly #departures = new Map<string, Departure>();
 
-  constructor(broker: Broker, clock: Clock) {
-    this.#broker = broker;
+  constructor(clock: Clock) {
     this.#clock = clock;
   }
 
@@ -63,12 +58,12 @@ export class MoveLedger {
     const { askedAt, before, from, since } = move, told = { actor: hosted.address, from, since, compared: before != null };
     const pauseMs = (): number => Math.max(0, Math.round(this.#clock.monotonic() - askedAt));
     let isNoted = false;
-    hosted.onRecovered = (actor) => {
-      hosted.onRecovered = () => {};
+    hosted.onRecovered = ({ done, unsettled: sentAgain, mailboxes }) => {
+      hosted.onRecovered = undefined;
       isNoted = true;
-      const ms = pauseMs(), done = doneBy(actor), sentAgain = actor.emitter.all.reduce((sum, { delivery }) => sum + delivery.unsettled, 0);
+      const ms = pauseMs();
       const undone = before == null ? 0 : Math.max(0, before.taken - done.taken) + Math.max(0, before.sent - done.sent);
-      void this.#mailboxes(actor).then(({ waiting, missing }) => this.#note({ ...told, pauseMs: ms, frames: { inFlight: waiting, sentAgain, lost: undone + missing } }), () => this.#note({ ...told, pauseMs: ms, compared: false, frames: null }));
+      void mailboxes.then(({ waiting, missing }) => this.#note({ ...told, pauseMs: ms, frames: { inFlight: waiting, sentAgain, lost: undone + missing } }), () => this.#note({ ...told, pauseMs: ms, compared: false, frames: null }));
     };
     return () => {
       if (!isNoted && hosted.recovered === undefined && hosted.generation !== undefined) this.#note({ ...told, pauseMs: pauseMs(), compared: false, frames: null });
@@ -76,24 +71,12 @@ export class MoveLedger {
   }
 
   /** It has stopped here. */
-  departed({ address, recovered }: HostedActor, since: number): void {
-    if (recovered !== undefined) keep(this.#departures, { actor: address, since, ...doneBy(recovered) });
+  departed({ address, done }: HostedActor, since: number): void {
+    if (done !== undefined) keep(this.#departures, { actor: address, since, ...done });
   }
 
   #note(arrival: Arrival): void {
     keep(this.#arrivals, arrival);
-  }
-
-  async #mailboxes(actor: Actor): Promise<{ readonly waiting: number; readonly missing: number }> {
-    const { env: { flow }, stage, partition, generation, memory: { inbound } } = actor;
-    let waiting = 0, missing = 0;
-    for (const [input, { at }] of inbound.positions.entries()) {
-      const subject = subjectsOf(flow.name, stage.name, generation, partition).mailbox(input), { first, last } = await this.#broker.stream(streamName(subject), subject).bounds();
-      waiting += Math.max(0, last - at);
-      // It is trimmed up to what is taken, and it takes more meanwhile: where it is now counts.
-      missing += Math.max(0, first - 1 - (inbound.positions[input]?.at ?? at));
-    }
-    return { waiting, missing };
   }
 }
 
@@ -104,11 +87,4 @@ function keep<T extends { readonly actor: string }>(all: Map<string, T>, one: T)
     if (all.size <= most) break;
     all.delete(oldest);
   }
-}
-
-function doneBy({ emitter, memory }: Actor): Done {
-  let taken = 0;
-  for (const { seq } of memory.inbound.channels) taken += seq;
-  // What went to generations that are over is nobody's any more: who goes on from the log need not know of it.
-  return { taken, sent: emitter.all.reduce((sum, { seq, delivery }) => sum + (delivery.retired ? 0 : seq), 0) };
 }

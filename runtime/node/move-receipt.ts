@@ -5,7 +5,7 @@ export interface MovedActor {
   readonly actor: string;
   readonly from: string;
   readonly to: string;
-  /** As of an arrival. `null`: not known, it runs in a thread of its own. */
+  /** As of an arrival. `null`: not known, NATS could not be asked. */
   readonly pauseMs: number;
   readonly inFlight: number | null;
   readonly sentAgain: number | null;

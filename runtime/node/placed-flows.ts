@@ -49,7 +49,7 @@ export class PlacedFlows implements Hosting {
 
   constructor(options: PlacedFlowsOptions) {
     this.#options = options;
-    this.moves = new MoveLedger(options.host.broker, options.host.clock);
+    this.moves = new MoveLedger(options.host.clock);
     this.#codes = new CodeExchange({ ...options, moves: this.moves });
     this.standbys = new Standbys({ ...options.host, isHere: (actor) => treeAt(options.node.root, actor) !== undefined });
   }

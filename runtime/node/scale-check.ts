@@ -6,6 +6,8 @@ import type { OldActor } from "./scale-step.ts";
 
 /** Most actors of a stage. */
 export const mostActors = 1_024;
+/** So many that have ended are named. */
+const mostNamed = 3;
 
 /**
  * The stage.
@@ -25,10 +27,14 @@ export function checkScale(plan: FlowPlan, record: RunRecord, name: string, coun
 }
 
 /** Whether all that it is now runs: what it holds goes on from actors that do. @throws MillraceError ENDED, NOT_RUNNING */
-export function checkRunning(flow: string, stage: string, actors: readonly OldActor[]): void {
+export function checkRunning(flow: string, { name: stage, kind }: Pick<StagePlan, "name" | "kind">, actors: readonly OldActor[]): void {
   const where = `${flow}/${stage}`, away = actors.filter(({ state }) => state !== "runs"), ended = actors.filter(({ state }) => state === "ended");
-  if (ended.length > 0 && ended.length < actors.length) throw new MillraceError("ENDED", where, `${ended.length} of the ${actors.length} actors of "${stage}" have ended in this run (${flow}/${ended[0]?.actor}), and hand nothing over any more`, "It keeps its number until its end; the next run takes another with --set.");
-  if (actors.length > 0 && ended.length === actors.length) throw new MillraceError("ENDED", where, `"${stage}" has ended in this run`, "It takes the new number with the next run: --set changes it.");
+  if (ended.length > 0 && ended.length < actors.length) {
+    const which = ended.slice(0, mostNamed).map(({ actor }) => `${flow}/${actor}`).join(", "), more = ended.length > mostNamed ? " …" : "";
+    const why = kind === "source" ? "An actor of a source ends when its splits are read, and at once if it has none: give a source no more actors than it has splits. " : "";
+    throw new MillraceError("ENDED", where, `${ended.length} of the ${actors.length} actors of "${stage}" ${ended.length === 1 ? "has" : "have"} ended in this run (${which}${more}), and what has ended hands nothing over any more`, `${why}It keeps its number until the end of this run; the next one takes another with --set ${stage}.parallelism=<count>.`);
+  }
+  if (actors.length > 0 && ended.length === actors.length) throw new MillraceError("ENDED", where, `"${stage}" has ended in this run`, `It takes another number with the next run: --set ${stage}.parallelism=<count>.`);
   if (away.length > 0) throw new MillraceError("NOT_RUNNING", where, `${away.map(({ actor }) => `${flow}/${actor}`).join(", ")} ${away.length === 1 ? "does" : "do"} not run, and what a stage holds goes on from actors that run`, "`millrace tree` tells why; mend that first.");
 }
 

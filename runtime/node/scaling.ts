@@ -58,8 +58,8 @@ export interface ScaleStatus {
   readonly waits: { readonly for: readonly string[]; readonly why: "upstream" | "seal" | "start" } | null;
   /** Why a step could not be taken; it is tried again. */
   readonly trouble: string | null;
-  /** Of the last one that came to its end on this node. */
-  readonly last: { readonly stage: string; readonly generation: string; readonly is: "finished" | "withdrawn"; readonly receipt: ScaleReceipt } | null;
+  /** Of the last one that came to its end on this node. Withdrawn and not taken back: some of its actors, or all of those who feed it, had come to their end. */
+  readonly last: { readonly stage: string; readonly generation: string; readonly is: "finished" | "withdrawn"; readonly takenBack: boolean; readonly receipt: ScaleReceipt } | null;
   readonly counts: Readonly<Record<string, number>>;
   /** Stages that follow their lag. */
   readonly follows: readonly FollowStatus[];
@@ -134,7 +134,7 @@ export class FlowScaling {
     const its = checkScale(plan, this.record, stage, count), ordinal = (): number => givenTo(this.record, stage);
     const { generation, parallelism } = this.record.stages.find(({ name }) => name === stage) as RunRecord["stages"][number];
     const would: Change = { stage, from: { generation, count: parallelism }, to: { generation: generationOf(this.record.token, ordinal() + 1), count }, takenBack: false };
-    checkRunning(plan.name, stage, factsOf(plan, this.record, would, await ground.views(would, false)).old);
+    checkRunning(plan.name, its, factsOf(plan, this.record, would, await ground.views(would, false)).old);
     const free = (now: RunRecord): RunRecord => {
       checkFree(plan.name, stage, now);
       return now;
@@ -222,8 +222,8 @@ export class FlowScaling {
     }))).finally(() => { this.#ending = undefined; });
     // Another leader has found meanwhile that it stands.
     if (this.record.change?.generation === to.generation) return;
-    this.#last = { stage, generation: to.generation, is: finished ? "finished" : "withdrawn", receipt: cost.receipt(change, clock.monotonic()) };
-    log.info(`${plan.name}/${stage}: ${finished ? `scaled from ${from.count} to ${to.count}` : `stays at ${from.count}, that it was to be scaled is taken back`}`);
+    this.#last = { stage, generation: to.generation, is: finished ? "finished" : "withdrawn", takenBack: change.takenBack, receipt: cost.receipt(change, clock.monotonic()) };
+    log.info(`${plan.name}/${stage}: ${finished ? `scaled from ${from.count} to ${to.count}` : `stays at ${from.count}, ${change.takenBack ? "that it was to be scaled is taken back" : "it has ended in this run, or a part of it has"}`}`);
     await this.#ground.ended(change, finished);
     this.#tidyLater(() => this.#ground.tidied(stage, finished ? from : to));
   }

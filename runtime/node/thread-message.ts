@@ -4,8 +4,10 @@ import type { Division } from "../actor/environment.ts";
 import type { Exit } from "../actor/exit.ts";
 import type { LetterOrder, LetterOutcome } from "../actor/letters.ts";
 import type { StateName } from "../actor/lifecycle.ts";
+import type { Done } from "../cluster/hosting.ts";
 import { MillraceError, UnavailableError } from "../event/errors.ts";
 import type { Connection } from "./connection.ts";
+import type { MailboxFrames } from "./done-frames.ts";
 
 /** What the thread is started with: all that one life of an actor needs. */
 export interface ActorTask {
@@ -23,6 +25,8 @@ export interface ActorTask {
   readonly dataDir: string;
   readonly retainMs: number;
   readonly replicas: 1 | 3;
+  /** It comes from elsewhere: what it has done is told. */
+  readonly counted: boolean;
   /** Shared (actor/at-work.ts): the node sees by it that the thread's loop goes on, and whether a handler is at hand. */
   readonly cells: Int32Array;
 }
@@ -40,12 +44,16 @@ export type PackedExit = Omit<Exit, "error"> & { readonly error?: PackedError };
 export type FromThread =
   | { readonly is: "state"; readonly state: StateName; readonly error?: PackedError }
   | { readonly is: "running" }
+  /** It has its state back. */
+  | { readonly is: "recovered"; readonly done: Done; readonly unsettled: number }
+  /** `null`: NATS could not be asked. */
+  | { readonly is: "mailboxes"; readonly frames: MailboxFrames | null }
   | { readonly is: "view"; readonly view: ActorView; readonly ended: boolean }
   | { readonly is: "poison"; readonly event: string; readonly error: PackedError }
   | { readonly is: "log"; readonly level: "debug" | "info" | "warn" | "error"; readonly message: string; readonly fields: object }
   | { readonly is: "settled"; readonly number: number; readonly outcome: LetterOutcome }
-  /** The last one: everything of it is closed. */
-  | { readonly is: "exit"; readonly exit: PackedExit };
+  /** The last one: everything of it is closed. `done`: none where it had not its state back. */
+  | { readonly is: "exit"; readonly exit: PackedExit; readonly done: Done | undefined };
 
 export type ToThread = { readonly is: "stop" } | { readonly is: "settle"; readonly number: number; readonly order: LetterOrder };
 

@@ -180,4 +180,26 @@ test("a change of code that is begun while streams are made for another number o
   assert.equal(rows, expected(count));
 });
 
+test("a source with more actors than splits cannot be scaled: that is said at once, with what can be done, also where those that have ended were killed and are elsewhere", async () => {
+  const rows: Row[] = [], count = 1_000, scaled = gate();
+  await using world = await started(() => counting(rows, { count, rate: 200, until: scaled.opened, splits: 2 }), rows);
+  await orderScale(world.broker, { action: "begin", flow: "counting", stage: "feed", count: 4 });
+  assert.is((await world.settled()).counts["feed"], 4);
+  const refused = async (to: number): Promise<void> => {
+    const { code, where, message } = (await rejection(orderScale(world.broker, { action: "begin", flow: "counting", stage: "feed", count: to }))) as MillraceError;
+    assert.equal([code, where], ["ENDED", "counting/feed"]);
+    assert.match(message, /(1 of the 4 actors of "feed" has|2 of the 4 actors of "feed" have) ended in this run \(counting\/feed\/\d.*give a source no more actors than it has splits.*--set feed\.parallelism=/);
+    assert.is((await world.record()).change, undefined, "nothing is planned");
+  };
+  for (const to of [5, 2, 1]) await refused(to);
+  const victim = world.hosts("feed")[1] as string;
+  await world.kill(victim);
+  await refused(2);
+  await eventually("its actors are elsewhere", () => [...world.nodes.values()].every(({ cluster }) => cluster.heartbeat.membership.node(victim) === undefined) && !world.hosts("feed").includes(victim), endMs);
+  await refused(2);
+  scaled.open();
+  await world.end();
+  assert.equal(once(rows), expected(count));
+});
+
 test.run();

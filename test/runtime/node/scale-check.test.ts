@@ -5,7 +5,7 @@ import { collect, generate, jsonl, map } from "../../../actors/index.ts";
 import { defineFlow, type MillraceError } from "../../../runtime/index.ts";
 import { type FlowPlan, planOf } from "../../../runtime/flow/plan.ts";
 import type { RunRecord } from "../../../runtime/node/run-record.ts";
-import { checkScale } from "../../../runtime/node/scale-check.ts";
+import { checkRunning, checkScale } from "../../../runtime/node/scale-check.ts";
 
 const test = suite("scale-check");
 
@@ -40,6 +40,23 @@ test("a source that cannot be split keeps its number, and so does a sink that wr
   assert.match(outcome("file"), /^STAGE_FIXED "file" writes one file, out\.jsonl/);
   assert.equal(["out", "files", "parts"].map(outcome), ["out", "files", "parts"]);
   assert.match(outcome("nowhere"), /^STAGE_UNKNOWN .*can be scaled: before, last, out, parts, other, files\./);
+});
+
+test("a stage of which a part has ended keeps its number: who has ended is named, and what can be done; of a source why that is so", () => {
+  const actors = (ended: number) => Array.from({ length: 6 }, (_, p) => ({ actor: `parts/${p}`, state: p < ended ? ("ended" as const) : ("runs" as const) }));
+  const refusal = (kind: "source" | "sink", ended: number): string => {
+    try {
+      checkRunning("f", { name: "parts", kind }, actors(ended));
+      return "";
+    } catch (error) {
+      return `${(error as MillraceError).code} ${(error as MillraceError).message}`;
+    }
+  };
+  assert.is(refusal("source", 0), "");
+  assert.match(refusal("source", 1), /^ENDED 1 of the 6 actors of "parts" has ended in this run \(f\/parts\/0\).*no more actors than it has splits.*--set parts\.parallelism=<count>\.$/);
+  assert.match(refusal("source", 5), /^ENDED 5 of the 6 actors of "parts" have ended in this run \(f\/parts\/0, f\/parts\/1, f\/parts\/2 …\)/);
+  assert.not.match(refusal("sink", 1), /splits/);
+  assert.match(refusal("sink", 6), /^ENDED "parts" has ended in this run.*--set parts\.parallelism=<count>\.$/);
 });
 
 test.run();

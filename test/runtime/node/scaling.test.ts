@@ -179,6 +179,31 @@ test("a source of which a part has come to its end keeps its number, and goes on
   assert.equal(rows.map(({ n }) => n).sort((a, b) => a - b), Array.from({ length: count }, (_, n) => n));
 });
 
+test("a part of a source that ends while it is planned: it keeps its number, and that nobody took it back is told", async () => {
+  await using world = await TwinWorld.make();
+  const rows: Item[] = [], count = 60, held = gate(), planned = gate();
+  const flow = defineFlow("counting", (flow) => {
+    const parts = lasting(generate<Item>({ count, batch: 1, splits: 2, make: (n) => ({ n, key: n % 2 }) }), ({ n, key }) => key === 1 && n > 20, held.opened);
+    flow.sink("out", flow.source("feed", lasting(parts, ({ n, key }) => key === 0 && n > 20, planned.opened), { parallelism: 2 }), collect(rows));
+  });
+  await using it = await world.start([flow]);
+  const create = it.broker.create.bind(it.broker), hasEnded = () => it.node.tree().children[0]?.children.find(({ id }) => id === "counting/feed")?.children.some(({ state }) => state === "ended") === true;
+  it.broker.create = async (spec) => {
+    it.broker.create = create;
+    planned.open();
+    await eventually("a part has ended", hasEnded, endMs);
+    await create(spec);
+  };
+  await eventually("events flow", () => rows.length > 0, endMs);
+  await scalingOf(it).begin("feed", 3);
+  await settled(it);
+  const { last, counts } = scalingOf(it).status;
+  assert.equal([last?.is, last?.takenBack, counts["feed"]], ["withdrawn", false, 2]);
+  held.open();
+  await within(endMs, "the end", it.node.done);
+  assert.equal(rows.map(({ n }) => n).sort((a, b) => a - b), Array.from({ length: count }, (_, n) => n));
+});
+
 test("a node that is killed at any moment goes on with it where it was", async () => {
   await using world = await TwinWorld.make();
   const rows: Row[] = [], count = 3_000, chance = new Chance(seed);

@@ -1,11 +1,11 @@
 // Numbers through a stage in threads of its own and one in the node's, each into a file. TROUBLE, at number 50 of the isolated stage:
 // "spin" (never comes back), "memory" (takes all there is), "exit" (ends the process, it thinks), "throw" until the file MENDED is there; ""
-// nothing. PARK: poison.park.
+// nothing. PARK: poison.park. RATE: events a second.
 import { existsSync } from "node:fs";
 import { defineFlow, type Emits } from "millrace";
 import { generate, jsonl, map, stateful } from "millrace/actors";
 
-const { TROUBLE = "", OUT = "isolated", COUNT = "200", DEADLINE = "400", MENDED = "", PARK = "event" } = process.env;
+const { TROUBLE = "", OUT = "isolated", COUNT = "200", DEADLINE = "400", MENDED = "", PARK = "event", RATE = "Infinity" } = process.env;
 
 function trouble(n: number): void {
   if (n !== 50) return;
@@ -16,7 +16,7 @@ function trouble(n: number): void {
 }
 
 export default defineFlow("isolated", (flow) => {
-  const feed = flow.source("feed", generate({ count: Number(COUNT), batch: 10, make: (n) => ({ n, key: `k${n % 5}` }) }));
+  const feed = flow.source("feed", generate({ count: Number(COUNT), batch: 10, rate: Number(RATE), make: (n) => ({ n, key: `k${n % 5}` }) }));
   const risky = flow.processor("risky", feed.keyBy(({ key }) => key), { parallelism: 2, isolate: "worker", poison: { deadline: Number(DEADLINE), park: PARK as "event" | "key" }, supervision: { backoff: { min: 1, max: 20 } } }, stateful({
     initial: () => 0,
     on: (count: number, { n, key }: { n: number; key: string }, ctx: Emits<{ n: number; key: string; count: number }>) => {
