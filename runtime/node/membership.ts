@@ -37,9 +37,9 @@ async function joinOnce(keys: KeyValue, self: NodeEntry, answers: (node: string)
   await change(keys, (nodes) => [...nodes.filter(({ name }) => !gone.has(name)), self].slice(-most));
 }
 
-/** @throws MillraceError UNREACHABLE */
-export async function leave(keys: KeyValue, self: string): Promise<void> {
-  await change(keys, (nodes) => nodes.filter(({ name }) => name !== self));
+/** Removes the entry with which a node joined; that of another one that has its name stays. @throws MillraceError UNREACHABLE */
+export async function leave(keys: KeyValue, self: NodeEntry): Promise<void> {
+  await change(keys, (nodes) => nodes.filter(({ name, since }) => name !== self.name || since !== self.since));
 }
 
 async function change(keys: KeyValue, to: (nodes: readonly NodeEntry[]) => readonly NodeEntry[]): Promise<void> {

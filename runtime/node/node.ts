@@ -12,7 +12,7 @@ import { FlowEnd, type FlowWatch } from "./flow-end.ts";
 import { codeOfShape, HostedFlow, type HostEnvironment } from "./hosted-flow.ts";
 import { isolationOf } from "./isolated-flow.ts";
 import { openLog, type LogFile } from "./log-file.ts";
-import { join, leave } from "./membership.ts";
+import { join, leave, type NodeEntry } from "./membership.ts";
 import { checkNodeOptions, defaultName, type NodeOptions, plansOf, stallMsOf } from "./options.ts";
 import { type NodeParts, realParts } from "./parts.ts";
 import { ask, operateSubject, Questions } from "./questions.ts";
@@ -181,6 +181,9 @@ export class RunningNode implements Node {
   async start(): Promise<void> {
     const { broker } = this.#host;
     await this.root.start();
+    // Before anybody hears of it: who is there under this name is not to be taken for one that was started again.
+    const isTaken = await this.#answers(this.name).catch((error: unknown) => error instanceof MillraceError && error.code === "REQUEST_FAILED");
+    if (isTaken) throw new MillraceError("NODE_NAME_TAKEN", this.name, `A node named ${this.name} is there already`, "Give this one another --name.");
     this.#endings.push(this.questions.serve(broker));
     this.#endings.push(broker.onConnection((connected) => {
       if (!connected) return this.log.warn("NATS is away: actors wait, nothing is lost");
@@ -188,14 +191,22 @@ export class RunningNode implements Node {
       this.root.retrySuspended();
       this.#story.send();
     }));
-    await join(broker.keys, { name: this.name, since: this.startedAt }, async (node) => {
-      try {
-        await ask(broker, node, { what: "ping" }, pingMs);
-        return true;
-      } catch (error) {
-        return error instanceof MillraceError && error.code !== "NOT_FOUND";
-      }
-    }, this.clock);
+    await join(broker.keys, this.#entry, (node) => this.#answers(node).catch(() => true), this.clock);
+  }
+
+  get #entry(): NodeEntry {
+    return { name: this.name, since: this.startedAt };
+  }
+
+  /** Whether a node of that name is there. One that stands still gives no answer. @throws what `request` does where that cannot be said */
+  async #answers(node: string): Promise<boolean> {
+    try {
+      await ask(this.#host.broker, node, { what: "ping" }, pingMs);
+      return true;
+    } catch (error) {
+      if (error instanceof MillraceError && error.code === "NOT_FOUND") return false;
+      throw error;
+    }
   }
 
   /** Takes a flow; its actors are being started when this returns. `placed`: they come one by one, as they are placed here. */
@@ -230,7 +241,7 @@ export class RunningNode implements Node {
     for (const scaling of this.scalings.values()) void scaling.close();
     try {
       await this.root.stop();
-      await this.#bounded(Promise.all([...this.#flows.map(({ end }) => end.stopped()), leave(broker.keys, this.name)]));
+      await this.#bounded(Promise.all([...this.#flows.map(({ end }) => end.stopped()), leave(broker.keys, this.#entry)]));
     } finally {
       for (const end of this.#endings) end();
       this.#story.close();

@@ -88,15 +88,19 @@ test("a node that comes takes its share, and one that leaves in order gives it u
   assert.match(told.stdout, /numbers\/squares\/\d +n[13] +n2 +n2 has gone; n[13] had the most room/);
 }));
 
-test("two nodes of one name: the later one says so and goes", () => inWorld(nats, numbers, async (world) => {
-  const first = world.start("n1");
-  await first.said(/node n1 has joined/);
+test("two nodes of one name: the later one says so and goes, and the one that was there keeps its actors, and is seen", () => inWorld(nats, numbers, async (world) => {
+  for (const name of ["n1", "n2"]) world.start(name, ["--nodes", "2"]);
+  const placed = await world.underWay(["n1", "n2"]), first = world.nodes.get("n1") as CliProcess;
   const second = world.start("n1", ["--data-dir", join(world.folder, "second")]), end = await second.ended;
   world.nodes.set("n1", first);
   assert.is(end.code, 1);
   assert.match(end.stderr, /NODE_NAME_TAKEN/);
-  first.child.kill("SIGTERM");
-  assert.is((await first.ended).code, 130);
+  assert.not.match(end.stderr + end.stdout, /has joined/);
+  const told = await world.commanded("nodes", "--json");
+  assert.equal((JSON.parse(told.stdout) as { readonly nodes: readonly { readonly name: string }[] }).nodes.map(({ name }) => name).sort(), ["n1", "n2"]);
+  assert.match((await world.commanded("tree")).stdout, /node n1/);
+  assert.equal((await world.placement("n1")).actors, placed);
+  await finished(world, ["n1", "n2"]);
 }));
 
 test.run();

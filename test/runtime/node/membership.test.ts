@@ -18,7 +18,9 @@ test("nodes that join are known until they leave", async () => {
   await join(of, { name: "a", since: 1 }, all);
   await join(of, { name: "b", since: 2 }, all);
   assert.equal(await readNodes(of), [{ name: "a", since: 1 }, { name: "b", since: 2 }]);
-  await leave(of, "a");
+  await leave(of, { name: "a", since: 9 });
+  assert.equal(await names(of), ["a", "b"], "that is another node of its name");
+  await leave(of, { name: "a", since: 1 });
   assert.equal(await names(of), ["b"]);
 });
 
