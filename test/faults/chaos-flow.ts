@@ -32,6 +32,9 @@ export interface ChaosCode {
 
 interface Item { readonly n: number; readonly key: string; readonly amount: number; readonly at: number }
 interface Tally { readonly key: string; readonly n: number; readonly seen: number; readonly sum: number }
+/** State brought into a newer shape: it counts how often. */
+export const raise = (old: unknown, from: number, to: number): State => ({ ...(old as State), raised: (old as State).raised + to - from });
+
 interface State { readonly seen: number; readonly sum: number; readonly raised: number }
 
 const begin = Date.UTC(2026, 0, 1), windowMs = 10_000, timerMs = 700, retryMs = 20;
@@ -64,7 +67,7 @@ export function chaosFlow(of: ChaosFlow): Flow {
         ctx.emit({ key: `timer-${String(ctx.key)}`, n: Number(timer.slice(1)), seen: at - begin, sum: 0, ...marks(state) });
         return state;
       },
-      version, migrate: (old, from) => ({ ...(old as State), raised: (old as State).raised + version - from }),
+      version, migrate: (old, from) => raise(old, from, version),
     }));
     const calls = flow.processor("calls", tally, { ...mailbox, parallelism: 2 }, map(async (row: Tally, ctx: Context) => {
       if (row.n % 3 === 0) await turns(row.n % 4);

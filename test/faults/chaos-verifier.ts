@@ -5,7 +5,7 @@ import type { Broker } from "../../runtime/broker/broker.ts";
 import { untilReachable } from "../../runtime/broker/until-reachable.ts";
 import { systemClock } from "../../runtime/event/clock.ts";
 import { decodeRecord } from "../../runtime/journal/record.ts";
-import { type ChaosFlow, chaosReference, chaosReport, chaosRows, timeOf, withoutCode } from "./chaos-flow.ts";
+import { type ChaosFlow, chaosReference, chaosReport, chaosRows, raise, timeOf, withoutCode } from "./chaos-flow.ts";
 import type { Row } from "./matrix-kinds.ts";
 import { actorsWrong, lettersOf } from "./matrix-verifier.ts";
 
@@ -45,7 +45,7 @@ async function verdictOf({ broker, flow, folder, dataDirOf, versions, unkept = f
   const first = await fileJudged(chaosRows(flow), rows, { ...(versions === undefined ? {} : { versions }) }), second = await fileJudged(chaosReport(flow), report, { timeOf });
   const found = (await lettersOf(broker, flow.name)).map(({ event }) => (event.data as { readonly n: number }).n);
   const given = counted(found.map(String), letters.map(String));
-  const wrongs = [...first.wrongs, ...second.wrongs, ...given.wrongs.map((line) => `dead letters: ${line}`), ...(unkept ? [] : await actorsWrong({ broker, name: flow.name, folder, dataDirOf }))];
+  const wrongs = [...first.wrongs, ...second.wrongs, ...given.wrongs.map((line) => `dead letters: ${line}`), ...(unkept ? [] : await actorsWrong({ broker, name: flow.name, folder, dataDirOf, migrate: raise }))];
   return {
     rows: first.rows + second.rows, letters: found.length, takeovers: await takeoversOf(broker, flow.name), wrongs,
     missing: first.missing + second.missing + given.missing, duplicates: first.duplicates + second.duplicates + given.duplicates,

@@ -2,9 +2,10 @@
 // A short round of chaos over three nodes and three servers, of a fixed seed: `npm run test:faults -- cluster-chaos` at length.
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { withoutCode } from "./chaos-flow.ts";
+import { raise, withoutCode } from "./chaos-flow.ts";
 import { clusterChaos } from "./cluster-chaos.ts";
 import { clusterRoundText } from "./cluster-chaos-run.ts";
+import { Fields } from "../support/log-fold.ts";
 
 const test = suite("chaos over several nodes");
 const seed = 2;
@@ -29,6 +30,18 @@ test("the verifier sees state that was brought into a newer shape twice, or not 
     assert.equal(found.row, row);
     assert.is(found.wrong === undefined, right, `code ${code}, raised ${raised} times`);
   }
+});
+
+test("the verifier takes folded state in a newer shape for that of the records only where migrate makes the one of the other", () => {
+  const fields = (version: number, raised: number, sum = 7): Fields => {
+    const its = new Fields();
+    its.apply({ state: [[0, version, "k", null, { seen: 1, sum, raised }]] });
+    return its;
+  };
+  assert.equal(fields(2, 1).differences(fields(1, 0), raise), []);
+  assert.equal(fields(1, 0).differences(fields(3, 2), raise), []);
+  for (const [found, expected] of [[fields(2, 0), fields(1, 0)], [fields(2, 2), fields(1, 0)], [fields(2, 1, 8), fields(1, 0)], [fields(1, 1), fields(1, 0)]] as const) assert.is(found.differences(expected, raise).length, 1);
+  assert.is(fields(2, 1).differences(fields(1, 0)).length, 1);
 });
 
 test.run();

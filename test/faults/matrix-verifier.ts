@@ -11,7 +11,7 @@ import { Journal } from "../../runtime/journal/journal.ts";
 import { decodeRecord } from "../../runtime/journal/record.ts";
 import { recover } from "../../runtime/journal/recovery.ts";
 import { readRun } from "../../runtime/node/run-record.ts";
-import { chainWrong, type Fields, foldOf, type Logged, journalOf } from "../support/log-fold.ts";
+import { chainWrong, type Fields, foldOf, type Logged, journalOf, type Migrate } from "../support/log-fold.ts";
 import { kept } from "./chaos-archive.ts";
 import { type Item, type Kind, kindOf, type Row } from "./matrix-kinds.ts";
 
@@ -70,13 +70,14 @@ async function lettersWrong({ broker, name }: Judged, { letters = [] }: Kind): P
 export interface ActorsJudged extends Omit<Judged, "kind" | "dataDir"> {
   /** Data folder of the node of that name. */
   readonly dataDirOf: (node: string) => string;
+  readonly migrate?: Migrate;
 }
 
 /** I1 and I4 of every actor: its whole log; the log's newest snapshot and tail in an empty folder; the journals of its owners. Of generations that are over: their logs. */
-export async function actorsWrong({ broker, name, folder, dataDirOf }: ActorsJudged): Promise<readonly string[]> {
+export async function actorsWrong({ broker, name, folder, dataDirOf, migrate }: ActorsJudged): Promise<readonly string[]> {
   const wrongs: string[] = [], prefix = `mr_actor_${name}_`, empty = new LevelStores(join(folder, "rebuilt")), streams = (await broker.list(prefix)).filter((its) => its.endsWith("_log"));
   const inForce = new Map((await readRun(broker.keys, name))?.record.stages.map(({ name: stage, generation }) => [stage, generation])), isRetired = (stage: string, generation: string) => inForce.has(stage) && inForce.get(stage) !== generation;
-  const differ = (found: Fields, expected: Fields) => found.forgetRetired(isRetired).differences(expected.forgetRetired(isRetired));
+  const differ = (found: Fields, expected: Fields) => found.forgetRetired(isRetired).differences(expected.forgetRetired(isRetired), migrate);
   for (const stream of streams) {
     const subject = stream.replaceAll("_", "."), [stage, generation, partition] = stream.slice(prefix.length).split("_"), where = `${name}/${stage}/${partition}`, journal = `${name}/${stage}/${generation}/${partition}`;
     const logged = () => wholeLog(broker, stream, subject, folder), log = await logged(), chain = chainWrong(log), owner = log.findLast(({ record }) => record.kind === "claim")?.record.body.node, owners = log.flatMap(({ record: { body } }) => (body.node === undefined ? [] : [dataDirOf(body.node)]));
