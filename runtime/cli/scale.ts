@@ -74,7 +74,7 @@ async function scale(target: string, to: string | undefined, flags: ScaleFlags):
     const last: Ending = status.last?.generation === begun.generation ? status.last : { is: status.counts[begun.stage] === begun.to ? "finished" : "withdrawn", takenBack: flags.takeBack === true || before?.change?.takenBack === true, receipt: null };
     if (flags.json === true) out.write(JSON.stringify({ flow, stage: begun.stage, is: last.is, receipt: last.receipt }));
     else if (last.is === "withdrawn" && !last.takenBack && status.last?.generation === begun.generation) throw endedMeanwhile(flow, begun);
-    else out.write(endText(begun, last));
+    else out.write(endText(begun, last, out.columns));
     return last.is === "withdrawn" && flags.takeBack !== true ? exitCode.failed : exitCode.fine;
   } finally {
     line?.close();
@@ -132,18 +132,28 @@ function endedMeanwhile(flow: string, { stage, from }: { readonly stage: string;
   return new MillraceError("ENDED", `${flow}/${stage}`, `"${stage}" stays with ${several(from, "actor")}: some of them, or all who feed it, came to their end while it was planned, and what has ended hands nothing over any more`, `It keeps its number until the end of this run; the next one takes another with --set ${stage}.parallelism=<count>.`);
 }
 
-function endText({ stage, from, to }: { readonly stage: string; readonly from: number; readonly to: number }, last: Ending): string {
+export function endText({ stage, from, to }: { readonly stage: string; readonly from: number; readonly to: number }, last: Ending, columns: number): string {
   if (last.is === "withdrawn") return `${stage} stays with ${several(from, "actor")}: nobody had gone over to the new ones.`;
   if (last.receipt === null) return `${stage} has ${several(to, "actor")} now; the node that led it is gone, or was started again, so what it cost is not known.`;
-  return receiptText(stage, last.receipt);
+  return receiptText(stage, last.receipt, columns);
 }
 
-function receiptText(stage: string, { from, to, ms, entries, moved, pauseMs, sentAgain, lost }: ScaleReceipt): string {
-  const pauses = pauseMs.length === 0 ? "not known, the node was started again" : pauseMs.map((pauseOf, p) => `${p}: ${count(pauseOf)} ms`).join(", ");
+const pauseHead = "  pause       ";
+/** Of more partitions nobody reads each one's pause; --json has all. */
+const mostPauses = 6;
+
+function pausesText(pauseMs: readonly number[], room: number): string {
+  if (pauseMs.length === 0) return "not known, the node was started again";
+  const each = pauseMs.map((pauseOf, p) => `${p}: ${count(pauseOf)} ms`).join(", "), sorted = [...pauseMs].sort((a, b) => a - b);
+  if (pauseMs.length <= mostPauses && each.length <= room) return each;
+  return `${count(sorted[(sorted.length - 1) >> 1] as number)} ms in the middle, ${count(sorted[sorted.length - 1] as number)} ms at most`;
+}
+
+function receiptText(stage: string, { from, to, ms, entries, moved, pauseMs, sentAgain, lost }: ScaleReceipt, columns: number): string {
   return [
     `${stage}: ${from} → ${several(to, "actor")} in ${duration(ms)}`,
     `  moved       ${count(moved)} of ${count(entries)} entries of state`,
-    `  pause       ${pauses}`,
+    `${pauseHead}${pausesText(pauseMs, columns - pauseHead.length)}`,
     `  sent again  ${several(sentAgain, "frame")}`,
     `  lost        ${lost === null ? "not counted: a node that knew was ended meanwhile (frames carry numbers: one that is missing stops its reader)" : count(lost)}`,
   ].join("\n");
