@@ -2,8 +2,10 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Command } from "commander";
 import type { Broker } from "../broker/broker.ts";
+import { readDeployment } from "../deploy/deployments.ts";
 import { MillraceError } from "../event/errors.ts";
 import { askScaling, orderScale } from "../inspect/scale-orders.ts";
+import { readRun, type RunRecord } from "../node/run-record.ts";
 import type { ScaleReceipt } from "../node/scale-receipt.ts";
 import type { ScaleStatus } from "../node/scaling.ts";
 import { exitCode } from "./exit-code.ts";
@@ -88,8 +90,11 @@ interface Ending {
   readonly receipt: ScaleReceipt | null;
 }
 
-/** Until it has come to its end, whichever node leads it. */
-async function followed(broker: Broker, flow: string, line: StatusLine | undefined): Promise<ScaleStatus> {
+/**
+ * Until it has come to its end, whichever node leads it.
+ * @throws MillraceError NOT_RUNNING, ENDED: no node leads it any more, and none will by itself; what askScaling does after a minute in which nobody answered
+ */
+export async function followed(broker: Broker, flow: string, line: Pick<StatusLine, "show"> | undefined): Promise<ScaleStatus> {
   let answeredAt = performance.now();
   for (;;) {
     let status: ScaleStatus | undefined;
@@ -100,9 +105,43 @@ async function followed(broker: Broker, flow: string, line: StatusLine | undefin
       if (!(error instanceof MillraceError) || performance.now() - answeredAt > patienceMs) throw error;
     }
     if (status?.change === null) return status;
+    const over = await whereOver(broker, flow, status !== undefined);
+    if (over !== undefined) return over;
     line?.show(status === undefined ? `No node leads ${flow} now: it goes on when one does` : stepText(status));
     await pause(lookMs);
   }
+}
+
+/** Where the run is over, what it came to, as its record tells. @throws MillraceError NOT_RUNNING, ENDED where that is before the stage had gone over */
+async function whereOver(broker: Broker, flow: string, isLed: boolean): Promise<ScaleStatus | undefined> {
+  const run = await heard(async () => (await readRun(broker.keys, flow))?.record);
+  if (run === undefined) return undefined;
+  // Of one that was undeployed while its nodes were killed nobody writes that it has stopped.
+  const isOver = run.state === "stopped" || run.state === "finished" || (!isLed && (await isUndeployed(broker, flow, run)));
+  if (!isOver) return undefined;
+  if (run.change !== undefined) throw overMeanwhile(flow, run, run.change);
+  return { flow, change: null, waits: null, trouble: null, last: null, counts: Object.fromEntries(run.stages.map(({ name, parallelism }) => [name, parallelism])), follows: [] };
+}
+
+async function isUndeployed(broker: Broker, flow: string, { code }: RunRecord): Promise<boolean> {
+  const deployment = await heard(async () => (await readDeployment(broker, flow)).deployment);
+  return deployment?.kind === "undeployed" && deployment.hash === code;
+}
+
+/** `undefined`: NATS does not answer now, or nothing was ever deployed. */
+async function heard<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof MillraceError && (error.code === "UNREACHABLE" || error.code === "DEPLOY_NOWHERE")) return undefined;
+    throw error;
+  }
+}
+
+function overMeanwhile(flow: string, { state, stages }: RunRecord, { stage, parallelism: to }: NonNullable<RunRecord["change"]>): MillraceError {
+  const from = stages.find(({ name }) => name === stage)?.parallelism, where = `${flow}/${stage}`, way = `while "${stage}" was on its way${from === undefined ? "" : ` from ${count(from)}`} to ${several(to, "actor")}`;
+  if (state === "finished") return new MillraceError("ENDED", where, `Flow "${flow}" came to its end ${way}`, `The next run takes another number with --set ${stage}.parallelism=<count>.`);
+  return new MillraceError("NOT_RUNNING", where, `Flow "${flow}" was stopped or undeployed ${way}: no node runs it any more`, `Start or deploy the same code again: what is planned stands, and goes on then; \`millrace scale ${where} --why\` tells how far it is, --take-back gives it up.`);
 }
 
 function stepText({ waits, change }: ScaleStatus): string {
