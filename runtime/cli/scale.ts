@@ -141,7 +141,7 @@ async function heard<T>(read: () => Promise<T>): Promise<T | undefined> {
 function overMeanwhile(flow: string, { state, stages }: RunRecord, { stage, parallelism: to }: NonNullable<RunRecord["change"]>): MillraceError {
   const from = stages.find(({ name }) => name === stage)?.parallelism, where = `${flow}/${stage}`, way = `while "${stage}" was on its way${from === undefined ? "" : ` from ${count(from)}`} to ${several(to, "actor")}`;
   if (state === "finished") return new MillraceError("ENDED", where, `Flow "${flow}" came to its end ${way}`, `The next run takes another number with --set ${stage}.parallelism=<count>.`);
-  return new MillraceError("NOT_RUNNING", where, `Flow "${flow}" was stopped or undeployed ${way}: no node runs it any more`, `Start or deploy the same code again: what is planned stands, and goes on then; \`millrace scale ${where} --why\` tells how far it is, --take-back gives it up.`);
+  return new MillraceError("NOT_RUNNING", where, `Flow "${flow}" was stopped or undeployed ${way}: no node runs it any more`, `Start or deploy the same code again: what is planned stands, and goes on then; \`millrace scale ${where} --why\` tells how far it is, and --take-back gives it up where that can still be.`);
 }
 
 function stepText({ waits, change }: ScaleStatus): string {
