@@ -9,6 +9,7 @@ import { allLetters, type KeptLetter, letterOf } from "../inspect/dead-letters.t
 import { settleLetters } from "../inspect/letter-orders.ts";
 import { type FilterFlags, withFilterFlags } from "./dlq-filter.ts";
 import { exitCode } from "./exit-code.ts";
+import { helpText } from "./help-text.ts";
 import { reachOrStart } from "./nats-options.ts";
 import { plain, terminalOn } from "./terminal.ts";
 import { several } from "./words.ts";
@@ -26,6 +27,13 @@ export function settleCommands(dlq: Command, ended: (code: number) => void): voi
     withFilterFlags(dlq.command(action).argument("<flow>", "name of a flow").argument("[numbers...]", "as `dlq list` names them, such as 12.0; else --stage, --code or --all choose").description(says))
       .option("--all", "all that are open")
       .option("--json", "a line of JSON for each")
+      .addHelpText("after", helpText(`
+Examples:
+  millrace dlq ${action} quakes 12.0 12.1
+  millrace dlq ${action} quakes --stage felt --code POISON
+  millrace dlq ${action} quakes --all --json
+
+Interrupted, the same command goes on with the rest; what is settled is not settled again.`))
       .action(async (flow: string, numbers: readonly string[], flags: SettleFlags) => ended(await settle(flow, numbers, action, flags)));
   }
 }

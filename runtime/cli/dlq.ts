@@ -36,13 +36,26 @@ Examples:
     .option("--open", "only those that are neither replayed nor dropped")
     .option("--limit <n>", "so many", "20")
     .option("--json", "a line of JSON each")
+    .addHelpText("after", helpText(`
+Examples:
+  millrace dlq list quakes                       the newest twenty
+  millrace dlq list quakes --open --limit 100
+  millrace dlq list quakes --stage felt --code POISON --json`))
     .action(async (flow: string, flags: ListFlags) => ended(await list(flow, flags)));
   withFilterFlags(dlq.command("export").argument("<flow>", "name of a flow").description("all dead letters of a flow, oldest first, a line of JSON each"))
     .option("--open", "only those that are neither replayed nor dropped")
     .option("--out <file>", "to a new file instead of the standard output")
+    .addHelpText("after", helpText(`
+Examples:
+  millrace dlq export quakes --out letters.jsonl
+  millrace dlq export quakes --open --code POISON | wc -l`))
     .action(async (flow: string, flags: ExportFlags) => ended(await exportAll(flow, flags)));
   settleCommands(dlq, ended);
   withNatsFlags(dlq.command("show").argument("<flow>", "name of a flow").argument("<number>", "as `dlq list` names it, such as 12.0").description("one dead letter, whole, as JSON"))
+    .addHelpText("after", helpText(`
+Examples:
+  millrace dlq list quakes                       names the numbers
+  millrace dlq show quakes 12.0`))
     .action(async (flow: string, number: string, flags: NatsFlags) => ended(await show(flow, number, flags)));
 }
 

@@ -29,7 +29,7 @@ async function flows(only: string | undefined, flags: FlowsFlags): Promise<numbe
   try {
     const report = await flowsOn(broker), shown = report.flows.filter(({ name }) => only === undefined || name === only);
     if (flags.json === true) out.write(JSON.stringify({ ...report, flows: shown }));
-    else out.write(textOf({ ...report, flows: shown }, out));
+    else out.write(textOf({ ...report, flows: shown }, out, noneText(report.flows.map(({ name }) => name), only)));
     return shown.length > 0 && shown.every(({ refusals }) => refusals.length === 0) ? exitCode.fine : exitCode.failed;
   } finally {
     await broker.close();
@@ -41,9 +41,17 @@ const columns: readonly Column[] = [
   { title: "deployed", spare: 3 }, { title: "signed by", least: 10, spare: 4 },
 ];
 
-function textOf({ flows, nodes }: FlowsReport, { columns: width, colors }: Terminal): string {
+/** Where there is none, or not the one that was asked for. */
+export function noneText(names: readonly string[], only: string | undefined): string {
+  const begin = "`millrace deploy <flow> --key <seed file>`, or `millrace run <flow>`";
+  if (only === undefined) return `No flow is deployed, and none runs: ${begin}.`;
+  const there = names.length === 0 ? ", nor does any other" : `; there ${names.length === 1 ? "is" : "are"}: ${listed(names, 20)}`;
+  return `No flow "${plain(only)}" is deployed or runs${there}. Begin it with ${begin}.`;
+}
+
+function textOf({ flows, nodes }: FlowsReport, { columns: width, colors }: Terminal, none: string): string {
   const parts: string[] = [], deaf = nodes.filter(({ trusted }) => trusted.length === 0).map(({ node }) => node), now = Date.now();
-  if (flows.length === 0) parts.push("No flow is deployed, and none runs: `millrace deploy <flow> --key <seed file>`, or `millrace run <flow>`.");
+  if (flows.length === 0) parts.push(none);
   else parts.push(table(columns, flows.map((flow) => rowOf(flow, now)), width - 1, { head: (text) => colors.dim(text), cell: (text, { title }, row) => (title === "state" && flows[row]?.state === "refused" ? colors.red(text) : text) }));
   for (const { name, upgrade } of flows) if (upgrade !== null) parts.push(upgradeLine(name, upgrade));
   for (const { name, refusals } of flows) for (const { node, code, message, remedy } of refusals) parts.push(`${colors.red("refused")} ${name} by ${node}: ${plain(message)} (${code})\n  ${colors.dim("do")}  ${plain(remedy)}`);

@@ -12,7 +12,13 @@ interface KeysFlags {
 }
 
 export function keysCommand(program: Command, ended: (code: number) => void): void {
-  const keys = program.command("keys").description("make and show the keys that sign what is deployed");
+  const keys = program.command("keys").description("make and show the keys that sign what is deployed")
+    .addHelpText("after", helpText(`
+Examples:
+  millrace keys new deploy.nk                    once: its public half is printed
+  millrace keys show deploy.nk                   the public half again
+  millrace node --trust $(millrace keys show deploy.nk)
+  millrace deploy flow.ts --key deploy.nk`));
   keys.command("new").argument("<file>", "where its seed, the secret half, is written: mode 0600, and never over another file").description("make a key, and print its public half")
     .option("--account", "of an account (A…) instead of a user (U…)")
     .option("--json", "as JSON")

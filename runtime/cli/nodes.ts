@@ -40,10 +40,12 @@ async function nodes(flags: NodesFlags): Promise<number> {
   }
 }
 
-interface Member {
+type State = "here" | "draining" | "drained";
+
+export interface Member {
   readonly name: string;
-  /** `drained`: it takes no actors. */
-  readonly state: "leads" | "here" | "drained";
+  /** `draining`: it takes no actors, and has some yet. `drained`: it has none any more. */
+  readonly state: State | "leads" | `leads, ${State}`;
   readonly actors: number;
   /** Warm copies that it keeps for actors of other nodes, and how many of them have all that there is. */
   readonly copies: { readonly kept: number; readonly warm: number };
@@ -55,11 +57,17 @@ interface Member {
   readonly since: number;
 }
 
-function membersOf({ nodes, leader, cordoned }: PlacementAnswer): readonly Member[] {
+export function membersOf({ nodes, leader, cordoned }: Pick<PlacementAnswer, "nodes" | "leader" | "cordoned">): readonly Member[] {
   const copiesOf = (flows: PlacementAnswer["nodes"][number]["flows"], of: "kept" | "warm"): number => flows.reduce((sum, { copies }) => sum + (copies?.[of] ?? 0), 0);
-  return nodes.map(({ name, weight, labels, capacity, version, startedAt, flows }) => ({
-    name, state: cordoned.includes(name) ? "drained" : name === leader ? "leads" : "here", actors: flows.reduce((sum, { hosted }) => sum + hosted, 0), copies: { kept: copiesOf(flows, "kept"), warm: copiesOf(flows, "warm") }, capacity: capacity ?? null, weight, labels, version, since: startedAt,
-  }));
+  const stateOf = (name: string, actors: number): Member["state"] => {
+    const state = !cordoned.includes(name) ? "here" : actors > 0 ? "draining" : "drained";
+    if (name !== leader) return state;
+    return state === "here" ? "leads" : `leads, ${state}`;
+  };
+  return nodes.map(({ name, weight, labels, capacity, version, startedAt, flows }) => {
+    const actors = flows.reduce((sum, { hosted }) => sum + hosted, 0), copies = { kept: copiesOf(flows, "kept"), warm: copiesOf(flows, "warm") };
+    return { name, state: stateOf(name, actors), actors, copies, capacity: capacity ?? null, weight, labels, version, since: startedAt };
+  });
 }
 
 const columns: readonly Column[] = [

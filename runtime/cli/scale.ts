@@ -2,8 +2,10 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Command } from "commander";
 import type { Broker } from "../broker/broker.ts";
+import { readDeployment } from "../deploy/deployments.ts";
 import { MillraceError } from "../event/errors.ts";
 import { askScaling, orderScale } from "../inspect/scale-orders.ts";
+import { readRun, type RunRecord } from "../node/run-record.ts";
 import type { ScaleReceipt } from "../node/scale-receipt.ts";
 import type { ScaleStatus } from "../node/scaling.ts";
 import { exitCode } from "./exit-code.ts";
@@ -74,7 +76,7 @@ async function scale(target: string, to: string | undefined, flags: ScaleFlags):
     const last: Ending = status.last?.generation === begun.generation ? status.last : { is: status.counts[begun.stage] === begun.to ? "finished" : "withdrawn", takenBack: flags.takeBack === true || before?.change?.takenBack === true, receipt: null };
     if (flags.json === true) out.write(JSON.stringify({ flow, stage: begun.stage, is: last.is, receipt: last.receipt }));
     else if (last.is === "withdrawn" && !last.takenBack && status.last?.generation === begun.generation) throw endedMeanwhile(flow, begun);
-    else out.write(endText(begun, last));
+    else out.write(endText(begun, last, out.columns));
     return last.is === "withdrawn" && flags.takeBack !== true ? exitCode.failed : exitCode.fine;
   } finally {
     line?.close();
@@ -88,8 +90,11 @@ interface Ending {
   readonly receipt: ScaleReceipt | null;
 }
 
-/** Until it has come to its end, whichever node leads it. */
-async function followed(broker: Broker, flow: string, line: StatusLine | undefined): Promise<ScaleStatus> {
+/**
+ * Until it has come to its end, whichever node leads it.
+ * @throws MillraceError NOT_RUNNING, ENDED: no node leads it any more, and none will by itself; what askScaling does after a minute in which nobody answered
+ */
+export async function followed(broker: Broker, flow: string, line: Pick<StatusLine, "show"> | undefined): Promise<ScaleStatus> {
   let answeredAt = performance.now();
   for (;;) {
     let status: ScaleStatus | undefined;
@@ -100,9 +105,43 @@ async function followed(broker: Broker, flow: string, line: StatusLine | undefin
       if (!(error instanceof MillraceError) || performance.now() - answeredAt > patienceMs) throw error;
     }
     if (status?.change === null) return status;
+    const over = await whereOver(broker, flow, status !== undefined);
+    if (over !== undefined) return over;
     line?.show(status === undefined ? `No node leads ${flow} now: it goes on when one does` : stepText(status));
     await pause(lookMs);
   }
+}
+
+/** Where the run is over, what it came to, as its record tells. @throws MillraceError NOT_RUNNING, ENDED where that is before the stage had gone over */
+async function whereOver(broker: Broker, flow: string, isLed: boolean): Promise<ScaleStatus | undefined> {
+  const run = await heard(async () => (await readRun(broker.keys, flow))?.record);
+  if (run === undefined) return undefined;
+  // Of one that was undeployed while its nodes were killed nobody writes that it has stopped.
+  const isOver = run.state === "stopped" || run.state === "finished" || (!isLed && (await isUndeployed(broker, flow, run)));
+  if (!isOver) return undefined;
+  if (run.change !== undefined) throw overMeanwhile(flow, run, run.change);
+  return { flow, change: null, waits: null, trouble: null, last: null, counts: Object.fromEntries(run.stages.map(({ name, parallelism }) => [name, parallelism])), follows: [] };
+}
+
+async function isUndeployed(broker: Broker, flow: string, { code }: RunRecord): Promise<boolean> {
+  const deployment = await heard(async () => (await readDeployment(broker, flow)).deployment);
+  return deployment?.kind === "undeployed" && deployment.hash === code;
+}
+
+/** `undefined`: NATS does not answer now, or nothing was ever deployed. */
+async function heard<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof MillraceError && (error.code === "UNREACHABLE" || error.code === "DEPLOY_NOWHERE")) return undefined;
+    throw error;
+  }
+}
+
+function overMeanwhile(flow: string, { state, stages }: RunRecord, { stage, parallelism: to }: NonNullable<RunRecord["change"]>): MillraceError {
+  const from = stages.find(({ name }) => name === stage)?.parallelism, where = `${flow}/${stage}`, way = `while "${stage}" was on its way${from === undefined ? "" : ` from ${count(from)}`} to ${several(to, "actor")}`;
+  if (state === "finished") return new MillraceError("ENDED", where, `Flow "${flow}" came to its end ${way}`, `The next run takes another number with --set ${stage}.parallelism=<count>.`);
+  return new MillraceError("NOT_RUNNING", where, `Flow "${flow}" was stopped or undeployed ${way}: no node runs it any more`, `Start or deploy the same code again: what is planned stands, and goes on then; \`millrace scale ${where} --why\` tells how far it is, and --take-back gives it up where that can still be.`);
 }
 
 function stepText({ waits, change }: ScaleStatus): string {
@@ -132,18 +171,28 @@ function endedMeanwhile(flow: string, { stage, from }: { readonly stage: string;
   return new MillraceError("ENDED", `${flow}/${stage}`, `"${stage}" stays with ${several(from, "actor")}: some of them, or all who feed it, came to their end while it was planned, and what has ended hands nothing over any more`, `It keeps its number until the end of this run; the next one takes another with --set ${stage}.parallelism=<count>.`);
 }
 
-function endText({ stage, from, to }: { readonly stage: string; readonly from: number; readonly to: number }, last: Ending): string {
+export function endText({ stage, from, to }: { readonly stage: string; readonly from: number; readonly to: number }, last: Ending, columns: number): string {
   if (last.is === "withdrawn") return `${stage} stays with ${several(from, "actor")}: nobody had gone over to the new ones.`;
   if (last.receipt === null) return `${stage} has ${several(to, "actor")} now; the node that led it is gone, or was started again, so what it cost is not known.`;
-  return receiptText(stage, last.receipt);
+  return receiptText(stage, last.receipt, columns);
 }
 
-function receiptText(stage: string, { from, to, ms, entries, moved, pauseMs, sentAgain, lost }: ScaleReceipt): string {
-  const pauses = pauseMs.length === 0 ? "not known, the node was started again" : pauseMs.map((pauseOf, p) => `${p}: ${count(pauseOf)} ms`).join(", ");
+const pauseHead = "  pause       ";
+/** Of more partitions nobody reads each one's pause; --json has all. */
+const mostPauses = 6;
+
+function pausesText(pauseMs: readonly number[], room: number): string {
+  if (pauseMs.length === 0) return "not known, the node was started again";
+  const each = pauseMs.map((pauseOf, p) => `${p}: ${count(pauseOf)} ms`).join(", "), sorted = [...pauseMs].sort((a, b) => a - b);
+  if (pauseMs.length <= mostPauses && each.length <= room) return each;
+  return `${count(sorted[(sorted.length - 1) >> 1] as number)} ms in the middle, ${count(sorted[sorted.length - 1] as number)} ms at most`;
+}
+
+function receiptText(stage: string, { from, to, ms, entries, moved, pauseMs, sentAgain, lost }: ScaleReceipt, columns: number): string {
   return [
     `${stage}: ${from} → ${several(to, "actor")} in ${duration(ms)}`,
     `  moved       ${count(moved)} of ${count(entries)} entries of state`,
-    `  pause       ${pauses}`,
+    `${pauseHead}${pausesText(pauseMs, columns - pauseHead.length)}`,
     `  sent again  ${several(sentAgain, "frame")}`,
     `  lost        ${lost === null ? "not counted: a node that knew was ended meanwhile (frames carry numbers: one that is missing stops its reader)" : count(lost)}`,
   ].join("\n");

@@ -58,7 +58,7 @@ function checkPin(actor: string, node: string, flow: FlowSeats, state: ClusterSt
   if (missing !== undefined) throw new MillraceError("LABEL_MISSING", node, `${actor} is only for nodes with label ${missing}, and ${node} does not offer it`, `Start the node with --label ${missing}, or choose another.`);
   if (lack !== undefined) throw new MillraceError("CODE_MISSING", node, `Node ${node} ${lack}`, "Give the node the flow's code, as it was when the run began.");
   const others = [...state.flows.values()].filter(({ ended }) => !ended).flatMap((one) => [...seatsOf(one)]).filter(([address, seat]) => seat.node === node && address !== actor);
-  if (others.length >= capacity) throw new MillraceError("NODE_FULL", node, `Node ${node} has ${others.length} actors, and takes ${capacity}`, "Move one away first, or start the node with a higher --capacity.");
+  if (others.length >= capacity) throw new MillraceError("NODE_FULL", node, `Node ${node} has ${others.length} ${others.length === 1 ? "actor" : "actors"}, and takes no more than ${capacity}`, "Move one away first, or start the node with a higher --capacity.");
 }
 
 function member(node: string, members: readonly NodeRecord[]): NodeRecord {

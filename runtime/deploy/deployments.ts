@@ -27,7 +27,7 @@ export interface KeptDeployment {
 
 /** What is deployed under a name. @throws MillraceError DEPLOY_NOWHERE, UNREACHABLE, DEPLOYMENT_NEWER */
 export async function readDeployment(broker: Broker, flow: string): Promise<KeptDeployment> {
-  const last = await known(() => broker.stream(deploymentsStream, deploymentSubject(flow)).last());
+  const last = await known(flow, () => broker.stream(deploymentsStream, deploymentSubject(flow)).last());
   if (last === undefined) return { deployment: undefined, seq: 0 };
   return { deployment: decoded(last.data, flow), seq: last.seq };
 }
@@ -50,13 +50,13 @@ export async function readDeployments(broker: Broker): Promise<readonly Deployme
 
 /** `false`: another was faster, nothing was written. `expected`: `seq` of what was read before. @throws MillraceError UNREACHABLE, DEPLOY_NOWHERE */
 export async function writeDeployment(broker: Broker, deployment: Deployment, expected: number): Promise<boolean> {
-  const stream = broker.stream(deploymentsStream, deploymentSubject(nameOf(deployment))), bytes = encodeDeployment(deployment);
+  const flow = nameOf(deployment), stream = broker.stream(deploymentsStream, deploymentSubject(flow)), bytes = encodeDeployment(deployment);
   for (let attempt = 0; attempt < tries; attempt++) {
     const outcome = await stream.append(bytes, expected, appendMs);
     if (typeof outcome === "number") return true;
-    if (outcome === "missing") throw nowhere();
+    if (outcome === "missing") throw nowhere(flow);
     // Refused is treated like unknown (P3): an attempt whose ack was lost may have been stored.
-    const last = await known(() => stream.last());
+    const last = await known(flow, () => stream.last());
     if ((last?.seq ?? 0) !== expected) return last !== undefined && Buffer.compare(last.data, bytes) === 0;
   }
   throw new MillraceError("UNREACHABLE", stream.subject, "NATS did not take the deployment", "Try it again; see that NATS is there and has room.");
@@ -77,14 +77,14 @@ function decoded(bytes: Uint8Array, flow?: string): Deployment | undefined {
   }
 }
 
-async function known<T>(ask: () => Promise<T>): Promise<T> {
+async function known<T>(flow: string, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (error) {
-    throw error instanceof MillraceError && error.code === "STREAM_MISSING" ? nowhere() : error;
+    throw error instanceof MillraceError && error.code === "STREAM_MISSING" ? nowhere(flow) : error;
   }
 }
 
-function nowhere(): MillraceError {
-  return new MillraceError("DEPLOY_NOWHERE", deploymentsStream, "No node that takes deployed flows has been here", "Start one: millrace node --nats URL --trust KEY, with the public key that `millrace keys show` prints.");
+function nowhere(flow: string): MillraceError {
+  return new MillraceError("DEPLOY_NOWHERE", flow, "No node that takes deployed flows has been here", "Start one: millrace node --nats URL --trust KEY, with the public key that `millrace keys show` prints.");
 }

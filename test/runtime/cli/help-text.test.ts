@@ -26,6 +26,12 @@ test("no line of the help of any command is wider than 80 columns, nor than 100 
   }
 });
 
+test("every command has examples, and --json but for those that run until they are stopped, or whose output is JSON as it is", () => {
+  const commands = allOf(programOf(() => {})).slice(1), without = commands.filter((command) => command.commands.length === 0 && !command.options.some(({ long }) => long === "--json"));
+  for (const command of commands) assert.match(helpOf(command, 80), /^Examples:$/m, command.name());
+  assert.equal(without.map((command) => command.name()).sort(), ["export", "node", "show", "up"]);
+});
+
 test("remarks stand beside examples where both have room", () => {
   assert.is(fitted("Examples:\n  a flow         what it does\n  much longer --x  what that does, at a length that does not go on one line\n  alone", 60), [
     "Examples:",

@@ -57,6 +57,7 @@ test("what cannot be done is refused, each with its code", () => {
   assert.is(refusal({ action: "pin", actor: "f/s/1", node: "c" }), "CODE_MISSING");
   assert.is(refusal({ action: "pin", actor: "f/s/1", node: "d" }), "NODE_FULL");
   assert.is(refusal({ action: "pin", actor: "f/s/2", node: "d" }), "taken", "where it is there is room for it");
+  assert.throws(() => decide({ action: "pin", actor: "f/s/1", node: "d" }, start, members), /Node d has 1 actor, and takes no more than 1 /);
   for (const actor of ["f/s/3", "f/x/0", "f", "x/s/0", ""]) assert.is(refusal({ action: "pin", actor, node: "a" }), "ACTOR_UNKNOWN");
   assert.is(refusal({ action: "pin", actor: "old/s/0", node: "a" }), "ENDED");
   assert.is(refusal({ action: "release", actor: "f/s/1" }), "NOTHING_TO_DO");
