@@ -9,6 +9,7 @@ export const READ_TIMEOUT_MS = 1_500;
 const MANAGE_TIMEOUT_MS = 5_000;
 
 const STREAM_NOT_FOUND = 10059;
+const NO_PEERS = 10005;
 
 /** An answer that says no. `errCode` is JetStream's number for it. */
 export class ApiError extends Error {
@@ -58,8 +59,10 @@ export class Api {
   }
 }
 
-/** What JetStream refuses for good (a bad request, no permission) or for now (no leader, no room). */
+/** What JetStream refuses for good (a bad request, no permission) or for now (no leader, no room, a server away). */
 export function refused(where: string, error: ApiError): MillraceError {
-  if (error.code >= 400 && error.code < 500) return new MillraceError("BROKER_REFUSED", where, error.message, "The server's limits or permissions forbid it; its log says more.", { cause: error });
+  // One of three servers is down while it is asked to keep a new stream: soon another answers.
+  const isAway = error.errCode === NO_PEERS && error.message.includes("peer offline");
+  if (error.code >= 400 && error.code < 500 && !isAway) return new MillraceError("BROKER_REFUSED", where, error.message, "The server's limits or permissions forbid it; its log says more.", { cause: error });
   return unreachable(where, error.message, error);
 }
