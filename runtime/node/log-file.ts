@@ -11,6 +11,7 @@ export interface LogFile extends Logger {
   readonly path: string;
   /** Why a node did not start: written down, not told, since who starts it is told by the exception. */
   fatal(message: string): void;
+  /** What is said from then on is dropped. May be called again. */
   close(): void;
 }
 
@@ -24,13 +25,20 @@ export function openLog(dataDir: string, node: string, warned: (line: string) =>
   // On a full disk lines are lost; without a listener the node would be.
   destination.on("error", () => {});
   const logger = pino({ base: { node }, timestamp: pino.stdTimeFunctions.isoTime, level: "debug" }, destination);
-  let lines = 0;
+  let lines = 0, isClosed = false;
   const write = (level: "debug" | "info" | "warn" | "error") => (message: string, fields: object = {}): void => {
+    // Who is just asking something when its node stops says so late, and must not die of it.
+    if (isClosed) return;
     logger[level](fields, message);
     if (++lines % lookLines === 0 && putAside(path)) destination.reopen();
     if (level === "warn" || level === "error") warned(lineOf(message, fields));
   };
-  return { path, debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error"), fatal: (message) => logger.fatal(message), close: () => destination.end() };
+  const close = (): void => {
+    if (isClosed) return;
+    isClosed = true;
+    destination.end();
+  };
+  return { path, debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error"), fatal: (message) => { if (!isClosed) logger.fatal(message); }, close };
 }
 
 /** Whether it was so large. What cannot be put aside is written on to. */

@@ -31,6 +31,18 @@ test("warnings and errors are told on one line, whatever is in them; the rest is
   assert.is(lines.length, 2);
 });
 
+test("what is said when it is closed is dropped, and harms nobody", async () => {
+  await using folder = await temporaryFolder();
+  const lines: string[] = [], log = openLog(folder.path, "n1", (line) => lines.push(line));
+  log.info("before");
+  log.close();
+  for (const level of ["debug", "info", "warn", "error"] as const) log[level]("after");
+  log.fatal("after");
+  log.close();
+  assert.is((await readFile(log.path, "utf8")).split("\n").length, 2);
+  assert.equal(lines, []);
+});
+
 test("a log that has become large is put aside at the next start, and replaces the one before", async () => {
   await using folder = await temporaryFolder();
   await mkdir(folder.path, { recursive: true });
