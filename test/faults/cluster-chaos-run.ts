@@ -228,7 +228,8 @@ export class ClusterChaosRun {
     if (node === undefined) return;
     node.child.kill("SIGTERM");
     const { code, stderr } = await within(leaveMs, `${place.name} leaves`, node.ended);
-    if (code !== 130) throw new Error(`${place.name} left with ${code}: ${stderr.trim().slice(-300)}`);
+    // One that was just starting may have given up for what passes by itself.
+    if (code !== 130 && !passing.test(stderr)) throw new Error(`${place.name} left with ${code}: ${stderr.trim().slice(-300)}`);
     await moment(downMs);
   }
 

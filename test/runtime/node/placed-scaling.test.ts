@@ -191,6 +191,8 @@ test("a source with more actors than splits cannot be scaled: that is said at on
     assert.match(message, /(1 of the 4 actors of "feed" has|2 of the 4 actors of "feed" have) ended in this run \(counting\/feed\/\d.*give a source no more actors than it has splits.*--set feed\.parallelism=/);
     assert.is((await world.record()).change, undefined, "nothing is planned");
   };
+  const ended = () => [0, 1, 2, 3].filter((p) => [...world.nodes.values()].some(({ cluster }) => cluster.node.flows.some(({ actors }) => actors.get(`counting/feed/${p}`)?.hasEnded === true)));
+  await eventually("who has no split has ended", () => ended().length > 0, endMs);
   for (const to of [5, 2, 1]) await refused(to);
   const victim = world.hosts("feed")[1] as string;
   await world.kill(victim);
