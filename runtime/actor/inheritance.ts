@@ -10,7 +10,7 @@ import { notSealed, readSeal, type Sealed } from "../journal/seal.ts";
 import type { StoreOperation } from "../journal/store.ts";
 import type { Actor } from "./actor.ts";
 import type { FoldedEntry } from "./change.ts";
-import { type Division, streamName, subjectsOf } from "./environment.ts";
+import { type Division, readingOf } from "./environment.ts";
 import { Inbound } from "./inbound.ts";
 import { foldedLetters } from "./snapshot.ts";
 import { inheritedKey, triedAs } from "./section.ts";
@@ -113,8 +113,8 @@ export class Seals {
   }
 
   of(partition: number): Promise<Sealed | undefined> {
-    const { env, stage, generation } = this.#actor, subjects = subjectsOf(env.flow.name, stage.name, this.#from.generation, partition);
-    return readSeal(this.address(partition), generation, env.broker.stream(streamName(subjects.log), subjects.log), env.broker.stream(streamName(subjects.chunks), subjects.chunks));
+    const { env, stage, generation } = this.#actor, { where, log, chunks } = readingOf(env, env.flow.name, stage.name, this.#from.generation, partition);
+    return readSeal(where, generation, log, chunks);
   }
 }
 

@@ -7,7 +7,7 @@ import { MillraceError } from "../event/errors.ts";
 import type { Journal } from "../journal/journal.ts";
 import { keyName, rangeOf } from "../journal/keys.ts";
 import type { Body, Section } from "../journal/record.ts";
-import type { StoreOperation } from "../journal/store.ts";
+import { putEntries } from "../journal/recovery.ts";
 import { type Changes, type FoldedEntry, seal } from "./change.ts";
 import type { Sections } from "./section.ts";
 
@@ -146,7 +146,7 @@ export class Snapshots {
     const folded: FoldedEntry[] = [];
     for (let i = 0; i < entries.length; i += step.folding) {
       const batch = entries.slice(i, i + step.folding).map(foldedOf);
-      await this.#journal.store.write(batch.map(([key, value]): StoreOperation => (value === null ? { type: "del", key } : { type: "put", key, value })));
+      await putEntries(this.#journal.store, batch);
       for (const entry of batch) folded.push(entry);
     }
     await this.#mark(n, body);

@@ -1,5 +1,5 @@
 // What planned moves cost, for people.
-import type { MoveReceipt } from "../node/move-receipt.ts";
+import type { MoveReceipt, Pauses } from "../node/move-receipt.ts";
 import { type Column, table } from "./table.ts";
 import { type Terminal, wrapped } from "./terminal.ts";
 import { count, several } from "./words.ts";
@@ -31,11 +31,16 @@ export function upgradeText(receipt: MoveReceipt, { columns: width, colors }: Te
   ].join("\n");
 }
 
+/** Of several. */
+export function pausesText({ median, most }: Pauses): string {
+  return `${count(median)} ms in the middle, ${count(most)} ms at most`;
+}
+
 function sumsOf({ actors, moved, pauseMs, inFlight, sentAgain, lost }: MoveReceipt): readonly string[] {
   const unknown = actors.filter(({ lost: its }) => its === null).length, alone = actors.filter(({ compared, lost: its }) => !compared && its !== null).length;
   return [
     `  moved       ${several(moved, "actor")}`,
-    `  paused      ${moved === 1 ? `${count(pauseMs.most)} ms` : `${count(pauseMs.median)} ms in the middle, ${count(pauseMs.most)} ms at most`}`,
+    `  paused      ${moved === 1 ? `${count(pauseMs.most)} ms` : pausesText(pauseMs)}`,
     `  in flight   ${several(inFlight, "frame")}`,
     `  sent again  ${several(sentAgain, "frame")}`,
     `  lost        ${count(lost)}${unknown === 0 ? "" : `; not counted of ${several(unknown, "actor")}: NATS could not be asked`}${alone === 0 ? "" : `; of ${several(alone, "actor")} only in the mailboxes: the old node does not tell any more`}`,

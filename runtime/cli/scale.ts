@@ -6,10 +6,12 @@ import { readDeployment } from "../deploy/deployments.ts";
 import { MillraceError } from "../event/errors.ts";
 import { askScaling, orderScale } from "../inspect/scale-orders.ts";
 import { readRun, type RunRecord } from "../node/run-record.ts";
+import { pausesOf } from "../node/move-receipt.ts";
 import type { ScaleReceipt } from "../node/scale-receipt.ts";
 import type { ScaleStatus } from "../node/scaling.ts";
 import { exitCode } from "./exit-code.ts";
 import { helpText } from "./help-text.ts";
+import { pausesText } from "./move-table.ts";
 import { type NatsFlags, reach, withNatsFlags } from "./nats-options.ts";
 import { StatusLine } from "./status-line.ts";
 import { terminalOn } from "./terminal.ts";
@@ -181,18 +183,17 @@ const pauseHead = "  pause       ";
 /** Of more partitions nobody reads each one's pause; --json has all. */
 const mostPauses = 6;
 
-function pausesText(pauseMs: readonly number[], room: number): string {
+function pauseText(pauseMs: readonly number[], room: number): string {
   if (pauseMs.length === 0) return "not known, the node was started again";
-  const each = pauseMs.map((pauseOf, p) => `${p}: ${count(pauseOf)} ms`).join(", "), sorted = [...pauseMs].sort((a, b) => a - b);
-  if (pauseMs.length <= mostPauses && each.length <= room) return each;
-  return `${count(sorted[(sorted.length - 1) >> 1] as number)} ms in the middle, ${count(sorted[sorted.length - 1] as number)} ms at most`;
+  const each = pauseMs.map((pauseOf, p) => `${p}: ${count(pauseOf)} ms`).join(", ");
+  return pauseMs.length <= mostPauses && each.length <= room ? each : pausesText(pausesOf(pauseMs));
 }
 
 function receiptText(stage: string, { from, to, ms, entries, moved, pauseMs, sentAgain, lost }: ScaleReceipt, columns: number): string {
   return [
     `${stage}: ${from} → ${several(to, "actor")} in ${duration(ms)}`,
     `  moved       ${count(moved)} of ${count(entries)} entries of state`,
-    `${pauseHead}${pausesText(pauseMs, columns - pauseHead.length)}`,
+    `${pauseHead}${pauseText(pauseMs, columns - pauseHead.length)}`,
     `  sent again  ${several(sentAgain, "frame")}`,
     `  lost        ${lost === null ? "not counted: a node that knew was ended meanwhile (frames carry numbers: one that is missing stops its reader)" : count(lost)}`,
   ].join("\n");

@@ -13,11 +13,22 @@ export interface MovedActor {
   readonly compared: boolean;
 }
 
+/** 0 of none. */
+export interface Pauses {
+  readonly median: number;
+  readonly most: number;
+}
+
+export function pausesOf(all: readonly number[]): Pauses {
+  const sorted = [...all].sort((a, b) => a - b);
+  return { median: sorted[(sorted.length - 1) >> 1] ?? 0, most: sorted.at(-1) ?? 0 };
+}
+
 export interface MoveReceipt {
   readonly actors: readonly MovedActor[];
   readonly moved: number;
-  /** Of all of them; 0 where nothing moved. */
-  readonly pauseMs: { readonly median: number; readonly most: number };
+  /** Of all of them. */
+  readonly pauseMs: Pauses;
   /** Sums of what is known. */
   readonly inFlight: number;
   readonly sentAgain: number;
@@ -29,6 +40,6 @@ export function moveReceipt(arrivals: ReadonlyMap<string, readonly Arrival[]>, o
   const actors = [...arrivals].flatMap(([to, its]) => its.filter(of).map(({ actor, from, pauseMs, frames, compared }): MovedActor => ({
     actor, from, to, pauseMs, inFlight: frames?.inFlight ?? null, sentAgain: frames?.sentAgain ?? null, lost: frames?.lost ?? null, compared,
   }))).sort((a, b) => (a.actor < b.actor ? -1 : 1));
-  const pauses = actors.map(({ pauseMs }) => pauseMs).sort((a, b) => a - b), sum = (what: "inFlight" | "sentAgain" | "lost"): number => actors.reduce((total, one) => total + (one[what] ?? 0), 0);
-  return { actors, moved: actors.length, pauseMs: { median: pauses[(pauses.length - 1) >> 1] ?? 0, most: pauses.at(-1) ?? 0 }, inFlight: sum("inFlight"), sentAgain: sum("sentAgain"), lost: sum("lost") };
+  const sum = (what: "inFlight" | "sentAgain" | "lost"): number => actors.reduce((total, one) => total + (one[what] ?? 0), 0);
+  return { actors, moved: actors.length, pauseMs: pausesOf(actors.map(({ pauseMs }) => pauseMs)), inFlight: sum("inFlight"), sentAgain: sum("sentAgain"), lost: sum("lost") };
 }
